@@ -1,0 +1,214 @@
+//! What is durable: values, upstream calls of the last day, pauses, events.
+//!
+//! Owns the [`Ledger`] trait and its rows; [`sqlite`] is the file that the daemon uses,
+//! [`memory`] the one for the demo and for tests of the engine. A method that returned
+//! `Ok` is on disk (S8). There is one row per upstream call, and it has three uses:
+//! - before the call, for a call that can kill a value, it is the *intent*;
+//! - open or `unknown` and later than the value's commit, it bounds the value's life (S2);
+//! - counted over 24 h it is the budget (S6).
+//!
+//! Deliberately absent: any schedule or decision, and any read while the daemon runs: rows
+//! are loaded when a key starts, and from then on the key's task knows better.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::clock::{Stamp, WallTime};
+use crate::model::{AppId, CallMode, Cause, ErrCode, Fingerprint, Generation, Key};
+use crate::secret::Secret;
+
+pub mod memory;
+pub mod seal;
+pub mod sqlite;
+
+/// The durable side of the engine. One writer per ledger; every method may be slow.
+#[async_trait]
+pub trait Ledger: Send + Sync + 'static {
+    /// Everything that is known, one record a key, in no particular order.
+    async fn load(&self) -> Result<Vec<(Key, Record)>, LedgerError>;
+
+    /// What is known of one key; an empty record when that is nothing.
+    async fn load_key(&self, key: &Key) -> Result<Record, LedgerError>;
+
+    /// Makes an intent durable, before the call that it announces.
+    async fn begin(&self, intent: &Call) -> Result<(), LedgerError>;
+
+    /// Stores a value and, in the same transaction, the end of the call that brought it and of
+    /// every earlier call of the key. Refused ([`Committed::Fenced`]) unless the call's number is
+    /// greater than the stored generation, or the string is the stored one (then the stored
+    /// generation stays and only its expiry moves). The call's row is added if `begin` was not
+    /// called or failed.
+    async fn commit(&self, call: &Call, value: &StoredValue) -> Result<Committed, LedgerError>;
+
+    /// Notes how a call ended that brought no value. Adds the row if there is none.
+    async fn finish(&self, call: &Call, end: CallEnd) -> Result<(), LedgerError>;
+
+    /// Notes that the key's calls up to this number did not kill the stored value: a probe found
+    /// it alive later than the last of them could have killed it.
+    async fn settle(&self, key: &Key, through: Generation) -> Result<(), LedgerError>;
+
+    /// Notes that the stored value of this generation is dead. Its row stays as the fence.
+    async fn withdraw(&self, key: &Key, generation: Generation) -> Result<(), LedgerError>;
+
+    /// Stores or lifts the key's pause.
+    async fn pause(&self, key: &Key, until: Option<Stamp>) -> Result<(), LedgerError>;
+
+    /// Adds an event; the oldest beyond a bound are dropped.
+    async fn record(&self, event: &Event) -> Result<(), LedgerError>;
+
+    /// The latest events, newest first, of one account or of all.
+    async fn events(&self, of: Option<&AppId>, limit: u32) -> Result<Vec<Event>, LedgerError>;
+}
+
+/// What the ledger knows of one key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// The stored value, even if it is dead or past its end: its generation is the fence.
+    pub value: Option<StoredValue>,
+    /// The upstream calls of the last 24 h, and every older one whose outcome still matters;
+    /// oldest first.
+    pub calls: Vec<PastCall>,
+    /// The highest attempt number of any row, zero if there is none.
+    pub last_attempt: Generation,
+    /// Until when the key is paused.
+    pub paused_until: Option<Stamp>,
+    /// Whether the ledger was set aside less than 24 h ago, so that these rows may be too few:
+    /// the shares of complaints and of forced calls start empty (S6).
+    pub set_aside: bool,
+}
+
+/// A value with what is needed to judge it after a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredValue {
+    /// The string.
+    pub value: Secret,
+    /// Its fingerprint.
+    pub fingerprint: Fingerprint,
+    /// The number of the attempt that brought the string first.
+    pub generation: Generation,
+    /// Which call brought it.
+    pub mode: CallMode,
+    /// When the call was sent that brought the string first.
+    pub issued: Stamp,
+    /// When the call was sent that fixed the expiry: `confirmed + life` is the natural end.
+    pub confirmed: Stamp,
+    /// Life counted from `confirmed`.
+    pub life: Duration,
+    /// When to ask WeChat once whether it is still the latest (S3).
+    pub verify_at: Option<Stamp>,
+    /// Tickets: whether the age is known, i.e. the string was seen to change.
+    pub age_known: bool,
+    /// Whether it was found dead. Never served again.
+    pub dead: bool,
+}
+
+/// One upstream call of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Whose call.
+    pub key: Key,
+    /// Its number.
+    pub attempt: Generation,
+    /// Which endpoint and form.
+    pub mode: CallMode,
+    /// Why it is made.
+    pub cause: Cause,
+    /// When it is sent.
+    pub sent: Stamp,
+}
+
+/// A call as the ledger remembers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastCall {
+    /// The call.
+    pub call: Call,
+    /// How it ended; `None` is an open intent, so the process died in it.
+    pub end: Option<CallEnd>,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallEnd {
+    /// It brought a value, which was stored.
+    Issued,
+    /// WeChat answered with an errcode: nothing was issued.
+    Refused(ErrCode),
+    /// It did not reach WeChat (DNS, connect, TLS). Not counted in any budget.
+    NeverSent,
+    /// Nobody knows whether WeChat issued.
+    Unknown,
+    /// It was unknown, and a later commit or probe made that harmless.
+    Settled,
+}
+
+/// What became of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Committed {
+    /// Stored.
+    Stored,
+    /// Not stored: the ledger holds this generation, which is not older (S3).
+    Fenced(Generation),
+}
+
+/// Something that an operator may want to look up later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When.
+    pub at: WallTime,
+    /// About which key; `None` for the daemon as a whole.
+    pub key: Option<Key>,
+    /// What kind of event, in `snake_case`: `foreign_refresh_suspected`, `leak_contained`, …
+    pub what: String,
+    /// One sentence with the facts. Never a value.
+    pub detail: String,
+}
+
+/// Why the ledger could not do it. Nothing was stored.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The file system has no room, or the ledger reached its size limit.
+    #[error("the ledger's disk is full")]
+    Full(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The file or its file system cannot be written.
+    #[error("the ledger is read-only")]
+    ReadOnly(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The file is not a sound database any more.
+    #[error("the ledger is corrupt")]
+    Corrupt(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It did not answer within the time that the caller has.
+    #[error("the ledger did not answer in time")]
+    Slow,
+    /// Another process holds the ledger.
+    #[error("the state directory is in use by process {0}")]
+    InUse(i32),
+    /// A value is sealed with a key that is not configured.
+    #[error("a stored value is sealed with key `{0}`, which is not among the configured seal keys")]
+    SealKeyMissing(String),
+    /// A value cannot be opened with the key that it names.
+    #[error("a stored value does not open with seal key `{0}`")]
+    SealKeyWrong(String),
+    /// The writer has stopped.
+    #[error("the ledger is closed")]
+    Closed,
+    /// Anything else.
+    #[error("the ledger failed")]
+    Other(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl LedgerError {
+    /// A word for logs, metrics and the state of a key: `full`, `read_only`, …
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Full(_) => "full",
+            Self::ReadOnly(_) => "read_only",
+            Self::Corrupt(_) => "corrupt",
+            Self::Slow => "slow",
+            Self::InUse(_) => "in_use",
+            Self::SealKeyMissing(_) => "seal_key_missing",
+            Self::SealKeyWrong(_) => "seal_key_wrong",
+            Self::Closed => "closed",
+            Self::Other(_) => "failed",
+        }
+    }
+}

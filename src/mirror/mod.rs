@@ -1,0 +1,1 @@
+//! Copies written for others.
