@@ -1,8 +1,11 @@
 //! zhongkong (中控): the one process of a company that fetches WeChat credentials.
 
 pub mod clock;
+pub mod grpc;
+pub mod hub;
 pub mod ledger;
 pub mod mirror;
 pub mod model;
 pub mod secret;
 pub mod simulator;
+pub mod wechat;

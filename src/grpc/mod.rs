@@ -1,0 +1,3 @@
+//! The gRPC face of the daemon.
+
+pub mod settings;
