@@ -4,5 +4,7 @@
 //! complaints and commands. One refresher task per key is the only caller of WeChat for
 //! it and the only writer of its [`view::View`].
 
+pub mod budget;
 pub mod handle;
+pub mod policy;
 pub mod view;
