@@ -1,6 +1,7 @@
 //! zhongkong (中控): the one process of a company that fetches WeChat credentials.
 
 pub mod clock;
+pub mod failpoint;
 pub mod grpc;
 pub mod hub;
 pub mod ledger;
@@ -9,4 +10,5 @@ pub mod model;
 pub mod refresh;
 pub mod secret;
 pub mod simulator;
+pub mod telemetry;
 pub mod wechat;
