@@ -1,11 +1,15 @@
 //! zhongkong (中控): the one process of a company that fetches WeChat credentials.
 
+pub mod admin;
 pub mod clock;
+pub mod config;
 pub mod grpc;
 pub mod hub;
 pub mod ledger;
 pub mod mirror;
 pub mod model;
+pub mod process;
 pub mod secret;
 pub mod simulator;
+pub mod telemetry;
 pub mod wechat;
