@@ -72,7 +72,8 @@ mod armed {
             Some(Action::Error) => Err(()),
             Some(Action::Panic) => panic!("fail-point {place}"),
             Some(Action::Kill) => {
-                let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+                let _ =
+                    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
                 loop {
                     std::thread::park();
                 }

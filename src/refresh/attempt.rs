@@ -14,7 +14,7 @@ use crate::failpoint;
 use crate::ledger::{Call, CallEnd, Committed, LedgerError};
 use crate::model::{CallMode, Cause, ErrCode, Fingerprint};
 use crate::secret::Secret;
-use crate::telemetry;
+use crate::telemetry::metrics;
 use crate::wechat::errcode::{self, Endpoint, Reaction};
 use crate::wechat::{End, Issued, Refusal, Trouble};
 
@@ -145,14 +145,9 @@ impl Refresher {
                 (Fetched::Failed(self.no_value()), AttemptResult::Unknown)
             }
         };
-        telemetry::attempt(self.key().kind, cause, call.mode, result.as_str());
-        self.state.last = Some(LastAttempt {
-            number: call.attempt,
-            cause,
-            mode: call.mode,
-            sent: call.sent.boot,
-            result,
-        });
+        metrics::attempt(self.key().kind, cause, label(result));
+        self.state.last =
+            Some(LastAttempt { number: call.attempt, cause, mode: call.mode, sent: call.sent.boot, result });
         self.publish();
         let _ = failpoint::hit("attempt.published", self.key());
         fetched
@@ -203,7 +198,8 @@ impl Refresher {
             // Published all the same (architecture §4): readers matter more than a restart.
             Err(_) => {
                 let retry_at = self.now() + super::policy::FLOOR;
-                self.state.unstored = Some(Unstored { call: call.clone(), value: stored, retry_at, tries: 0 });
+                self.state.unstored =
+                    Some(Unstored { call: call.clone(), value: stored, retry_at, tries: 0 });
             }
         }
         let _ = failpoint::hit("attempt.committed", self.key());
@@ -226,8 +222,11 @@ impl Refresher {
     fn fresh(&self, call: &Call, issued: Issued, fingerprint: Fingerprint) -> Held {
         let sent = call.sent.boot;
         // Seen to change between two asks that were close: its age is known.
-        let age_known =
-            self.state.held.as_ref().is_some_and(|old| sent.since(old.asked) <= TICKET_DATING.min(old.life / 3));
+        let age_known = self
+            .state
+            .held
+            .as_ref()
+            .is_some_and(|old| sent.since(old.asked) <= TICKET_DATING.min(old.life / 3));
         Held {
             value: Arc::new(Value {
                 secret: issued.value,
@@ -270,7 +269,9 @@ impl Refresher {
             problem: Some(Arc::new(Problem {
                 class: ProblemClass::Transient,
                 errcode: None,
-                meaning: format!("the ledger cannot be written ({reason}), so a call that may kill a good value waits"),
+                meaning: format!(
+                    "the ledger cannot be written ({reason}), so a call that may kill a good value waits"
+                ),
                 action: "make the state directory writable again".to_owned(),
                 rid: None,
             })),
@@ -315,6 +316,16 @@ fn prolonged(held: &Held, call: &Call, issued: &Issued) -> Held {
     Held { asked: sent, expires: held.expires.min(stated), ..held.clone() }
 }
 
+fn label(result: AttemptResult) -> metrics::AttemptResult {
+    match result {
+        AttemptResult::Issued => metrics::AttemptResult::Issued,
+        AttemptResult::Same => metrics::AttemptResult::Same,
+        AttemptResult::Refused => metrics::AttemptResult::Refused,
+        AttemptResult::NeverSent => metrics::AttemptResult::NeverSent,
+        AttemptResult::Unknown => metrics::AttemptResult::Unknown,
+    }
+}
+
 fn lane(reaction: Reaction, now: BootTime) -> Lane {
     match reaction {
         // A parent's complaint was already tried when this is reached.
@@ -347,7 +358,8 @@ fn transient(errcode: Option<ErrCode>, meaning: String, action: &str) -> Problem
 }
 
 fn unreachable_problem(trouble: &Trouble) -> Problem {
-    let action = "check DNS, the firewall and the proxy on the way to api.weixin.qq.com; it is tried again by itself";
+    let action =
+        "check DNS, the firewall and the proxy on the way to api.weixin.qq.com; it is tried again by itself";
     transient(None, format!("WeChat cannot be reached: {trouble}"), action)
 }
 

@@ -108,7 +108,9 @@ mod tests {
     #[test]
     fn the_most_urgent_caller_is_let_in_first_and_equals_by_arrival() {
         let gate = Gate::new(1);
-        let Poll::Ready(held) = poll(&mut Box::pin(gate.enter(Rank::NoValue))) else { panic!("gate is free") };
+        let Poll::Ready(held) = poll(&mut Box::pin(gate.enter(Rank::NoValue))) else {
+            panic!("gate is free")
+        };
         let ranks = [
             Rank::Renewal(Duration::from_secs(900)),
             Rank::Renewal(Duration::from_secs(5)),
@@ -136,7 +138,9 @@ mod tests {
     #[test]
     fn a_caller_that_went_away_costs_no_place() {
         let gate = Gate::new(1);
-        let Poll::Ready(held) = poll(&mut Box::pin(gate.enter(Rank::NoValue))) else { panic!("gate is free") };
+        let Poll::Ready(held) = poll(&mut Box::pin(gate.enter(Rank::NoValue))) else {
+            panic!("gate is free")
+        };
         let mut gone = Box::pin(gate.enter(Rank::NoValue));
         assert!(poll(&mut gone).is_pending());
         let mut waits = Box::pin(gate.enter(Rank::Complaint));

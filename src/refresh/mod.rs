@@ -14,10 +14,10 @@
 //! **Invariant:** an attempt once started is awaited to its end; nothing selects over it.
 //! **Invariant:** what must outlive a panic lives in `state`, outside of every future.
 
+mod attempt;
 pub mod budget;
 pub mod gate;
 pub mod handle;
-mod attempt;
 mod mail;
 pub mod policy;
 mod renew;

@@ -12,7 +12,7 @@ use crate::wechat::errcode::{self, Endpoint, Reaction};
 
 use super::attempt::{Fetched, Proof, problem};
 use super::handle::{NoValue, Outcome};
-use super::policy::{self, LastChance, Lane, Plan};
+use super::policy::{self, Lane, LastChance, Plan};
 use super::state::{Leak, Standing, Trust};
 use super::task::Refresher;
 use super::verdict::Verdict;
@@ -74,7 +74,8 @@ impl Refresher {
                     not_before: now,
                     jitter: self.state.jitter,
                 });
-                if self.state.unknown.is_none() && matches!(renewal, Plan::At(at) if at > now && at < expires) {
+                if self.state.unknown.is_none() && matches!(renewal, Plan::At(at) if at > now && at < expires)
+                {
                     self.succeed();
                     return Doubt::Dispelled;
                 }
@@ -84,7 +85,7 @@ impl Refresher {
                 self.withdraw().await;
                 Doubt::Fetch(Proof::Dead)
             }
-            Verdict::Other(_) => Doubt::Fetch(Proof::None),
+            Verdict::Other => Doubt::Fetch(Proof::None),
             Verdict::Silent(what) => {
                 // The path is losing answers: a call now could kill the value without bringing one.
                 self.fail(Lane::Soon, silent_problem(&what));
@@ -188,7 +189,7 @@ impl Refresher {
                 self.state.trust = Trust::Proven;
                 self.fetch_anew().await
             }
-            Verdict::Other(_) => {
+            Verdict::Other => {
                 self.state.trust = Trust::Proven;
                 self.fetch_anew().await
             }
@@ -214,7 +215,7 @@ impl Refresher {
     /// S3: a value that came after a call of unknown outcome is asked about once.
     pub(super) async fn verify(&mut self) {
         match self.probe().await {
-            Verdict::Alive | Verdict::Other(_) => self.verified(None),
+            Verdict::Alive | Verdict::Other => self.verified(None),
             Verdict::Dead => {
                 tracing::warn!(
                     app = %self.key().appid, kind = %self.key().kind,
@@ -243,7 +244,11 @@ impl Refresher {
             Fetched::New => {
                 let leaked = leak.leaked.map_or_else(|| "unknown".to_owned(), |print| print.to_string());
                 tracing::info!(app = %self.key().appid, kind = %self.key().kind, leaked, "the leaked value is dead");
-                self.event("leak_contained", format!("two issuing calls were made; the value {leaked} is dead")).await;
+                self.event(
+                    "leak_contained",
+                    format!("two issuing calls were made; the value {leaked} is dead"),
+                )
+                .await;
             }
             Fetched::Same | Fetched::Failed(_) => {
                 // Not done until it succeeded: the operator was promised a dead value.
@@ -277,8 +282,9 @@ pub(super) fn silent_problem(what: &str) -> Problem {
         class: ProblemClass::Transient,
         errcode: None,
         meaning: format!("WeChat did not say whether the value is alive: {what}"),
-        action: "nothing, unless it repeats: no call is made that could kill the value, and WeChat is asked again"
-            .to_owned(),
+        action:
+            "nothing, unless it repeats: no call is made that could kill the value, and WeChat is asked again"
+                .to_owned(),
         rid: None,
     }
 }

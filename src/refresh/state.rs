@@ -285,9 +285,9 @@ impl State {
     /// A probe sent at `asked` found the held value alive. Lifts the bound of unknown calls if
     /// the last of them could have killed the value by then; says through which number.
     pub(super) fn found_alive(&mut self, asked: BootTime) -> Option<Generation> {
-        let settled = self.unknown.filter(|unknown| {
-            unknown.first_forced.is_none() && asked > unknown.last_ended + OVERLAP
-        })?;
+        let settled = self
+            .unknown
+            .filter(|unknown| unknown.first_forced.is_none() && asked > unknown.last_ended + OVERLAP)?;
         self.unknown = None;
         Some(settled.through)
     }
@@ -301,7 +301,13 @@ impl State {
     pub(super) fn life(&self, now: BootTime) -> Option<Life> {
         let held = self.good(now)?;
         let last_chance = self.unknown.map_or(LastChance::NotNeeded, |unknown| unknown.chance);
-        Some(Life { asked: held.asked, expires: held.expires, dead_by: self.dead_by(), life: held.life, last_chance })
+        Some(Life {
+            asked: held.asked,
+            expires: held.expires,
+            dead_by: self.dead_by(),
+            life: held.life,
+            last_chance,
+        })
     }
 
     /// Which schedule the key follows.

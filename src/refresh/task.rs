@@ -17,6 +17,7 @@ use crate::clock::{BootTime, Clock};
 use crate::hub::AccountSettings;
 use crate::ledger::{CallEnd, Event, Ledger, LedgerError, Record};
 use crate::model::{Cause, Key, Kind};
+use crate::telemetry::metrics;
 use crate::wechat::WeChat;
 
 use super::gate::{Gate, Rank};
@@ -151,13 +152,23 @@ impl Refresher {
         self.shared.mail.close();
     }
 
+    /// Which key it is.
+    pub fn handle_key(&self) -> Key {
+        self.shared.key.clone()
+    }
+
     /// An issuing call that a panic cut off: nobody knows its outcome.
     async fn adopt_orphan(&mut self) {
         let Some(call) = self.state.in_flight.take() else { return };
         let now = self.now();
-        self.state.note_unknown(call.mode, call.attempt, call.sent.boot, now + self.around.wechat.call_timeout());
+        self.state.note_unknown(
+            call.mode,
+            call.attempt,
+            call.sent.boot,
+            now + self.around.wechat.call_timeout(),
+        );
         let around = self.around.clone();
-        self.note(around.ledger.finish(&call, CallEnd::Unknown)).await;
+        let _ = self.note(around.ledger.finish(&call, CallEnd::Unknown)).await;
         self.fail(Lane::Soon, interrupted());
     }
 
@@ -286,7 +297,8 @@ impl Refresher {
         let ledger = self.around.ledger.clone();
         if self.note(ledger.commit(&owed.call, &owed.value)).await.is_err() {
             owed.tries += 1;
-            owed.retry_at = self.now() + Duration::from_secs(1 << owed.tries.min(5)).min(Duration::from_secs(30));
+            owed.retry_at =
+                self.now() + Duration::from_secs(1 << owed.tries.min(5)).min(Duration::from_secs(30));
             self.state.unstored = Some(owed);
         } else {
             tracing::info!(app = %self.key().appid, kind = %self.key().kind, tries = owed.tries, "the ledger has the value now");
@@ -311,9 +323,10 @@ impl Refresher {
             }
             Err(error) => {
                 let reason = error.reason();
-                crate::telemetry::ledger_failed(reason);
+                metrics::ledger_error(metrics::LedgerStep::Other, reason);
                 if !std::mem::replace(&mut self.state.ledger_ailing, true) {
-                    let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                    let cause =
+                        std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
                     tracing::error!(
                         app = %self.key().appid, kind = %self.key().kind, reason, cause,
                         "{error}; the daemon goes on from memory, and what it fetches would be lost with it",
@@ -344,7 +357,8 @@ impl Refresher {
         if self.settings.has_changed().unwrap_or(false) {
             return;
         }
-        let same_lane = |failing: &&Failing| std::mem::discriminant(&failing.lane) == std::mem::discriminant(&lane);
+        let same_lane =
+            |failing: &&Failing| std::mem::discriminant(&failing.lane) == std::mem::discriminant(&lane);
         let count = self.state.failing.as_ref().filter(same_lane).map_or(0, |failing| failing.count) + 1;
         self.state.failing = Some(Failing { count, at: now, lane });
         let key = self.key();

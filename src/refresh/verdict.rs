@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::clock::BootTime;
 use crate::model::{CallMode, Cause, ErrCode, Fingerprint, Kind, TokenMode};
-use crate::telemetry;
+use crate::telemetry::metrics::{self, ComplaintOutcome};
 use crate::wechat::Probe;
 
 use super::attempt::{Fetched, Proof};
@@ -33,7 +33,7 @@ pub(super) enum Verdict {
     /// No answer, or "system busy".
     Silent(String),
     /// An answer that says nothing about the value.
-    Other(ErrCode),
+    Other,
     /// The key's probes are used up until then.
     TooOften(BootTime),
 }
@@ -48,7 +48,7 @@ impl Refresher {
     ) -> Result<Answer, NoValue> {
         let verdict = self.judge_one(seen, errcode).await;
         let outcome = verdict.as_ref().map_or("failed", |answer| answer.outcome.as_str());
-        telemetry::complaint(self.key().kind, outcome, callers);
+        metrics::complaint(self.key().kind, label(verdict.as_ref().ok().map(|answer| answer.outcome)));
         tracing::info!(
             app = %self.key().appid, kind = %self.key().kind, callers, outcome, errcode = errcode.0,
             fingerprint = seen.map(|seen| seen.to_string()), "complaint",
@@ -82,7 +82,7 @@ impl Refresher {
                 retry_after: Duration::from_secs(2),
                 problem: Some(Arc::new(silent_problem(&what))),
             }),
-            Verdict::Other(_) => self.replace_unverified().await,
+            Verdict::Other => self.replace_unverified().await,
             Verdict::TooOften(until) => Err(NoValue::Exhausted {
                 retry_after: until.since(now),
                 rule: "a value is asked about 10 times in a row, then once per 6 s".to_owned(),
@@ -199,7 +199,8 @@ impl Refresher {
                 self.answer(Outcome::Refreshed)
             }
             Fetched::Same => {
-                let rule = "WeChat ignores forced calls less than 30 s apart and repeated the token".to_owned();
+                let rule =
+                    "WeChat ignores forced calls less than 30 s apart and repeated the token".to_owned();
                 Err(NoValue::Exhausted { retry_after: FORCE_SPACING, rule, problem: None })
             }
             Fetched::Failed(why) => Err(why),
@@ -212,7 +213,9 @@ impl Refresher {
         if let Err(until) = self.state.probes.take(now) {
             return Verdict::TooOften(until);
         }
-        let Some(value) = self.state.held.as_ref().map(|held| held.value.clone()) else { return Verdict::Dead };
+        let Some(value) = self.state.held.as_ref().map(|held| held.value.clone()) else {
+            return Verdict::Dead;
+        };
         let around = self.around.clone();
         let permit = around.gate.enter(self.rank(Cause::Complaint)).await;
         let asked = self.now();
@@ -228,18 +231,13 @@ impl Refresher {
             }
             Probe::Dead(_) => Verdict::Dead,
             Probe::Silent(what) => Verdict::Silent(what.to_string()),
-            Probe::Other(refusal) => Verdict::Other(refusal.errcode),
+            Probe::Other(_) => Verdict::Other,
         };
-        telemetry::probe(
-            self.key().kind,
-            match &verdict {
-                Verdict::Alive => "alive",
-                Verdict::Dead => "dead",
-                Verdict::Silent(_) => "silent",
-                Verdict::Other(_) => "other",
-                Verdict::TooOften(_) => "too_often",
-            },
-        );
+        metrics::probe(match &verdict {
+            Verdict::Alive => metrics::Verdict::Alive,
+            Verdict::Dead => metrics::Verdict::Dead,
+            Verdict::Silent(_) | Verdict::Other | Verdict::TooOften(_) => metrics::Verdict::None,
+        });
         verdict
     }
 
@@ -254,13 +252,15 @@ impl Refresher {
         let fingerprint = held.value.fingerprint;
         self.state.foreign.count += 1;
         self.state.foreign.latest = Some(now);
-        telemetry::foreign_refresh(self.key().kind);
+        metrics::foreign_refresh(self.key().kind);
         let advice = match self.account().token_mode {
             TokenMode::Classic => {
                 "another program uses this AppSecret; find it, or set token_mode = \"stable\", whose tokens its calls \
                  cannot kill"
             }
-            TokenMode::Stable => "another program forces refreshes with this AppSecret; find it, or reset the secret",
+            TokenMode::Stable => {
+                "another program forces refreshes with this AppSecret; find it, or reset the secret"
+            }
         };
         tracing::warn!(
             app = %self.key().appid, kind = %self.key().kind, fingerprint = %fingerprint, age_seconds = age,
@@ -278,5 +278,16 @@ impl Refresher {
             Some(good) => Ok(Answer { outcome, good }),
             None => Err(view.no_value(now)),
         }
+    }
+}
+
+fn label(outcome: Option<Outcome>) -> ComplaintOutcome {
+    match outcome {
+        Some(Outcome::Refreshed) => ComplaintOutcome::Refreshed,
+        Some(Outcome::AlreadyReplaced) => ComplaintOutcome::AlreadyReplaced,
+        Some(Outcome::StillValid) => ComplaintOutcome::StillValid,
+        Some(Outcome::Unchanged) => ComplaintOutcome::Unchanged,
+        Some(Outcome::Unverified) => ComplaintOutcome::Unverified,
+        None => ComplaintOutcome::Failed,
     }
 }

@@ -9,7 +9,7 @@
 
 mod answer;
 pub mod errcode;
-mod exchange;
+pub mod exchange;
 mod wire;
 
 use std::fmt;
