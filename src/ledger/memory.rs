@@ -48,13 +48,12 @@ impl MemoryLedger {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the rows of a key and drops what has grown too old.
+    /// Drops what has grown too old and changes the rows of a key.
     fn change<T>(&self, key: &Key, change: impl FnOnce(&mut Rows) -> T) -> T {
         let mut state = self.state();
         let rows = state.rows.entry(key.clone()).or_default();
-        let result = change(rows);
         rows.calls.retain(|_, past| self.keeps(past));
-        result
+        change(rows)
     }
 
     fn keeps(&self, past: &PastCall) -> bool {
