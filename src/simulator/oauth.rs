@@ -127,21 +127,19 @@ enum CodeUse {
     Used,
 }
 
-#[derive(Debug)]
 struct Code {
     grant: Arc<NewCode>,
     expires_at: Instant,
     used: CodeUse,
 }
 
-#[derive(Debug)]
 struct UserToken {
     grant: Arc<NewCode>,
     expires_at: Instant,
 }
 
 /// Codes and user tokens of all accounts.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Oauth {
     codes: HashMap<String, Code>,
     tokens: HashMap<String, UserToken>,

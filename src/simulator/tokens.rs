@@ -19,7 +19,7 @@ use super::values::{Kind, Values, Verdict};
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// The last two values of one line.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Line {
     pub(super) current: Option<Arc<str>>,
     previous: Option<Arc<str>>,

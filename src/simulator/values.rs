@@ -54,7 +54,6 @@ pub(super) enum Verdict {
 }
 
 /// One issued value.
-#[derive(Debug)]
 pub(super) struct Record {
     pub(super) appid: Arc<str>,
     pub(super) kind: Kind,
@@ -63,7 +62,7 @@ pub(super) struct Record {
 }
 
 /// The registry.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Values {
     records: HashMap<Arc<str>, Record>,
     order: VecDeque<Arc<str>>,

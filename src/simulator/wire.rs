@@ -21,7 +21,6 @@ const BODY_LIMIT: usize = 4 * 1024 * 1024;
 const HEADERS: usize = 100;
 
 /// One request, read to its end.
-#[derive(Debug)]
 pub(super) struct Request {
     pub(super) method: String,
     pub(super) path: String,
@@ -77,7 +76,6 @@ pub(super) enum ReadError {
 }
 
 /// Reads requests off one connection; keeps what arrived of the next one.
-#[derive(Debug)]
 pub(super) struct Reader {
     caller: IpAddr,
     buffer: Vec<u8>,
@@ -233,7 +231,6 @@ fn split_chunks(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, ReadError> {
 }
 
 /// What goes back on the socket.
-#[derive(Debug)]
 pub(super) enum Reply {
     /// A page in full.
     Whole(Page),
@@ -246,7 +243,6 @@ pub(super) enum Reply {
 }
 
 /// An answer.
-#[derive(Debug)]
 pub(super) struct Page {
     pub(super) status: u16,
     pub(super) content_type: &'static str,

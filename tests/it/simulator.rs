@@ -9,7 +9,7 @@ use zhongkong::simulator::{
 };
 
 use crate::support::frozen::{Frozen, Guard};
-use crate::support::simulated::{Simulated, classic_path, errcode, number, text};
+use crate::support::simulated::{Simulated, classic_path, client_builder, errcode, number, text};
 
 fn listed() -> Settings {
     Settings {
@@ -575,11 +575,7 @@ async fn ten_thousand_connections_of_ten_thousand_accounts_are_answered() {
     // Issuing calls come on fresh connections; none may be left behind.
     let _guard = Guard::start();
     let wechat = Simulated::start(Settings::default()).await;
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .pool_max_idle_per_host(0)
-        .build()
-        .unwrap();
+    let client = client_builder().pool_max_idle_per_host(0).build().unwrap();
     let mut clients = tokio::task::JoinSet::new();
     for part in 0..20 {
         let client = client.clone();

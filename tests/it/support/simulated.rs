@@ -32,11 +32,7 @@ impl Simulated {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(simulator.clone().serve(listener, stop.clone()));
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .unwrap();
+        let client = client_builder().build().unwrap();
         Self {
             control: simulator.control(),
             simulator,
@@ -116,6 +112,15 @@ impl Simulated {
         let path = format!("/cgi-bin/get_api_domain_ip?access_token={token}");
         errcode(&self.get(&path).await)
     }
+}
+
+/// A client that goes nowhere but where it is sent: no proxy, no redirects.
+pub(crate) fn client_builder() -> reqwest::ClientBuilder {
+    // reqwest builds its TLS even for plain HTTP; somebody may have been first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
 }
 
 /// The path of a classic token call with the secret "s".
