@@ -106,6 +106,11 @@ impl Control {
         self.shared.until(|state| held(state) >= at_least).await;
     }
 
+    /// Waits until at most so many are held: callers went, or were released.
+    pub async fn wait_held_at_most(&self, at_most: usize) {
+        self.shared.until(|state| held(state) <= at_most).await;
+    }
+
     /// Lets everything go on that is held, oldest first.
     pub fn release(&self) {
         self.shared.change(|state| {

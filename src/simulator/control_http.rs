@@ -72,17 +72,17 @@ pub(super) fn answer(control: &Control, request: &Request) -> Page {
         ("GET", "/_sim/faults") => Ok(control.look(scripts)),
         ("POST", "/_sim/faults") => parse(request).and_then(|script: ScriptBody| {
             control.script(script.script()?);
-            done()
+            Ok(done())
         }),
         ("DELETE", "/_sim/faults") => {
             control.clear_faults();
-            done()
+            Ok(done())
         }
         ("POST", "/_sim/release") => {
             control.release();
-            done()
+            Ok(done())
         }
-        ("POST", "/_sim/kill") => parse(request).and_then(|body: KillBody| {
+        ("POST", "/_sim/kill") => parse(request).map(|body: KillBody| {
             if body.in_place {
                 control.kill_in_place(&body.appid, body.kind);
             } else {
@@ -103,10 +103,10 @@ pub(super) fn answer(control: &Control, request: &Request) -> Page {
             mode
             @ (ServerMode::Up | ServerMode::Busy | ServerMode::Closes | ServerMode::Silent) => {
                 control.switch_mode(mode);
-                done()
+                Ok(done())
             }
         }),
-        ("POST", "/_sim/latency") => parse(request).and_then(|body: LatencyBody| {
+        ("POST", "/_sim/latency") => parse(request).map(|body: LatencyBody| {
             control.set_latency(Duration::from_millis(body.ms));
             done()
         }),
@@ -126,8 +126,8 @@ pub(super) fn answer(control: &Control, request: &Request) -> Page {
 
 type Answered = Result<Value, String>;
 
-fn done() -> Answered {
-    Ok(json!({ "ok": true }))
+fn done() -> Value {
+    json!({ "ok": true })
 }
 
 fn parse<T: DeserializeOwned>(request: &Request) -> Result<T, String> {

@@ -5,10 +5,13 @@
 //! given, each until it is used up; a script "for ever" is never used up, so
 //! later ones for the same calls wait until the faults are cleared.
 //!
-//! What a fault does to the socket is `serve`'s business; here is only the list.
+//! What a fault does to the socket is `serve`'s business; here are the list and
+//! the faults inside an answer.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
+
+use serde_json::{Map, Value};
 
 use super::log::Endpoint;
 
@@ -85,6 +88,56 @@ impl Fault {
             Self::EmptyToken => "empty_token",
             Self::MissingToken => "missing_token",
             Self::Redirect(_) => "redirect",
+        }
+    }
+
+    /// Changes a good answer as the fault says, where it is about the answer. Refusals have none of these fields,
+    /// except by name, and stay as they are.
+    pub(super) fn bend(&self, fields: &mut Map<String, Value>) {
+        match self {
+            Self::ExpiresIn(instead) => {
+                if !fields.contains_key("expires_in") {
+                    return;
+                }
+                let value: Value = match instead {
+                    ExpiresIn::Missing => {
+                        fields.remove("expires_in");
+                        return;
+                    }
+                    ExpiresIn::Zero => 0.into(),
+                    ExpiresIn::Negative => (-1).into(),
+                    ExpiresIn::Huge => 9_999_999_999_u64.into(),
+                    ExpiresIn::NotANumber => "soon".into(),
+                    ExpiresIn::Text(text) => text.as_str().into(),
+                    ExpiresIn::Value(value) => (*value).into(),
+                };
+                fields.insert("expires_in".to_owned(), value);
+            }
+            Self::EmptyToken => {
+                for name in ["access_token", "ticket"] {
+                    if let Some(value) = fields.get_mut(name) {
+                        *value = "".into();
+                    }
+                }
+            }
+            Self::MissingToken => {
+                fields.remove("access_token");
+                fields.remove("ticket");
+            }
+            // These happen to the connection or before the answer exists.
+            Self::Errcode { .. }
+            | Self::HttpStatus(_)
+            | Self::HttpStatusAfter(_)
+            | Self::HtmlPage
+            | Self::TruncatedJson
+            | Self::GarbageJson
+            | Self::EmptyBody
+            | Self::Slow(_)
+            | Self::TornConnection
+            | Self::AnswerLost
+            | Self::HoldAnswer
+            | Self::HoldRequest
+            | Self::Redirect(_) => {}
         }
     }
 }

@@ -19,7 +19,7 @@ use super::state::State;
 use super::values::random_text;
 
 /// Life of a refresh token of web authorization.
-const REFRESH_LIFE: Duration = Duration::from_secs(30 * 86_400);
+const REFRESH_LIFE: Duration = Duration::from_hours(30 * 24);
 
 /// What a web authorization asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

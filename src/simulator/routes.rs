@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::errcode::Refusal;
-use super::faults::{ExpiresIn, Fault};
+use super::faults::Fault;
 use super::log::{Call, Caller, Endpoint, Outcome, TokenMode, fingerprint};
 use super::oauth::object;
 use super::settings::{DAY, MONTH};
@@ -109,7 +109,7 @@ impl State {
             ),
         };
         if let Some(fault) = fault {
-            bend(&mut fields, fault);
+            fault.bend(&mut fields);
         }
         let mut call = self.call(request, endpoint, appid, now);
         call.outcome = outcome;
@@ -361,55 +361,5 @@ fn require_grant(found: &str, right: &str) -> Result<(), Refusal> {
         Ok(())
     } else {
         Err(Refusal::new(40002))
-    }
-}
-
-/// Changes a good answer as the fault says. Refusals have none of these fields,
-/// except by name, and stay as they are.
-fn bend(fields: &mut Map<String, Value>, fault: &Fault) {
-    match fault {
-        Fault::ExpiresIn(instead) => {
-            if !fields.contains_key("expires_in") {
-                return;
-            }
-            let value: Value = match instead {
-                ExpiresIn::Missing => {
-                    fields.remove("expires_in");
-                    return;
-                }
-                ExpiresIn::Zero => 0.into(),
-                ExpiresIn::Negative => (-1).into(),
-                ExpiresIn::Huge => 9_999_999_999_u64.into(),
-                ExpiresIn::NotANumber => "soon".into(),
-                ExpiresIn::Text(text) => text.as_str().into(),
-                ExpiresIn::Value(value) => (*value).into(),
-            };
-            fields.insert("expires_in".to_owned(), value);
-        }
-        Fault::EmptyToken => {
-            for name in ["access_token", "ticket"] {
-                if let Some(value) = fields.get_mut(name) {
-                    *value = "".into();
-                }
-            }
-        }
-        Fault::MissingToken => {
-            fields.remove("access_token");
-            fields.remove("ticket");
-        }
-        // These happen to the connection or before the answer exists.
-        Fault::Errcode { .. }
-        | Fault::HttpStatus(_)
-        | Fault::HttpStatusAfter(_)
-        | Fault::HtmlPage
-        | Fault::TruncatedJson
-        | Fault::GarbageJson
-        | Fault::EmptyBody
-        | Fault::Slow(_)
-        | Fault::TornConnection
-        | Fault::AnswerLost
-        | Fault::HoldAnswer
-        | Fault::HoldRequest
-        | Fault::Redirect(_) => {}
     }
 }

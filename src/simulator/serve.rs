@@ -45,12 +45,12 @@ pub(super) async fn serve(
                 listener = None;
                 presence.listening(Listening::No);
             }
-            (ServerMode::Refuses, None) => {}
-            (_, None) => {
+            (ServerMode::Up | ServerMode::Busy | ServerMode::Closes | ServerMode::Silent, None) => {
                 listener = Some(TcpListener::bind(here).await?);
                 presence.listening(Listening::Yes);
             }
-            (_, Some(_)) => {}
+            // As wished already.
+            (_, Some(_)) | (ServerMode::Refuses, None) => {}
         }
         tokio::select! {
             () = stop.cancelled() => break,

@@ -9,13 +9,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// A token's life as WeChat's pages give it: `expires_in` 7200.
-const TOKEN_LIFE: Duration = Duration::from_secs(7200);
+const TOKEN_LIFE: Duration = Duration::from_hours(2);
 /// How long the token before the last one still works.
-const OVERLAP: Duration = Duration::from_secs(300);
+const OVERLAP: Duration = Duration::from_mins(5);
 /// A simulated day. Counters start again at its end, as WeChat's do at midnight.
-pub(super) const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const DAY: Duration = Duration::from_hours(24);
 /// The span of the allowance for `clear_quota`.
-pub(super) const MONTH: Duration = Duration::from_secs(30 * 86_400);
+pub(super) const MONTH: Duration = Duration::from_hours(30 * 24);
 
 /// How the simulated WeChat behaves. Start from [`Settings::with_life`] or
 /// `Settings::default()` and change fields.
@@ -49,7 +49,7 @@ impl Settings {
             overlap: OVERLAP.min(life / 3),
             ticket_life: life,
             ticket_rule: TicketRule::SameStringWithinLife,
-            code_life: Duration::from_secs(300),
+            code_life: Duration::from_mins(5),
             accounts: Accounts::Any,
             limits: Limits::default(),
             // Real tokens of the last years have 110 to 160 characters.

@@ -10,26 +10,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::settings::TicketRule;
-use super::state::{AccountState, State};
-use super::tokens::{Handout, Novelty, current_of};
+use super::state::State;
+use super::tokens::{Handout, Novelty};
 use super::values::Kind;
-
-impl AccountState {
-    /// Where the ticket of this kind stands. Asked of ticket kinds only; a token
-    /// kind would be a slip of this module's callers, and gets the `jsapi` place.
-    pub(super) fn ticket_mut(&mut self, kind: Kind) -> &mut Option<Arc<str>> {
-        match kind {
-            Kind::WxCardTicket => &mut self.wx_card,
-            Kind::JsapiTicket | Kind::Classic | Kind::Stable => &mut self.jsapi,
-        }
-    }
-}
 
 impl State {
     /// A ticket fetch for an account whose token was found good.
     pub(super) fn fetch_ticket(&mut self, appid: &str, kind: Kind, now: Instant) -> Handout {
         let life = self.settings.ticket_life;
-        let known = current_of(self.account_or_new(appid), kind).clone();
+        let known = self.current(appid, kind);
         // Less than a second cannot be said in `expires_in`: then it is over.
         let known = known.filter(|value| self.left(value, now) >= Duration::from_secs(1));
         let whole = life.as_secs().max(1);
@@ -48,7 +37,7 @@ impl State {
                 let value = self
                     .values
                     .mint(appid, kind, self.settings.token_len, now + life);
-                *self.account_or_new(appid).ticket_mut(kind) = Some(Arc::clone(&value));
+                *self.account_or_new(appid).newest_mut(kind) = Some(Arc::clone(&value));
                 Handout {
                     value,
                     expires_in: whole,

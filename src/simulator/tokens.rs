@@ -16,7 +16,7 @@ use super::state::{AccountState, State};
 use super::values::{Kind, Values, Verdict};
 
 /// The span of WeChat's per-minute limits.
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// The last two values of one line.
 #[derive(Default)]
@@ -204,7 +204,7 @@ impl State {
                 self.replace_stable(appid, now);
             }
             Kind::JsapiTicket | Kind::WxCardTicket => {
-                if let Some(value) = self.account_or_new(appid).ticket_mut(kind).take() {
+                if let Some(value) = self.account_or_new(appid).newest_mut(kind).take() {
                     self.values.bury(&value, now);
                 }
             }
@@ -220,18 +220,29 @@ impl State {
 
     /// The newest value of an account's credential, dead or alive.
     pub(super) fn current(&self, appid: &str, kind: Kind) -> Option<Arc<str>> {
-        let account = self.accounts().get(appid)?;
-        current_of(account, kind).clone()
+        self.accounts().get(appid)?.newest(kind).cloned()
     }
 }
 
-/// The newest value of this kind.
-pub(super) fn current_of(account: &AccountState, kind: Kind) -> &Option<Arc<str>> {
-    match kind {
-        Kind::Classic => &account.classic.current,
-        Kind::Stable => &account.stable.current,
-        Kind::JsapiTicket => &account.jsapi,
-        Kind::WxCardTicket => &account.wx_card,
+impl AccountState {
+    /// The newest value of this kind.
+    fn newest(&self, kind: Kind) -> Option<&Arc<str>> {
+        match kind {
+            Kind::Classic => self.classic.current.as_ref(),
+            Kind::Stable => self.stable.current.as_ref(),
+            Kind::JsapiTicket => self.jsapi.as_ref(),
+            Kind::WxCardTicket => self.wx_card.as_ref(),
+        }
+    }
+
+    /// Where the newest value of this kind stands.
+    pub(super) fn newest_mut(&mut self, kind: Kind) -> &mut Option<Arc<str>> {
+        match kind {
+            Kind::Classic => &mut self.classic.current,
+            Kind::Stable => &mut self.stable.current,
+            Kind::JsapiTicket => &mut self.jsapi,
+            Kind::WxCardTicket => &mut self.wx_card,
+        }
     }
 }
 

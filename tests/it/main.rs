@@ -1,5 +1,10 @@
 //! All tests over real sockets, in one crate so that they link once.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail by panicking, like the tests"
+)]
+
 mod simulator;
 mod simulator_faults;
 mod simulator_oauth;

@@ -484,7 +484,7 @@ async fn ticket_repeats_itself_as_its_rule_says() {
 async fn short_life_scales_the_overlap_and_stays_in_whole_seconds() {
     // A demo's tokens live for a minute; a normal stable call rolls at 40 s.
     let clock = Frozen::start();
-    let wechat = Simulated::start(Settings::with_life(Duration::from_secs(60))).await;
+    let wechat = Simulated::start(Settings::with_life(Duration::from_mins(1))).await;
     let first = wechat.stable("wx1").await;
     assert_eq!(number(&first, "expires_in"), 60);
     clock.advance(Duration::from_millis(39_500)).await;

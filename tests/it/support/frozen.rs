@@ -13,7 +13,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 /// How long a test may take in real time. The slowest takes a few seconds.
-const HANG: Duration = Duration::from_secs(60);
+const HANG: Duration = Duration::from_mins(1);
 
 /// Keeps the clock still. Make it first in a test; dropping it ends the guard,
 /// not the pause.
@@ -64,9 +64,9 @@ impl Guard {
         let test = std::thread::current().name().unwrap_or("?").to_owned();
         drop(std::thread::spawn(move || {
             if gone.recv_timeout(HANG) == Err(RecvTimeoutError::Timeout) {
-                let text = format!("test {test} hangs: no end after {HANG:?} of real time\n");
+                let sentence = format!("test {test} hangs: no end after {HANG:?} of real time\n");
                 // Straight to the descriptor: the test harness captures `eprintln!`.
-                let _ = std::io::stderr().write_all(text.as_bytes());
+                let _ = std::io::stderr().write_all(sentence.as_bytes());
                 std::process::abort();
             }
         }));

@@ -26,7 +26,11 @@ pub(crate) struct Simulated {
 impl Simulated {
     /// Serves on a free port of loopback.
     pub(crate) async fn start(settings: Settings) -> Self {
-        let simulator = Simulator::new(settings);
+        Self::resume(Simulator::new(settings)).await
+    }
+
+    /// Serves a WeChat that may have served before.
+    pub(crate) async fn resume(simulator: Simulator) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
