@@ -8,4 +8,6 @@
 mod simulator;
 mod simulator_faults;
 mod simulator_oauth;
+mod simulator_server;
+mod simulator_stable;
 mod support;

@@ -1,17 +1,13 @@
 //! Web authorization and mini-program login follow WeChat's rules for codes.
 
 use serde_json::{Value, json};
-use zhongkong::simulator::{Account, Accounts, NewCode, Scope, Settings};
+use zhongkong::simulator::{NewCode, Scope};
 
 use crate::support::frozen::Frozen;
-use crate::support::simulated::{Simulated, errcode, number, text};
+use crate::support::simulated::{Simulated, errcode, listed, number, text};
 
 async fn start() -> Simulated {
-    Simulated::start(Settings {
-        accounts: Accounts::Listed(vec![Account::new("wx1", "s"), Account::new("wx2", "s")]),
-        ..Settings::default()
-    })
-    .await
+    Simulated::start(listed()).await
 }
 
 async fn exchange(wechat: &Simulated, appid: &str, code: &str) -> Value {

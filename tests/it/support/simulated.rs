@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use zhongkong::simulator::{Control, Settings, Simulator};
+use zhongkong::simulator::{Account, Accounts, Control, Settings, Simulator};
 
 /// A running simulator; ends with its value.
 pub(crate) struct Simulated {
@@ -115,6 +115,14 @@ impl Simulated {
     pub(crate) async fn probe(&self, token: &str) -> i64 {
         let path = format!("/cgi-bin/get_api_domain_ip?access_token={token}");
         errcode(&self.get(&path).await)
+    }
+}
+
+/// WeChat's own numbers, and two accounts with the secret "s".
+pub(crate) fn listed() -> Settings {
+    Settings {
+        accounts: Accounts::Listed(vec![Account::new("wx1", "s"), Account::new("wx2", "s")]),
+        ..Settings::default()
     }
 }
 
