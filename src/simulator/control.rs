@@ -62,14 +62,12 @@ impl Control {
     /// Whether WeChat would accept this token or ticket now.
     pub fn alive(&self, value: &str) -> bool {
         let now = Instant::now();
-        self.shared
-            .look(|state| state.values.verdict(value, now) == Verdict::Alive)
+        self.shared.look(|state| state.values.verdict(value, now) == Verdict::Alive)
     }
 
     /// The newest value of this credential, dead or alive.
     pub fn current(&self, appid: &str, kind: Kind) -> Option<String> {
-        self.shared
-            .look(|state| state.current(appid, kind).map(|value| value.to_string()))
+        self.shared.look(|state| state.current(appid, kind).map(|value| value.to_string()))
     }
 
     /// Every value that was ever issued (tokens, tickets, codes, user tokens,
@@ -165,8 +163,7 @@ impl Control {
     /// out: the case in which only a forced refresh helps.
     pub fn kill_in_place(&self, appid: &str, kind: Kind) {
         let now = Instant::now();
-        self.shared
-            .change(|state| state.kill_in_place(appid, kind, now));
+        self.shared.change(|state| state.kill_in_place(appid, kind, now));
     }
 
     /// Somebody else fetches with the AppSecret in classic mode: quota and
@@ -186,8 +183,7 @@ impl Control {
 
     /// Changes the account's IP list.
     pub fn set_ip_allowed(&self, appid: &str, list: IpList) {
-        self.shared
-            .change(|state| state.account_or_new(appid).ip_allowed = list);
+        self.shared.change(|state| state.account_or_new(appid).ip_allowed = list);
     }
 
     /// Resets the account's AppSecret; from now on only this one is right.
@@ -200,14 +196,12 @@ impl Control {
 
     /// Freezes the account's AppSecret: 40243 wherever it is used.
     pub fn freeze_secret(&self, appid: &str) {
-        self.shared
-            .change(|state| state.account_or_new(appid).standing = Standing::Frozen);
+        self.shared.change(|state| state.account_or_new(appid).standing = Standing::Frozen);
     }
 
     /// Ends that.
     pub fn unfreeze_secret(&self, appid: &str) {
-        self.shared
-            .change(|state| state.account_or_new(appid).standing = Standing::Usable);
+        self.shared.change(|state| state.account_or_new(appid).standing = Standing::Usable);
     }
 }
 

@@ -66,9 +66,7 @@ pub(super) fn answer(control: &Control, request: &Request) -> Page {
     let result = match (method, request.path.as_str()) {
         ("GET", "/_sim" | "/_sim/") => return Page::text(200, HELP),
         ("GET", "/_sim/log") => log(control, request),
-        ("GET", "/_sim/state") => {
-            Ok(control.look(|state| describe(state, control.mode(), request)))
-        }
+        ("GET", "/_sim/state") => Ok(control.look(|state| describe(state, control.mode(), request))),
         ("GET", "/_sim/faults") => Ok(control.look(scripts)),
         ("POST", "/_sim/faults") => parse(request).and_then(|script: ScriptBody| {
             control.script(script.script()?);
@@ -94,14 +92,14 @@ pub(super) fn answer(control: &Control, request: &Request) -> Page {
             let value = control.foreign_fetch(&body.appid);
             json!({ "ok": value.is_some(), "fingerprint": value.as_deref().map(fingerprint) })
         }),
-        ("POST", "/_sim/code") => parse(request)
-            .map(|body: CodeBody| json!({ "code": control.mint_code(body.new_code()) })),
+        ("POST", "/_sim/code") => {
+            parse(request).map(|body: CodeBody| json!({ "code": control.mint_code(body.new_code()) }))
+        }
         ("POST", "/_sim/mode") => parse(request).and_then(|body: ModeBody| match body.mode {
             ServerMode::Refuses => Err("mode: \"refuses\" could not be ended over HTTP; \
                                         \"closes\" is the nearest"
                 .to_owned()),
-            mode
-            @ (ServerMode::Up | ServerMode::Busy | ServerMode::Closes | ServerMode::Silent) => {
+            mode @ (ServerMode::Up | ServerMode::Busy | ServerMode::Closes | ServerMode::Silent) => {
                 control.switch_mode(mode);
                 Ok(done())
             }
@@ -111,10 +109,7 @@ pub(super) fn answer(control: &Control, request: &Request) -> Page {
             done()
         }),
         _ => {
-            let text = format!(
-                "no {method} {}; GET /_sim/ lists what there is\n",
-                request.path
-            );
+            let text = format!("no {method} {}; GET /_sim/ lists what there is\n", request.path);
             return Page::text(404, text);
         }
     };
@@ -175,14 +170,7 @@ struct CodeBody {
 
 impl CodeBody {
     fn new_code(self) -> NewCode {
-        let Self {
-            appid,
-            openid,
-            unionid,
-            scope,
-            flow,
-            visitor,
-        } = self;
+        let Self { appid, openid, unionid, scope, flow, visitor } = self;
         let mut new = match flow.unwrap_or(Flow::Web) {
             Flow::Web => NewCode::web(appid, openid),
             Flow::MiniProgram => NewCode::mini_program(appid, openid),
@@ -190,8 +178,7 @@ impl CodeBody {
         if let Some(unionid) = unionid {
             new = new.unionid(unionid);
         }
-        new.scope(scope.unwrap_or(Scope::Base))
-            .visitor(visitor.unwrap_or(Visitor::Person))
+        new.scope(scope.unwrap_or(Scope::Base)).visitor(visitor.unwrap_or(Visitor::Person))
     }
 }
 
@@ -224,25 +211,17 @@ impl ScriptBody {
                 .map(Times::Count)
                 .ok_or_else(|| format!("times: {value} is neither a count nor \"forever\""))?,
         };
-        Ok(Script {
-            endpoint: self.endpoint,
-            appid: self.appid.clone(),
-            times,
-            fault: self.fault()?,
-        })
+        Ok(Script { endpoint: self.endpoint, appid: self.appid.clone(), times, fault: self.fault()? })
     }
 
     fn fault(self) -> Result<Fault, String> {
         let needs = |field: &str| format!("fault {:?} needs {field}", self.fault);
         Ok(match self.fault.as_str() {
-            "errcode" => Fault::Errcode {
-                code: self.errcode.ok_or_else(|| needs("errcode"))?,
-                message: self.errmsg,
-            },
-            "http_status" => Fault::HttpStatus(self.status.ok_or_else(|| needs("status"))?),
-            "http_status_after" => {
-                Fault::HttpStatusAfter(self.status.ok_or_else(|| needs("status"))?)
+            "errcode" => {
+                Fault::Errcode { code: self.errcode.ok_or_else(|| needs("errcode"))?, message: self.errmsg }
             }
+            "http_status" => Fault::HttpStatus(self.status.ok_or_else(|| needs("status"))?),
+            "http_status_after" => Fault::HttpStatusAfter(self.status.ok_or_else(|| needs("status"))?),
             "html_page" => Fault::HtmlPage,
             "truncated_json" => Fault::TruncatedJson,
             "garbage_json" => Fault::GarbageJson,
@@ -255,9 +234,7 @@ impl ScriptBody {
             "expires_in" => Fault::ExpiresIn(match self.expires_in {
                 Value::Null => ExpiresIn::Missing,
                 Value::String(text) => ExpiresIn::Text(text),
-                Value::Number(number) => number
-                    .as_u64()
-                    .map_or(ExpiresIn::Negative, ExpiresIn::Value),
+                Value::Number(number) => number.as_u64().map_or(ExpiresIn::Negative, ExpiresIn::Value),
                 Value::Bool(_) | Value::Array(_) | Value::Object(_) => ExpiresIn::NotANumber,
             }),
             "empty_token" => Fault::EmptyToken,
@@ -271,9 +248,7 @@ impl ScriptBody {
 fn log(control: &Control, request: &Request) -> Answered {
     let since = match request.query("since") {
         "" => 0,
-        text => text
-            .parse()
-            .map_err(|_| format!("since: {text:?} is not a sequence number"))?,
+        text => text.parse().map_err(|_| format!("since: {text:?} is not a sequence number"))?,
     };
     let appid = request.query("appid");
     Ok(control.with_log(|log| {

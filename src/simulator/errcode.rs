@@ -15,19 +15,13 @@ pub(super) struct Refusal {
 impl Refusal {
     /// A refusal with WeChat's own words.
     pub(super) fn new(code: i64) -> Self {
-        Self {
-            code,
-            message: text(code).to_owned(),
-        }
+        Self { code, message: text(code).to_owned() }
     }
 
     /// A refusal with words from a script; 40164 without words names the caller.
     pub(super) fn scripted(code: i64, message: Option<&str>, caller: IpAddr) -> Self {
         match message {
-            Some(message) => Self {
-                code,
-                message: message.to_owned(),
-            },
+            Some(message) => Self { code, message: message.to_owned() },
             None if code == 40164 => Self::foreign_ip(caller),
             None => Self::new(code),
         }
@@ -42,10 +36,7 @@ impl Refusal {
                 None => (v6.to_string(), v6.to_string()),
             },
         };
-        Self {
-            code: 40164,
-            message: format!("invalid ip {v4} ipv6 {v6}, not in whitelist"),
-        }
+        Self { code: 40164, message: format!("invalid ip {v4} ipv6 {v6}, not in whitelist") }
     }
 }
 
@@ -106,10 +97,7 @@ mod tests {
         // Operators copy the address out of this sentence into the console.
         for seen in ["1.2.3.4", "::ffff:1.2.3.4"] {
             let refusal = Refusal::foreign_ip(seen.parse().unwrap());
-            assert_eq!(
-                refusal.message,
-                "invalid ip 1.2.3.4 ipv6 ::ffff:1.2.3.4, not in whitelist"
-            );
+            assert_eq!(refusal.message, "invalid ip 1.2.3.4 ipv6 ::ffff:1.2.3.4, not in whitelist");
         }
     }
 }

@@ -63,10 +63,7 @@ pub enum Fault {
 impl Fault {
     /// A refusal in WeChat's own words.
     pub fn errcode(code: i64) -> Self {
-        Self::Errcode {
-            code,
-            message: None,
-        }
+        Self::Errcode { code, message: None }
     }
 
     /// The name in the log and in `/_sim/faults`.
@@ -182,38 +179,24 @@ pub(super) enum Times {
 impl Script {
     /// The next call of this endpoint.
     pub fn once(endpoint: Endpoint, fault: Fault) -> Self {
-        Self {
-            endpoint,
-            appid: None,
-            times: Times::Count(1),
-            fault,
-        }
+        Self { endpoint, appid: None, times: Times::Count(1), fault }
     }
 
     /// Every call of this endpoint until the faults are cleared.
     pub fn forever(endpoint: Endpoint, fault: Fault) -> Self {
-        Self {
-            times: Times::Forever,
-            ..Self::once(endpoint, fault)
-        }
+        Self { times: Times::Forever, ..Self::once(endpoint, fault) }
     }
 
     /// So many calls instead.
     #[must_use]
     pub fn times(self, count: u32) -> Self {
-        Self {
-            times: Times::Count(count),
-            ..self
-        }
+        Self { times: Times::Count(count), ..self }
     }
 
     /// Only calls of this account.
     #[must_use]
     pub fn only(self, appid: impl Into<String>) -> Self {
-        Self {
-            appid: Some(appid.into()),
-            ..self
-        }
+        Self { appid: Some(appid.into()), ..self }
     }
 }
 
@@ -236,25 +219,13 @@ pub(super) struct Faults {
 impl Faults {
     /// Adds a script behind the others.
     pub(super) fn add(&mut self, script: Script) {
-        let Script {
-            endpoint,
-            appid,
-            times,
-            fault,
-        } = script;
+        let Script { endpoint, appid, times, fault } = script;
         if times == Times::Count(0) {
             return;
         }
         self.given += 1;
-        let queued = Queued {
-            order: self.given,
-            times,
-            fault,
-        };
-        self.queues
-            .entry((endpoint, appid))
-            .or_default()
-            .push_back(queued);
+        let queued = Queued { order: self.given, times, fault };
+        self.queues.entry((endpoint, appid)).or_default().push_back(queued);
     }
 
     /// Forgets all scripts.

@@ -196,9 +196,7 @@ impl CallLog {
     pub fn since(&self, seq: u64) -> impl Iterator<Item = &Call> {
         let first = self.calls.front().map_or(0, |call| call.seq);
         let skip = (seq + 1).saturating_sub(first);
-        self.calls
-            .iter()
-            .skip(usize::try_from(skip).unwrap_or(usize::MAX))
+        self.calls.iter().skip(usize::try_from(skip).unwrap_or(usize::MAX))
     }
 
     /// The sequence number of the last call, 0 before the first.
@@ -227,11 +225,7 @@ impl CallLog {
     }
 
     fn totals(&self, endpoint: Endpoint, appid: &str) -> Totals {
-        self.by_account
-            .get(&endpoint)
-            .and_then(|accounts| accounts.get(appid))
-            .copied()
-            .unwrap_or_default()
+        self.by_account.get(&endpoint).and_then(|accounts| accounts.get(appid)).copied().unwrap_or_default()
     }
 
     /// Adds a call; its `seq` is given here.

@@ -53,9 +53,7 @@ pub struct Simulator {
 impl Simulator {
     /// A WeChat on which nothing has happened yet. Its days begin now.
     pub fn new(settings: Settings) -> Self {
-        Self {
-            shared: Arc::new(state::Shared::new(settings)),
-        }
+        Self { shared: Arc::new(state::Shared::new(settings)) }
     }
 
     /// The hand inside.

@@ -86,10 +86,7 @@ impl NewCode {
 
     /// A mini-program login of this user.
     pub fn mini_program(appid: impl Into<String>, openid: impl Into<String>) -> Self {
-        Self {
-            flow: Flow::MiniProgram,
-            ..Self::web(appid, openid)
-        }
+        Self { flow: Flow::MiniProgram, ..Self::web(appid, openid) }
     }
 
     /// With this scope.
@@ -101,10 +98,7 @@ impl NewCode {
     /// For an account that is bound to an open-platform account.
     #[must_use]
     pub fn unionid(self, unionid: impl Into<String>) -> Self {
-        Self {
-            unionid: Some(unionid.into()),
-            ..self
-        }
+        Self { unionid: Some(unionid.into()), ..self }
     }
 
     /// By this visitor.
@@ -159,23 +153,13 @@ impl Oauth {
     /// A code that waits to be exchanged.
     pub(super) fn mint(&mut self, new: NewCode, expires_at: Instant) -> String {
         let code = format!("0{}", random_text(31));
-        let entry = Code {
-            grant: Arc::new(new),
-            expires_at,
-            used: CodeUse::Fresh,
-        };
+        let entry = Code { grant: Arc::new(new), expires_at, used: CodeUse::Fresh };
         self.codes.insert(code.clone(), entry);
         code
     }
 
     /// Uses a code up.
-    fn redeem(
-        &mut self,
-        code: &str,
-        appid: &str,
-        flow: Flow,
-        now: Instant,
-    ) -> Result<Arc<NewCode>, Refusal> {
+    fn redeem(&mut self, code: &str, appid: &str, flow: Flow, now: Instant) -> Result<Arc<NewCode>, Refusal> {
         if code.is_empty() {
             return Err(Refusal::new(41008));
         }
@@ -229,10 +213,7 @@ impl State {
     ) -> Result<Map<String, Value>, Refusal> {
         let grant = self.oauth.redeem(code, appid, Flow::Web, now)?;
         let refresh = random_text(100);
-        let entry = UserToken {
-            grant: Arc::clone(&grant),
-            expires_at: now + REFRESH_LIFE,
-        };
+        let entry = UserToken { grant: Arc::clone(&grant), expires_at: now + REFRESH_LIFE };
         self.oauth.refresh.insert(refresh.clone(), entry);
         Ok(self.user_answer(&grant, &refresh, now))
     }
@@ -263,24 +244,13 @@ impl State {
         Ok(self.user_answer(&grant, refresh, now))
     }
 
-    fn user_answer(
-        &mut self,
-        grant: &Arc<NewCode>,
-        refresh: &str,
-        now: Instant,
-    ) -> Map<String, Value> {
+    fn user_answer(&mut self, grant: &Arc<NewCode>, refresh: &str, now: Instant) -> Map<String, Value> {
         let token = random_text(100);
-        let entry = UserToken {
-            grant: Arc::clone(grant),
-            expires_at: now + self.settings.life,
-        };
+        let entry = UserToken { grant: Arc::clone(grant), expires_at: now + self.settings.life };
         self.oauth.tokens.insert(token.clone(), entry);
         let mut answer = Map::new();
         answer.insert("access_token".into(), token.into());
-        answer.insert(
-            "expires_in".into(),
-            self.settings.life.as_secs().max(1).into(),
-        );
+        answer.insert("expires_in".into(), self.settings.life.as_secs().max(1).into());
         answer.insert("refresh_token".into(), refresh.into());
         answer.insert("openid".into(), grant.openid.clone().into());
         answer.insert("scope".into(), grant.scope.wire().into());
@@ -363,8 +333,6 @@ pub(super) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(fields) => fields,
         // Every caller passes a literal `{…}`; anything else is an empty answer.
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            Map::new()
-        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
     }
 }

@@ -27,11 +27,7 @@ struct Done {
 
 impl Done {
     fn ok(fields: Map<String, Value>) -> Self {
-        Self {
-            fields,
-            outcome: Outcome::Ok,
-            handed_out: None,
-        }
+        Self { fields, outcome: Outcome::Ok, handed_out: None }
     }
 
     fn handout(handout: &Handout, name: &str, mut fields: Map<String, Value>) -> Self {
@@ -49,15 +45,8 @@ impl Done {
 
     /// A user token's answer; its string is the one in the fields.
     fn user(fields: Map<String, Value>) -> Self {
-        let handed_out = fields
-            .get("access_token")
-            .and_then(Value::as_str)
-            .map(fingerprint);
-        Self {
-            fields,
-            outcome: Outcome::Issued,
-            handed_out,
-        }
+        let handed_out = fields.get("access_token").and_then(Value::as_str).map(fingerprint);
+        Self { fields, outcome: Outcome::Issued, handed_out }
     }
 }
 
@@ -84,29 +73,18 @@ impl State {
         }
         let token = request.query("access_token");
         let owner = self.values.record(token).map(|record| &*record.appid);
-        owner
-            .or_else(|| self.oauth.owner(token))
-            .unwrap_or_default()
-            .to_owned()
+        owner.or_else(|| self.oauth.owner(token)).unwrap_or_default().to_owned()
     }
 
     /// Does what WeChat does, writes the log line, and gives the answer, bent by
     /// the fault if there is one.
-    pub(super) fn process(
-        &mut self,
-        request: &Request,
-        fault: Option<&Fault>,
-    ) -> Map<String, Value> {
+    pub(super) fn process(&mut self, request: &Request, fault: Option<&Fault>) -> Map<String, Value> {
         let now = Instant::now();
         let endpoint = Endpoint::of(&request.path);
         let appid = self.account_of(request);
         let (mut fields, outcome, handed_out) = match self.dispatch(endpoint, request, now) {
             Ok(done) => (done.fields, done.outcome, done.handed_out),
-            Err(refusal) => (
-                refusal_fields(&refusal),
-                Outcome::Errcode(refusal.code),
-                None,
-            ),
+            Err(refusal) => (refusal_fields(&refusal), Outcome::Errcode(refusal.code), None),
         };
         if let Some(fault) = fault {
             fault.bend(&mut fields);
@@ -120,12 +98,7 @@ impl State {
     }
 
     /// Logs a call that came to nothing, by a fault or the server's mode.
-    pub(super) fn note_unprocessed(
-        &mut self,
-        request: &Request,
-        outcome: Outcome,
-        fault: &'static str,
-    ) {
+    pub(super) fn note_unprocessed(&mut self, request: &Request, outcome: Outcome, fault: &'static str) {
         let endpoint = Endpoint::of(&request.path);
         let appid = self.account_of(request);
         let mut call = self.call(request, endpoint, appid, Instant::now());
@@ -186,12 +159,7 @@ impl State {
         }
     }
 
-    fn dispatch(
-        &mut self,
-        endpoint: Endpoint,
-        request: &Request,
-        now: Instant,
-    ) -> Result<Done, Refusal> {
+    fn dispatch(&mut self, endpoint: Endpoint, request: &Request, now: Instant) -> Result<Done, Refusal> {
         match endpoint {
             Endpoint::Token => self.token(request, now),
             Endpoint::StableToken => self.stable_token(request, now),
@@ -312,10 +280,9 @@ impl State {
         let account = self.account(&owner).ok_or_else(|| Refusal::new(40013))?;
         let path = request.field("cgi_path");
         let (limit, used) = match path {
-            "/cgi-bin/token" => (
-                account.classic_daily.unwrap_or(limits.classic_daily),
-                account.classic_today.used(age, DAY),
-            ),
+            "/cgi-bin/token" => {
+                (account.classic_daily.unwrap_or(limits.classic_daily), account.classic_today.used(age, DAY))
+            }
             "/cgi-bin/stable_token" => (limits.stable_daily, account.stable_today.used(age, DAY)),
             _ if path.starts_with("/sns/") => return Err(Refusal::new(76022)),
             _ if path.starts_with('/') => return Err(Refusal::new(76021)),
@@ -338,10 +305,7 @@ impl State {
 }
 
 fn wish(request: &Request) -> Wish {
-    let forced = request
-        .json
-        .as_ref()
-        .and_then(|body| body.get("force_refresh")?.as_bool());
+    let forced = request.json.as_ref().and_then(|body| body.get("force_refresh")?.as_bool());
     match forced {
         Some(true) => Wish::Forced,
         Some(false) | None => Wish::Normal,
@@ -349,17 +313,9 @@ fn wish(request: &Request) -> Wish {
 }
 
 fn require(request: &Request, method: &str, otherwise: i64) -> Result<(), Refusal> {
-    if request.method == method {
-        Ok(())
-    } else {
-        Err(Refusal::new(otherwise))
-    }
+    if request.method == method { Ok(()) } else { Err(Refusal::new(otherwise)) }
 }
 
 fn require_grant(found: &str, right: &str) -> Result<(), Refusal> {
-    if found == right {
-        Ok(())
-    } else {
-        Err(Refusal::new(40002))
-    }
+    if found == right { Ok(()) } else { Err(Refusal::new(40002)) }
 }

@@ -98,10 +98,7 @@ impl<'a> Presence<'a> {
             state.serving += 1;
             state.listening += 1;
         });
-        Self {
-            shared,
-            listening: std::cell::Cell::new(1),
-        }
+        Self { shared, listening: std::cell::Cell::new(1) }
     }
 
     fn listening(&self, now: Listening) {
@@ -110,8 +107,7 @@ impl<'a> Presence<'a> {
             Listening::No => 0,
         };
         let before = self.listening.replace(now);
-        self.shared
-            .change(|state| state.listening = state.listening + now - before);
+        self.shared.change(|state| state.listening = state.listening + now - before);
     }
 }
 
@@ -291,10 +287,7 @@ fn unprocessed(shared: &Shared, request: &Request, fault: &'static str) {
 }
 
 fn gateway_page(status: u16) -> Page {
-    Page::text(
-        status,
-        "upstream connect error or disconnect before headers\n",
-    )
+    Page::text(status, "upstream connect error or disconnect before headers\n")
 }
 
 /// A place in the row of the held.

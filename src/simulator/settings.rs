@@ -120,12 +120,7 @@ pub struct Account {
 impl Account {
     /// An account that may be used from anywhere, with the common limits.
     pub fn new(appid: impl Into<String>, secret: impl Into<String>) -> Self {
-        Self {
-            appid: appid.into(),
-            secret: secret.into(),
-            ip_allowed: IpList::Any,
-            classic_daily: None,
-        }
+        Self { appid: appid.into(), secret: secret.into(), ip_allowed: IpList::Any, classic_daily: None }
     }
 }
 

@@ -98,11 +98,7 @@ pub(super) struct Counter {
 impl Counter {
     /// How much of the current span is used.
     pub(super) fn used(&self, age: Duration, length: Duration) -> u32 {
-        if self.span == Self::span(age, length) {
-            self.used
-        } else {
-            0
-        }
+        if self.span == Self::span(age, length) { self.used } else { 0 }
     }
 
     /// Uses one more.
@@ -153,11 +149,8 @@ impl State {
             Accounts::Listed(list) => {
                 for account in list {
                     secrets.insert(account.secret.clone());
-                    let state = AccountState::new(
-                        Some(account.secret),
-                        account.ip_allowed,
-                        account.classic_daily,
-                    );
+                    let state =
+                        AccountState::new(Some(account.secret), account.ip_allowed, account.classic_daily);
                     accounts.insert(account.appid, state);
                 }
                 Strangers::Unknown
@@ -206,9 +199,7 @@ impl State {
         if !self.accounts.contains_key(appid) {
             self.open_account(appid);
         }
-        self.accounts
-            .get_mut(appid)
-            .expect("the account was put in the map two lines above")
+        self.accounts.get_mut(appid).expect("the account was put in the map two lines above")
     }
 
     fn open_account(&mut self, appid: &str) {
@@ -228,11 +219,7 @@ impl State {
             self.secrets.insert(secret.to_owned());
         }
         let account = self.account(appid).ok_or_else(|| Refusal::new(40013))?;
-        if account
-            .secret
-            .as_deref()
-            .is_some_and(|right| right != secret)
-        {
+        if account.secret.as_deref().is_some_and(|right| right != secret) {
             return Err(Refusal::new(40125));
         }
         match account.standing {

@@ -23,26 +23,16 @@ impl State {
         let known = known.filter(|value| self.left(value, now) >= Duration::from_secs(1));
         let whole = life.as_secs().max(1);
         match (known, self.settings.ticket_rule) {
-            (Some(value), TicketRule::SameStringWithinLife) => Handout {
-                expires_in: self.left(&value, now).as_secs(),
-                value,
-                novelty: Novelty::Same,
-            },
-            (Some(value), TicketRule::SameStringOverstated) => Handout {
-                value,
-                expires_in: whole,
-                novelty: Novelty::Same,
-            },
+            (Some(value), TicketRule::SameStringWithinLife) => {
+                Handout { expires_in: self.left(&value, now).as_secs(), value, novelty: Novelty::Same }
+            }
+            (Some(value), TicketRule::SameStringOverstated) => {
+                Handout { value, expires_in: whole, novelty: Novelty::Same }
+            }
             (Some(_), TicketRule::NewEachCall) | (None, _) => {
-                let value = self
-                    .values
-                    .mint(appid, kind, self.settings.token_len, now + life);
+                let value = self.values.mint(appid, kind, self.settings.token_len, now + life);
                 *self.account_or_new(appid).newest_mut(kind) = Some(Arc::clone(&value));
-                Handout {
-                    value,
-                    expires_in: whole,
-                    novelty: Novelty::New,
-                }
+                Handout { value, expires_in: whole, novelty: Novelty::New }
             }
         }
     }

@@ -41,10 +41,7 @@ impl Line {
 
     /// Ends all values of the line at once.
     fn cut(&mut self, values: &mut Values, now: Instant) {
-        for value in [self.current.take(), self.previous.take()]
-            .into_iter()
-            .flatten()
-        {
+        for value in [self.current.take(), self.previous.take()].into_iter().flatten() {
             values.bury(&value, now);
         }
     }
@@ -86,12 +83,7 @@ impl State {
     }
 
     /// A stable fetch: counted; new when forced and allowed, or near the end.
-    pub(super) fn fetch_stable(
-        &mut self,
-        appid: &str,
-        wish: Wish,
-        now: Instant,
-    ) -> Result<Handout, Refusal> {
+    pub(super) fn fetch_stable(&mut self, appid: &str, wish: Wish, now: Instant) -> Result<Handout, Refusal> {
         let age = self.age(now);
         let limits = self.settings.limits.clone();
         let overlap = self.settings.overlap;
@@ -120,11 +112,9 @@ impl State {
             Wish::Forced | Wish::Normal => {
                 let left = current.as_deref().map(|value| self.left(value, now));
                 match (current, left) {
-                    (Some(value), Some(left)) if left > overlap => Ok(Handout {
-                        value,
-                        expires_in: left.as_secs().max(1),
-                        novelty: Novelty::Same,
-                    }),
+                    (Some(value), Some(left)) if left > overlap => {
+                        Ok(Handout { value, expires_in: left.as_secs().max(1), novelty: Novelty::Same })
+                    }
                     (_, _) => Ok(self.issue(appid, Kind::Stable, now)),
                 }
             }
@@ -142,17 +132,11 @@ impl State {
     fn issue(&mut self, appid: &str, kind: Kind, now: Instant) -> Handout {
         let life = self.settings.life;
         let overlap = self.settings.overlap;
-        let value = self
-            .values
-            .mint(appid, kind, self.settings.token_len, now + life);
+        let value = self.values.mint(appid, kind, self.settings.token_len, now + life);
         self.with_line(appid, kind, |line, values| {
             line.roll(values, Arc::clone(&value), now, overlap);
         });
-        Handout {
-            value,
-            expires_in: life.as_secs().max(1),
-            novelty: Novelty::New,
-        }
+        Handout { value, expires_in: life.as_secs().max(1), novelty: Novelty::New }
     }
 
     fn end_line(&mut self, appid: &str, kind: Kind, now: Instant) {
@@ -173,9 +157,7 @@ impl State {
 
     /// What is left of a value's own life, whether or not it was ended early.
     pub(super) fn left(&self, value: &str, now: Instant) -> Duration {
-        self.values.record(value).map_or(Duration::ZERO, |r| {
-            r.expires_at.saturating_duration_since(now)
-        })
+        self.values.record(value).map_or(Duration::ZERO, |r| r.expires_at.saturating_duration_since(now))
     }
 
     /// Checks an access token as every API does, and says whose it is.

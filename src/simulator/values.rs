@@ -32,12 +32,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [
-        Self::Classic,
-        Self::Stable,
-        Self::JsapiTicket,
-        Self::WxCardTicket,
-    ];
+    pub const ALL: [Self; 4] = [Self::Classic, Self::Stable, Self::JsapiTicket, Self::WxCardTicket];
 }
 
 /// What WeChat thinks of a presented value.
@@ -70,20 +65,9 @@ pub(super) struct Values {
 
 impl Values {
     /// Makes a value that is good until `expires_at`.
-    pub(super) fn mint(
-        &mut self,
-        appid: &str,
-        kind: Kind,
-        len: usize,
-        expires_at: Instant,
-    ) -> Arc<str> {
+    pub(super) fn mint(&mut self, appid: &str, kind: Kind, len: usize, expires_at: Instant) -> Arc<str> {
         let value: Arc<str> = random_text(len.clamp(32, 512)).into();
-        let record = Record {
-            appid: appid.into(),
-            kind,
-            expires_at,
-            dies_at: None,
-        };
+        let record = Record { appid: appid.into(), kind, expires_at, dies_at: None };
         if self.order.len() == REMEMBERED
             && let Some(oldest) = self.order.pop_front()
         {
@@ -124,11 +108,7 @@ impl Values {
 
 /// Random letters and digits, for everything that WeChat makes up.
 pub(super) fn random_text(len: usize) -> String {
-    rand::rng()
-        .sample_iter(Alphanumeric)
-        .take(len)
-        .map(char::from)
-        .collect()
+    rand::rng().sample_iter(Alphanumeric).take(len).map(char::from).collect()
 }
 
 #[cfg(test)]
@@ -146,10 +126,7 @@ mod tests {
         values.bury(&value, now + Duration::from_secs(10));
         values.bury(&value, now + Duration::from_secs(30));
         assert_eq!(values.verdict(&value, now), Verdict::Alive);
-        assert_eq!(
-            values.verdict(&value, now + Duration::from_secs(10)),
-            Verdict::Replaced
-        );
+        assert_eq!(values.verdict(&value, now + Duration::from_secs(10)), Verdict::Replaced);
         assert_eq!(values.verdict(&value, end), Verdict::Expired);
         assert_eq!(values.verdict("never", now), Verdict::Unknown);
     }

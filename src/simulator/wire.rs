@@ -41,18 +41,12 @@ pub(super) enum Connection {
 impl Request {
     /// A query parameter, empty when absent.
     pub(super) fn query(&self, name: &str) -> &str {
-        self.query
-            .iter()
-            .find(|(key, _)| key == name)
-            .map_or("", |(_, value)| value)
+        self.query.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }
 
     /// A field of the JSON body that is text, empty when absent.
     pub(super) fn field(&self, name: &str) -> &str {
-        self.json
-            .as_ref()
-            .and_then(|body| body.get(name)?.as_str())
-            .unwrap_or("")
+        self.json.as_ref().and_then(|body| body.get(name)?.as_str()).unwrap_or("")
     }
 
     /// A parameter that callers put in the query or in the body.
@@ -98,18 +92,12 @@ enum BodyLength {
 
 impl Reader {
     pub(super) fn new(caller: IpAddr) -> Self {
-        Self {
-            caller,
-            buffer: Vec::new(),
-        }
+        Self { caller, buffer: Vec::new() }
     }
 
     /// The next request, or `None` when the caller closed between requests.
     /// Cancel safe: what was read stays in the buffer.
-    pub(super) async fn next(
-        &mut self,
-        stream: &mut TcpStream,
-    ) -> Result<Option<Request>, ReadError> {
+    pub(super) async fn next(&mut self, stream: &mut TcpStream) -> Result<Option<Request>, ReadError> {
         let head = loop {
             if let Some(head) = parse_head(&self.buffer)? {
                 break head;
@@ -118,11 +106,7 @@ impl Reader {
                 return Err(ReadError::TooLarge);
             }
             if stream.read_buf(&mut self.buffer).await? == 0 {
-                return if self.buffer.is_empty() {
-                    Ok(None)
-                } else {
-                    Err(ReadError::Malformed)
-                };
+                return if self.buffer.is_empty() { Ok(None) } else { Err(ReadError::Malformed) };
             }
         };
         if head.expects_continue && self.buffer.len() == head.len {
@@ -147,9 +131,7 @@ impl Reader {
             path: path.to_owned(),
             caller: self.caller,
             connection: head.connection,
-            query: form_urlencoded::parse(query.as_bytes())
-                .into_owned()
-                .collect(),
+            query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
             json: serde_json::from_slice(&body).ok(),
         }))
     }
@@ -263,21 +245,12 @@ impl Page {
 
     /// Plain text.
     pub(super) fn text(status: u16, body: impl Into<String>) -> Self {
-        Self {
-            status,
-            content_type: "text/plain; charset=utf-8",
-            location: None,
-            body: body.into(),
-        }
+        Self { status, content_type: "text/plain; charset=utf-8", location: None, body: body.into() }
     }
 }
 
 /// Sends a reply. `Ok` says what the connection is still good for.
-pub(super) async fn send(
-    stream: &mut TcpStream,
-    reply: Reply,
-    wished: Connection,
-) -> io::Result<Connection> {
+pub(super) async fn send(stream: &mut TcpStream, reply: Reply, wished: Connection) -> io::Result<Connection> {
     match reply {
         Reply::Whole(page) => {
             let mut bytes = head(&page, wished);

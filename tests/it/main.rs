@@ -1,9 +1,6 @@
 //! All tests over real sockets, files and processes, in one crate so that they link once.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests fail by panicking, like the tests"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, like the tests")]
 
 mod ledger;
 mod ledger_agreement;

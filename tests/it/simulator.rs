@@ -6,9 +6,7 @@ use serde_json::json;
 use zhongkong::simulator::{Account, Accounts, Endpoint, IpList, Limits, Settings, fingerprint};
 
 use crate::support::frozen::{Frozen, Guard};
-use crate::support::simulated::{
-    Simulated, classic_path, client_builder, errcode, listed, number, text,
-};
+use crate::support::simulated::{Simulated, classic_path, client_builder, errcode, listed, number, text};
 
 // ---- classic tokens ----
 
@@ -41,9 +39,7 @@ async fn third_last_classic_token_is_dead_at_once() {
         let answer = wechat.classic("wx1").await;
         tokens.push(text(&answer, "access_token").to_owned());
     }
-    let [first, second, third] = tokens.as_slice() else {
-        panic!("three fetches, three tokens")
-    };
+    let [first, second, third] = tokens.as_slice() else { panic!("three fetches, three tokens") };
     assert_eq!(wechat.probe(first).await, 40001);
     assert_eq!(wechat.probe(second).await, 0);
     assert_eq!(wechat.probe(third).await, 0);
@@ -82,10 +78,7 @@ async fn classic_quota_is_spent_after_its_number_and_comes_back_the_next_day() {
     // 45009 until midnight, or until an operator clears the quota.
     let clock = Frozen::start();
     let mut settings = listed();
-    settings.limits = Limits {
-        classic_daily: 3,
-        ..Limits::default()
-    };
+    settings.limits = Limits { classic_daily: 3, ..Limits::default() };
     let wechat = Simulated::start(settings).await;
     let mut token = String::new();
     for _ in 0..3 {
@@ -114,15 +107,9 @@ async fn cleared_quota_allows_calls_again_ten_times_a_month() {
     let token = text(&answer, "access_token");
     let v1 = format!("/cgi-bin/clear_quota?access_token={token}");
     let v2 = "/cgi-bin/clear_quota/v2?appid=wx1&appsecret=s";
-    assert_eq!(
-        errcode(&wechat.post(&v1, &json!({ "appid": "wx2" })).await),
-        40013
-    );
+    assert_eq!(errcode(&wechat.post(&v1, &json!({ "appid": "wx2" })).await), 40013);
     assert_eq!(errcode(&wechat.classic("wx1").await), 45009);
-    assert_eq!(
-        errcode(&wechat.post(&v1, &json!({ "appid": "wx1" })).await),
-        0
-    );
+    assert_eq!(errcode(&wechat.post(&v1, &json!({ "appid": "wx1" })).await), 0);
     assert_eq!(errcode(&wechat.classic("wx1").await), 0);
     for _ in 0..9 {
         assert_eq!(errcode(&wechat.post(v2, &json!({})).await), 0);
@@ -136,22 +123,10 @@ async fn quota_api_tells_what_was_used() {
     let _clock = Frozen::start();
     let wechat = Simulated::start(listed()).await;
     let answer = wechat.classic("wx1").await;
-    let path = format!(
-        "/cgi-bin/openapi/quota/get?access_token={}",
-        text(&answer, "access_token")
-    );
-    let quota = wechat
-        .post(&path, &json!({ "cgi_path": "/cgi-bin/token" }))
-        .await;
-    assert_eq!(
-        quota.get("quota"),
-        Some(&json!({ "daily_limit": 2000, "used": 1, "remain": 1999 }))
-    );
-    for (cgi_path, code) in [
-        ("token", 76003),
-        ("/cgi-bin/nothing", 76021),
-        ("/sns/auth", 76022),
-    ] {
+    let path = format!("/cgi-bin/openapi/quota/get?access_token={}", text(&answer, "access_token"));
+    let quota = wechat.post(&path, &json!({ "cgi_path": "/cgi-bin/token" })).await;
+    assert_eq!(quota.get("quota"), Some(&json!({ "daily_limit": 2000, "used": 1, "remain": 1999 })));
+    for (cgi_path, code) in [("token", 76003), ("/cgi-bin/nothing", 76021), ("/sns/auth", 76022)] {
         let refused = wechat.post(&path, &json!({ "cgi_path": cgi_path })).await;
         assert_eq!(errcode(&refused), code, "{cgi_path}");
     }
@@ -186,10 +161,7 @@ async fn stable_endpoint_refuses_get_and_bodies_that_are_not_json() {
     let wechat = Simulated::start(listed()).await;
     let query = "/cgi-bin/stable_token?grant_type=client_credential&appid=wx1&secret=s";
     assert_eq!(errcode(&wechat.get(query).await), 43002);
-    let form = wechat
-        .client()
-        .post(wechat.url("/cgi-bin/stable_token"))
-        .body("appid=wx1");
+    let form = wechat.client().post(wechat.url("/cgi-bin/stable_token")).body("appid=wx1");
     let answer: serde_json::Value =
         serde_json::from_str(&form.send().await.unwrap().text().await.unwrap()).unwrap();
     assert_eq!(errcode(&answer), 47001);
@@ -242,10 +214,7 @@ async fn business_call_is_judged_by_its_token_alone() {
     assert_eq!(errcode(&wechat.get(&format!("{path}{token}")).await), 0);
 
     let last = wechat.control.calls().pop().unwrap();
-    assert_eq!(
-        (last.endpoint, last.appid.as_str()),
-        (Endpoint::Business, "wx1")
-    );
+    assert_eq!((last.endpoint, last.appid.as_str()), (Endpoint::Business, "wx1"));
     assert_eq!(last.path, "/cgi-bin/menu/get");
     assert_eq!(last.token_fingerprint, Some(fingerprint(token)));
 }
@@ -271,10 +240,7 @@ async fn short_life_scales_the_overlap_and_stays_in_whole_seconds() {
 async fn tokens_have_the_length_asked_for() {
     // Storage has to bear 512 characters.
     for len in [136, 512] {
-        let settings = Settings {
-            token_len: len,
-            ..Settings::default()
-        };
+        let settings = Settings { token_len: len, ..Settings::default() };
         let wechat = Simulated::start(settings).await;
         let answer = wechat.classic("wx1").await;
         assert_eq!(text(&answer, "access_token").len(), len);
@@ -305,16 +271,9 @@ async fn log_names_values_by_fingerprint_and_never_shows_a_secret() {
     assert_eq!(log["calls"][0]["endpoint"], "ticket");
     assert_eq!(log["calls"][0]["outcome"], "issued");
     assert_eq!(log["calls"][0]["token_fingerprint"], fingerprint(token));
-    assert_eq!(
-        state["accounts"]["wx1"]["jsapi_ticket"]["standing"],
-        "alive"
-    );
+    assert_eq!(state["accounts"]["wx1"]["jsapi_ticket"]["standing"], "alive");
 
-    let shown = format!(
-        "{log}{state}{:?}{:?}",
-        wechat.control.calls(),
-        wechat.simulator
-    );
+    let shown = format!("{log}{state}{:?}{:?}", wechat.control.calls(), wechat.simulator);
     let secrets = wechat.control.issued_values();
     assert_eq!(secrets.len(), 4, "two tokens, a ticket, an AppSecret");
     let debug_of_settings = format!("{:?}", Account::new("wx1", "verysecret"));
@@ -330,9 +289,7 @@ async fn waiting_for_the_log_ends_with_the_call_that_was_waited_for() {
     // Tests wait for events, never for time.
     let _clock = Frozen::start();
     let wechat = Simulated::start(listed()).await;
-    let seen = wechat
-        .control
-        .wait_for(|log| log.count(Endpoint::Token, "wx1") == 2);
+    let seen = wechat.control.wait_for(|log| log.count(Endpoint::Token, "wx1") == 2);
     let calls = async {
         wechat.classic("wx1").await;
         wechat.classic("wx2").await;

@@ -44,10 +44,7 @@ async fn scripted_40164_names_the_callers_address_or_the_scripts_words() {
     // The address has to be the one that the daemon will show its operator.
     let wechat = start().await;
     script_token(&wechat, Fault::errcode(40164));
-    let own_words = Fault::Errcode {
-        code: 40164,
-        message: Some("invalid ip 9.9.9.9".to_owned()),
-    };
+    let own_words = Fault::Errcode { code: 40164, message: Some("invalid ip 9.9.9.9".to_owned()) };
     script_token(&wechat, own_words);
     let first = wechat.classic("wx1").await;
     assert!(text(&first, "errmsg").starts_with("invalid ip 127.0.0.1 ipv6 "));
@@ -130,11 +127,7 @@ async fn truncated_answer_promises_more_bytes_than_it_sends() {
 async fn unreadable_answers_came_after_a_token_was_issued() {
     // Garbage, nothing, and a gateway's 504: the token exists all the same.
     let wechat = start().await;
-    let faults = [
-        (Fault::GarbageJson, 200),
-        (Fault::EmptyBody, 200),
-        (Fault::HttpStatusAfter(504), 504),
-    ];
+    let faults = [(Fault::GarbageJson, 200), (Fault::EmptyBody, 200), (Fault::HttpStatusAfter(504), 504)];
     for (number, (fault, status)) in (1..).zip(faults) {
         script_token(&wechat, fault.clone());
         let answer = wechat.try_get(&classic_path("wx1")).await.unwrap();
@@ -174,9 +167,7 @@ async fn odd_fields_stand_in_answers_that_are_otherwise_good() {
 
     let token = wechat.stable("wx1").await;
     let token = text(&token, "access_token");
-    wechat
-        .control
-        .script(Script::once(Endpoint::Ticket, Fault::MissingToken));
+    wechat.control.script(Script::once(Endpoint::Ticket, Fault::MissingToken));
     let answer = wechat.ticket(token, "jsapi").await;
     assert_eq!((errcode(&answer), answer.get("ticket")), (0, None));
 }
@@ -193,10 +184,7 @@ async fn slow_answer_comes_after_its_time_and_was_processed_before() {
         answered.set(true);
     };
     let time = async {
-        wechat
-            .control
-            .wait_for(|log| log.issued(Endpoint::Token, "wx1") == 1)
-            .await;
+        wechat.control.wait_for(|log| log.issued(Endpoint::Token, "wx1") == 1).await;
         clock.advance(Duration::from_millis(2999)).await;
         // Another round trip: the slow answer had every chance to come.
         wechat.stable("wx2").await;
@@ -217,17 +205,11 @@ async fn held_answer_comes_when_it_is_released() {
     script_token(&wechat, Fault::HoldAnswer);
     let release = async {
         wechat.control.wait_held(1).await;
-        wechat
-            .control
-            .wait_for(|log| log.issued(Endpoint::Token, "wx1") == 1)
-            .await;
+        wechat.control.wait_for(|log| log.issued(Endpoint::Token, "wx1") == 1).await;
         wechat.control.release();
     };
     let (answer, ()) = tokio::join!(wechat.classic("wx1"), release);
-    assert_eq!(
-        wechat.control.current("wx1", Kind::Classic).as_deref(),
-        Some(text(&answer, "access_token"))
-    );
+    assert_eq!(wechat.control.current("wx1", Kind::Classic).as_deref(), Some(text(&answer, "access_token")));
     assert_eq!(wechat.control.held(), 0);
 }
 
@@ -259,10 +241,7 @@ async fn held_request_is_processed_on_release_even_when_its_caller_has_gone() {
     let ours = wechat.classic("wx1").await;
     let ours = text(&ours, "access_token");
     wechat.control.release();
-    wechat
-        .control
-        .wait_for(|log| log.issued(Endpoint::Token, "wx1") == 2)
-        .await;
+    wechat.control.wait_for(|log| log.issued(Endpoint::Token, "wx1") == 2).await;
     let late = wechat.control.current("wx1", Kind::Classic).unwrap();
     assert_ne!(late, ours);
     assert!(wechat.control.alive(ours), "in its overlap");
@@ -283,16 +262,8 @@ async fn held_requests_are_released_one_by_one_in_their_order() {
     wechat.control.wait_held(2).await;
     for appid in ["wx1", "wx2"] {
         wechat.control.release_next();
-        wechat
-            .control
-            .wait_for(|log| log.count(Endpoint::Token, appid) == 1)
-            .await;
+        wechat.control.wait_for(|log| log.count(Endpoint::Token, appid) == 1).await;
     }
-    let order: Vec<_> = wechat
-        .control
-        .calls()
-        .into_iter()
-        .map(|c| c.appid)
-        .collect();
+    let order: Vec<_> = wechat.control.calls().into_iter().map(|c| c.appid).collect();
     assert_eq!(order, ["wx1", "wx2"]);
 }

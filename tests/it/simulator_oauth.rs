@@ -12,16 +12,12 @@ async fn start() -> Simulated {
 
 async fn exchange(wechat: &Simulated, appid: &str, code: &str) -> Value {
     let path = "/sns/oauth2/access_token?grant_type=authorization_code&secret=s";
-    wechat
-        .get(&format!("{path}&appid={appid}&code={code}"))
-        .await
+    wechat.get(&format!("{path}&appid={appid}&code={code}")).await
 }
 
 async fn login(wechat: &Simulated, appid: &str, code: &str) -> Value {
     let path = "/sns/jscode2session?grant_type=authorization_code&secret=s";
-    wechat
-        .get(&format!("{path}&appid={appid}&js_code={code}"))
-        .await
+    wechat.get(&format!("{path}&appid={appid}&js_code={code}")).await
 }
 
 #[tokio::test]
@@ -51,19 +47,11 @@ async fn profile_is_shown_to_a_user_token_with_consent_only() {
     let wechat = start().await;
     let silent = NewCode::web("wx1", "o1").unionid("u1");
     let full = silent.clone().scope(Scope::UserInfo);
-    let cases = [
-        (silent, 48001, None),
-        (full.clone(), 0, Some("u1")),
-        (full.snapshot(), 48001, Some("u1")),
-    ];
+    let cases = [(silent, 48001, None), (full.clone(), 0, Some("u1")), (full.snapshot(), 48001, Some("u1"))];
     for (new, code, unionid) in cases {
         let minted = wechat.control.mint_code(new.clone());
         let answer = exchange(&wechat, "wx1", &minted).await;
-        assert_eq!(
-            answer.get("unionid").and_then(Value::as_str),
-            unionid,
-            "{new:?}"
-        );
+        assert_eq!(answer.get("unionid").and_then(Value::as_str), unionid, "{new:?}");
         let token = text(&answer, "access_token");
         let path = format!("/sns/userinfo?access_token={token}&lang=zh_CN&openid=");
         let profile = wechat.get(&format!("{path}o1")).await;
@@ -73,9 +61,7 @@ async fn profile_is_shown_to_a_user_token_with_consent_only() {
             assert_eq!(errcode(&wechat.get(&format!("{path}o2")).await), 40003);
         }
     }
-    let snapshot = wechat
-        .control
-        .mint_code(NewCode::web("wx1", "o1").snapshot());
+    let snapshot = wechat.control.mint_code(NewCode::web("wx1", "o1").snapshot());
     let answer = exchange(&wechat, "wx1", &snapshot).await;
     assert_eq!(answer.get("is_snapshotuser"), Some(&json!(1)));
 }
@@ -89,15 +75,8 @@ async fn user_token_expires_and_is_refreshed_without_the_secret() {
     let answer = exchange(&wechat, "wx1", &code).await;
     let check = |token: &str| format!("/sns/auth?access_token={token}&openid=o1");
     let old = text(&answer, "access_token");
-    assert_eq!(
-        wechat.get(&check(old)).await,
-        json!({ "errcode": 0, "errmsg": "ok" })
-    );
-    assert_eq!(
-        wechat.probe(old).await,
-        40001,
-        "it opens no account's doors"
-    );
+    assert_eq!(wechat.get(&check(old)).await, json!({ "errcode": 0, "errmsg": "ok" }));
+    assert_eq!(wechat.probe(old).await, 40001, "it opens no account's doors");
     clock.advance_secs(7200).await;
     assert_eq!(errcode(&wechat.get(&check(old)).await), 42001);
 
@@ -108,10 +87,7 @@ async fn user_token_expires_and_is_refreshed_without_the_secret() {
     };
     assert_eq!(errcode(&wechat.get(&renew("wx2")).await), 40030);
     let new = wechat.get(&renew("wx1")).await;
-    assert_eq!(
-        errcode(&wechat.get(&check(text(&new, "access_token"))).await),
-        0
-    );
+    assert_eq!(errcode(&wechat.get(&check(text(&new, "access_token"))).await), 0);
     clock.advance_secs(30 * 86_400).await;
     assert_eq!(errcode(&wechat.get(&renew("wx1")).await), 42002);
 }
@@ -138,8 +114,7 @@ async fn mini_program_login_takes_its_own_codes_only() {
 async fn code_minted_over_http_can_be_exchanged() {
     // What a person does in place of tapping on a phone.
     let wechat = start().await;
-    let body =
-        json!({ "appid": "wx1", "openid": "o7", "scope": "user_info", "visitor": "snapshot" });
+    let body = json!({ "appid": "wx1", "openid": "o7", "scope": "user_info", "visitor": "snapshot" });
     let minted = wechat.post("/_sim/code", &body).await;
     let answer = exchange(&wechat, "wx1", text(&minted, "code")).await;
     assert_eq!(text(&answer, "openid"), "o7");

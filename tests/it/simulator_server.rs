@@ -49,9 +49,7 @@ async fn refusing_server_is_a_connect_error_and_comes_back_on_the_same_port() {
 async fn closing_server_resets_every_call_and_still_obeys_its_control_page() {
     // Set and ended over HTTP, as a person does with curl.
     let wechat = start().await;
-    wechat
-        .post("/_sim/mode", &json!({ "mode": "closes" }))
-        .await;
+    wechat.post("/_sim/mode", &json!({ "mode": "closes" })).await;
     let seen = raw_get(wechat.addr, &classic_path("wx1")).await;
     assert_eq!((seen.bytes.len(), seen.end), (0, End::Reset));
     wechat.post("/_sim/mode", &json!({ "mode": "up" })).await;
@@ -65,21 +63,14 @@ async fn silent_server_takes_calls_and_never_answers() {
     let wechat = start().await;
     wechat.control.set_mode(ServerMode::Silent).await;
     let mut stream = send_get(wechat.addr, &classic_path("wx1")).await;
-    wechat
-        .control
-        .wait_for(|log| log.count(Endpoint::Token, "wx1") == 1)
-        .await;
+    wechat.control.wait_for(|log| log.count(Endpoint::Token, "wx1") == 1).await;
     // A whole round trip of the control page later there is still nothing.
     wechat.get("/_sim/state").await;
     let mut byte = [0];
     let nothing = stream.try_read(&mut byte).unwrap_err();
     assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
     wechat.control.set_mode(ServerMode::Up).await;
-    assert_eq!(
-        stream.read(&mut byte).await.unwrap(),
-        0,
-        "closed unanswered"
-    );
+    assert_eq!(stream.read(&mut byte).await.unwrap(), 0, "closed unanswered");
     assert_eq!(wechat.control.current("wx1", Kind::Classic), None);
 }
 
@@ -90,10 +81,7 @@ async fn latency_delays_every_answer() {
     let wechat = start().await;
     wechat.control.set_latency(Duration::from_millis(200));
     let time = async {
-        wechat
-            .control
-            .wait_for(|log| log.count_all(Endpoint::Token) == 1)
-            .await;
+        wechat.control.wait_for(|log| log.count_all(Endpoint::Token) == 1).await;
         clock.advance(Duration::from_millis(201)).await;
     };
     let before = tokio::time::Instant::now();
@@ -136,13 +124,7 @@ async fn every_fault_can_be_scripted_over_http_under_the_name_in_the_log() {
         json!({ "fault": "hold_answer" }),
         json!({ "fault": "hold_request" }),
     ];
-    let help = wechat
-        .try_get("/_sim/")
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
+    let help = wechat.try_get("/_sim/").await.unwrap().text().await.unwrap();
     for (done, mut script) in scripts.into_iter().enumerate() {
         let name = text(&script, "fault").to_owned();
         assert!(help.contains(&name), "{name} is on the page");
@@ -170,31 +152,11 @@ async fn wrong_control_request_is_told_what_is_wrong() {
     // A sentence that names the field, never a silent nothing.
     let wechat = start().await;
     let cases = [
-        (
-            "faults",
-            json!({ "endpoint": "tokens", "fault": "slow" }),
-            "tokens",
-        ),
-        (
-            "faults",
-            json!({ "endpoint": "token", "fault": "slow" }),
-            "ms",
-        ),
-        (
-            "faults",
-            json!({ "endpoint": "token", "fault": "boom" }),
-            "boom",
-        ),
-        (
-            "faults",
-            json!({ "endpoint": "token", "fault": "slow", "sec": 1 }),
-            "sec",
-        ),
-        (
-            "faults",
-            json!({ "endpoint": "token", "fault": "html_page", "times": 0 }),
-            "times",
-        ),
+        ("faults", json!({ "endpoint": "tokens", "fault": "slow" }), "tokens"),
+        ("faults", json!({ "endpoint": "token", "fault": "slow" }), "ms"),
+        ("faults", json!({ "endpoint": "token", "fault": "boom" }), "boom"),
+        ("faults", json!({ "endpoint": "token", "fault": "slow", "sec": 1 }), "sec"),
+        ("faults", json!({ "endpoint": "token", "fault": "html_page", "times": 0 }), "times"),
         ("kill", json!({ "appid": "wx1", "kind": "token" }), "token"),
         ("mode", json!({ "mode": "refuses" }), "refuses"),
     ];
@@ -221,27 +183,17 @@ async fn tokens_are_killed_and_stolen_over_http_without_being_shown() {
     let body = json!({ "appid": "wx1", "kind": "stable", "in_place": true });
     wechat.post("/_sim/kill", &body).await;
     assert_eq!(wechat.probe(stable).await, 40001);
-    assert_eq!(
-        wechat.control.current("wx1", Kind::Stable).as_deref(),
-        Some(stable)
-    );
+    assert_eq!(wechat.control.current("wx1", Kind::Stable).as_deref(), Some(stable));
     let body = json!({ "appid": "wx1", "kind": "stable" });
     wechat.post("/_sim/kill", &body).await;
-    assert_ne!(
-        wechat.control.current("wx1", Kind::Stable).as_deref(),
-        Some(stable)
-    );
+    assert_ne!(wechat.control.current("wx1", Kind::Stable).as_deref(), Some(stable));
 
-    let stolen = wechat
-        .post("/_sim/foreign_fetch", &json!({ "appid": "wx1" }))
-        .await;
+    let stolen = wechat.post("/_sim/foreign_fetch", &json!({ "appid": "wx1" })).await;
     let value = wechat.control.current("wx1", Kind::Classic).unwrap();
     assert_eq!(stolen["ok"], true);
     assert!(!stolen.to_string().contains(&value));
 
-    wechat
-        .control
-        .script(Script::forever(Endpoint::Token, Fault::EmptyBody));
+    wechat.control.script(Script::forever(Endpoint::Token, Fault::EmptyBody));
     let request = wechat.client().delete(wechat.url("/_sim/faults"));
     assert_eq!(request.send().await.unwrap().status(), 200);
     assert_eq!(errcode(&wechat.classic("wx1").await), 0);
@@ -266,17 +218,11 @@ async fn requests_in_pieces_in_chunks_and_in_a_row_are_read_right() {
         stream.write_all(&[*byte]).await.unwrap();
         tokio::task::yield_now().await;
     }
-    wechat
-        .control
-        .wait_for(|log| log.issued(Endpoint::StableToken, "wx1") == 1)
-        .await;
+    wechat.control.wait_for(|log| log.issued(Endpoint::StableToken, "wx1") == 1).await;
     let path = classic_path("wx1");
     let one = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
     let last = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-    stream
-        .write_all(format!("{one}{last}").as_bytes())
-        .await
-        .unwrap();
+    stream.write_all(format!("{one}{last}").as_bytes()).await.unwrap();
     let mut answers = String::new();
     stream.read_to_string(&mut answers).await.unwrap();
     assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 3);
@@ -288,14 +234,8 @@ async fn what_is_not_http_is_told_so_and_closed() {
     // A TLS client on the plain port, for one.
     let wechat = start().await;
     let mut stream = TcpStream::connect(wechat.addr).await.unwrap();
-    stream
-        .write_all(b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n").await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
-    assert!(
-        answer.starts_with("HTTP/1.1 400 Bad Request\r\n"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
 }

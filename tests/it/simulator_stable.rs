@@ -127,10 +127,7 @@ async fn killed_token_is_dead_and_the_next_fetch_brings_a_living_one() {
         assert_eq!(wechat.probe(text(&old, "access_token")).await, 40001);
         let new = fetch().await;
         assert_eq!(wechat.probe(text(&new, "access_token")).await, 0);
-        assert_eq!(
-            wechat.control.current("wx1", kind).as_deref(),
-            Some(text(&new, "access_token"))
-        );
+        assert_eq!(wechat.control.current("wx1", kind).as_deref(), Some(text(&new, "access_token")));
     }
 }
 
@@ -160,11 +157,7 @@ async fn foreign_fetch_starts_the_overlap_and_is_not_counted_as_ours() {
     assert_eq!(wechat.probe(text(&ours, "access_token")).await, 40001);
     assert_eq!(wechat.probe(&theirs).await, 0);
     assert_eq!(wechat.control.count(Endpoint::Token, "wx1"), 1);
-    assert_eq!(
-        wechat.control.foreign_fetch("wx9"),
-        None,
-        "nobody's account"
-    );
+    assert_eq!(wechat.control.foreign_fetch("wx9"), None, "nobody's account");
 }
 
 // ---- tickets ----
@@ -177,14 +170,8 @@ async fn ticket_needs_a_living_token_of_either_line() {
     let classic = wechat.classic("wx1").await;
     let stable = wechat.stable("wx1").await;
     let jsapi = wechat.ticket(text(&classic, "access_token"), "jsapi").await;
-    let card = wechat
-        .ticket(text(&stable, "access_token"), "wx_card")
-        .await;
-    assert_eq!(
-        jsapi.get("errcode"),
-        Some(&json!(0)),
-        "success has an errcode"
-    );
+    let card = wechat.ticket(text(&stable, "access_token"), "wx_card").await;
+    assert_eq!(jsapi.get("errcode"), Some(&json!(0)), "success has an errcode");
     assert_ne!(text(&jsapi, "ticket"), text(&card, "ticket"));
     let refused = wechat.ticket(text(&classic, "access_token"), "sdk").await;
     assert_eq!(errcode(&refused), 40035);
@@ -205,10 +192,7 @@ async fn ticket_repeats_itself_as_its_rule_says() {
         (TicketRule::NewEachCall, false, 7200),
     ];
     for (rule, same, left) in rules {
-        let settings = Settings {
-            ticket_rule: rule,
-            ..listed()
-        };
+        let settings = Settings { ticket_rule: rule, ..listed() };
         let wechat = Simulated::start(settings).await;
         let token = wechat.classic("wx1").await;
         let first = wechat.ticket(text(&token, "access_token"), "jsapi").await;

@@ -33,10 +33,7 @@ impl Frozen {
         drop(tokio::task::spawn_blocking(move || {
             let _ = ended.recv();
         }));
-        Self {
-            _no_jump: no_jump,
-            _guard: guard,
-        }
+        Self { _no_jump: no_jump, _guard: guard }
     }
 
     /// Moves the clock. Timers that became due have fired when this returns;

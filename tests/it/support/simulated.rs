@@ -93,22 +93,17 @@ impl Simulated {
 
     /// A normal stable token call with the secret "s".
     pub(crate) async fn stable(&self, appid: &str) -> Value {
-        self.post("/cgi-bin/stable_token", &stable_body(appid, false))
-            .await
+        self.post("/cgi-bin/stable_token", &stable_body(appid, false)).await
     }
 
     /// A forced stable token call with the secret "s".
     pub(crate) async fn forced(&self, appid: &str) -> Value {
-        self.post("/cgi-bin/stable_token", &stable_body(appid, true))
-            .await
+        self.post("/cgi-bin/stable_token", &stable_body(appid, true)).await
     }
 
     /// A ticket call.
     pub(crate) async fn ticket(&self, token: &str, kind: &str) -> Value {
-        self.get(&format!(
-            "/cgi-bin/ticket/getticket?access_token={token}&type={kind}"
-        ))
-        .await
+        self.get(&format!("/cgi-bin/ticket/getticket?access_token={token}&type={kind}")).await
     }
 
     /// The errcode that the probe API answers for a token, 0 when it is good.
@@ -130,9 +125,7 @@ pub(crate) fn listed() -> Settings {
 pub(crate) fn client_builder() -> reqwest::ClientBuilder {
     // reqwest builds its TLS even for plain HTTP; somebody may have been first.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
+    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none())
 }
 
 /// The path of a classic token call with the secret "s".
@@ -151,25 +144,17 @@ fn stable_body(appid: &str, force: bool) -> Value {
 
 /// The errcode of an answer, 0 when it has none.
 pub(crate) fn errcode(answer: &Value) -> i64 {
-    answer
-        .get("errcode")
-        .map_or(0, |code| code.as_i64().unwrap())
+    answer.get("errcode").map_or(0, |code| code.as_i64().unwrap())
 }
 
 /// A field that must be text.
 pub(crate) fn text<'a>(answer: &'a Value, field: &str) -> &'a str {
-    answer
-        .get(field)
-        .and_then(Value::as_str)
-        .unwrap_or_else(|| panic!("no {field} in {answer}"))
+    answer.get(field).and_then(Value::as_str).unwrap_or_else(|| panic!("no {field} in {answer}"))
 }
 
 /// A field that must be a number.
 pub(crate) fn number(answer: &Value, field: &str) -> i64 {
-    answer
-        .get(field)
-        .and_then(Value::as_i64)
-        .unwrap_or_else(|| panic!("no {field} in {answer}"))
+    answer.get(field).and_then(Value::as_i64).unwrap_or_else(|| panic!("no {field} in {answer}"))
 }
 
 fn parse(body: &str) -> Value {
