@@ -342,3 +342,6 @@ fn address(text: &str) -> Option<IpAddr> {
         .find_map(|word| word.parse::<IpAddr>().ok())
         .map(|address| address.to_canonical())
 }
+
+#[cfg(test)]
+mod tests;
