@@ -149,7 +149,7 @@ mod tests {
                 openid: "o1".into(),
                 unionid: unionid.map(str::to_owned),
                 access_token: "U".into(),
-                life: Duration::from_secs(7200),
+                life: Duration::from_hours(2),
                 refresh_token: "R".into(),
                 scope: "snsapi_base".into(),
                 is_snapshot_user,

@@ -14,7 +14,7 @@ fn good(seconds: u64) -> End {
 }
 
 fn odd(said: i64) -> End {
-    End::Issued(Issued { value: TOKEN.into(), life: Duration::from_secs(7200), odd_life: Some(said) })
+    End::Issued(Issued { value: TOKEN.into(), life: Duration::from_hours(2), odd_life: Some(said) })
 }
 
 fn unknown(kind: TroubleKind) -> End {
@@ -124,7 +124,9 @@ fn invalid_utf8_spoils_the_field_it_is_in_and_no_other() {
 
 #[test]
 fn a_refusal_keeps_the_request_id_and_the_address_apart_from_the_text() {
-    let cases: [(&str, i64, &str, Option<&str>, Option<&str>); 9] = [
+    // What WeChat sends, its errcode, and what is kept: text, request id, address.
+    type Case = (&'static str, i64, &'static str, Option<&'static str>, Option<&'static str>);
+    let cases: [Case; 9] = [
         (
             "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist rid: 655d9278-7c157f97-69055077",
             40164,
