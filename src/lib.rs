@@ -6,6 +6,7 @@ pub mod hub;
 pub mod ledger;
 pub mod mirror;
 pub mod model;
+pub mod pb;
 pub mod refresh;
 pub mod secret;
 pub mod simulator;
