@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod grpc;
 pub mod hub;
+pub mod jsapi;
 pub mod ledger;
 pub mod mirror;
 pub mod model;
