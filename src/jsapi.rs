@@ -37,9 +37,7 @@ mod tests {
     #[test]
     fn signature_matches_the_vector_of_wechats_documentation() {
         let ticket = Secret::from(TICKET);
-        for url in
-            ["http://mp.weixin.qq.com?params=value", "http://mp.weixin.qq.com?params=value#cut#off"]
-        {
+        for url in ["http://mp.weixin.qq.com?params=value", "http://mp.weixin.qq.com?params=value#cut#off"] {
             assert_eq!(
                 sign(&ticket, "Wm3WZYTPz0wzccnW", 1_414_587_457, url),
                 "0f9de62fce790f9a083d5c99e95740ceb90c27ed",
