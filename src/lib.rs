@@ -1,5 +1,6 @@
 //! zhongkong (中控): the one process of a company that fetches WeChat credentials.
 
+pub mod client;
 pub mod clock;
 pub mod grpc;
 pub mod hub;

@@ -30,9 +30,9 @@ const MAX_CODE: usize = 512;
 const NONCE_LEN: usize = 16;
 /// How long a pause lasts if the caller does not say: long enough to repair, short enough
 /// that a forgotten pause of a two-hour token does no harm.
-const DEFAULT_PAUSE: Duration = Duration::from_secs(3_600);
+const DEFAULT_PAUSE: Duration = Duration::from_hours(1);
 /// Longest pause. Longer ones are a removed account.
-const MAX_PAUSE: Duration = Duration::from_secs(30 * 86_400);
+const MAX_PAUSE: Duration = Duration::from_hours(30 * 24);
 
 impl Face {
     pub(super) fn sign(

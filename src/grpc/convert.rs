@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, WallTime};
 use crate::hub::Flow;
-use crate::model::{AppId, CallMode, Cause, Fingerprint, Key, Kind};
+use crate::model::{AppId, CallMode, Cause, Fingerprint, Key, Kind, WordError};
 use crate::pb;
 use crate::refresh::handle::Outcome;
 use crate::refresh::view::{AttemptResult, Degraded, Good, Problem, ProblemClass, State};
@@ -16,7 +16,7 @@ use super::errors::Failure;
 
 /// Longest that a value may be used without asking again. Bounds how long a client that
 /// lost the daemon goes on with a value that was withdrawn meanwhile.
-const CACHE_FOR: Duration = Duration::from_secs(60);
+const CACHE_FOR: Duration = Duration::from_mins(1);
 
 /// The kind with this number. `KIND_UNSPECIFIED` and unknown numbers are errors.
 pub(super) fn kind(field: &str, number: i32) -> Result<Kind, Failure> {
@@ -46,7 +46,7 @@ pub(super) fn kind_out(kind: Kind) -> pb::Kind {
 }
 
 pub(super) fn appid(field: &str, text: &str) -> Result<AppId, Failure> {
-    text.parse().map_err(|rule| Failure::invalid(field, rule))
+    text.parse().map_err(|rule: WordError| Failure::invalid(field, rule.to_string()))
 }
 
 pub(super) fn key(field: &str, appid: &str, kind: i32) -> Result<Key, Failure> {
@@ -59,7 +59,7 @@ pub(super) fn fingerprint(field: &str, text: &str) -> Result<Option<Fingerprint>
     if text.is_empty() {
         return Ok(None);
     }
-    text.parse().map(Some).map_err(|rule| Failure::invalid(field, rule))
+    text.parse().map(Some).map_err(|rule: WordError| Failure::invalid(field, rule.to_string()))
 }
 
 /// A span that is absent or not negative; absent is zero.

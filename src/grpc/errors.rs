@@ -22,7 +22,7 @@ use super::settings::Action;
 /// The domain of every ErrorInfo.
 const DOMAIN: &str = "zhongkong";
 /// When to try again if nobody knows better.
-const LATER: Duration = Duration::from_secs(60);
+const LATER: Duration = Duration::from_mins(1);
 /// WeChat's numbers for a login code that is wrong, used, expired or missing: the caller's
 /// fault, not the account's.
 const BAD_CODES: [i64; 4] = [40_029, 40_163, 42_003, 41_008];
@@ -51,8 +51,8 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    pub(super) fn invalid(field: impl Into<String>, rule: impl ToString) -> Self {
-        Self::Invalid { field: field.into(), rule: rule.to_string() }
+    pub(super) fn invalid(field: impl Into<String>, rule: impl Into<String>) -> Self {
+        Self::Invalid { field: field.into(), rule: rule.into() }
     }
 
     pub(super) fn no_account(appid: &str) -> Self {

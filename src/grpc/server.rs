@@ -43,7 +43,7 @@ const MAX_HEADERS: u32 = 16 * 1024;
 const MAX_STREAMS: u32 = 1_024;
 /// For the answer of a unary call, or the start of a stream. The longest is a complaint
 /// of three upstream round trips.
-const UNARY: Duration = Duration::from_secs(60);
+const UNARY: Duration = Duration::from_mins(1);
 /// How long a connection may be silent before it is pinged, and how long the answer may take.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 /// How long running calls get after the stop.

@@ -169,7 +169,7 @@ impl TokenControl for Face {
         request: Request<pb::WatchTokensRequest>,
     ) -> Result<Response<Events>, Status> {
         let caller = caller(&request)?;
-        Ok(Response::new(watch::open(self, caller, request.into_inner())?))
+        Ok(Response::new(watch::open(self, caller, request.get_ref())?))
     }
 
     async fn list_status(

@@ -43,7 +43,7 @@ const MAX_KEYS: usize = 2_000;
 pub(super) type Events = Pin<Box<dyn Stream<Item = Result<pb::WatchTokensResponse, Status>> + Send>>;
 
 /// Opens a watch. Fails only for a request that cannot be read.
-pub(super) fn open(face: &Face, caller: Caller, asked: pb::WatchTokensRequest) -> Result<Events, Failure> {
+pub(super) fn open(face: &Face, caller: Caller, asked: &pb::WatchTokensRequest) -> Result<Events, Failure> {
     let wanted = wanted(&asked.keys)?;
     let known = known(&asked.known)?;
     // Subscribed before the keys are read, so that no change falls in between.
@@ -208,27 +208,17 @@ impl Watch {
     /// The message about a key as it is now, if the client was not told the same before.
     fn look(&mut self, key: &Key) -> Option<Event> {
         let handle = self.hub.handle(key.appid.as_str(), key.kind);
-        match handle.filter(|_| self.may_read(key)) {
-            None => {
-                let reason = if self.may_read(key) {
-                    pb::WithdrawnReason::NotFound
-                } else {
-                    pb::WithdrawnReason::Forbidden
-                };
-                let event = self.withdraw(key, Gone { reason, retry_after: None, problem: None });
-                // A key that nobody asked for by name and that is gone need not be remembered.
-                if let Wanted::All = self.wanted {
-                    self.told.remove(key);
-                }
-                event
+        let Some(handle) = handle.filter(|_| self.may_read(key)) else {
+            let event = self.withdraw(key, self.out_of_reach(key));
+            // A key that nobody asked for by name and that is gone need not be remembered.
+            if let Wanted::All = self.wanted {
+                self.told.remove(key);
             }
-            Some(handle) => match handle.view().good(self.hub.clock().boot()) {
-                Some(good) => self.tell(key, &good),
-                None => {
-                    let gone = self.gone(key, &handle);
-                    self.withdraw(key, gone)
-                }
-            },
+            return event;
+        };
+        match handle.read() {
+            Ok(good) => self.tell(key, &good),
+            Err(source) => self.withdraw(key, self.without_value(key, source, &handle.view())),
         }
     }
 
@@ -264,17 +254,21 @@ impl Watch {
         }))
     }
 
+    /// Why a key is not there for this client.
+    fn out_of_reach(&self, key: &Key) -> Gone {
+        if self.may_read(key) {
+            Gone::new(pb::WithdrawnReason::NotFound, None, None)
+        } else {
+            Gone::new(pb::WithdrawnReason::Forbidden, None, None)
+        }
+    }
+
     /// Why a configured, readable key has no value.
-    fn gone(&self, key: &Key, handle: &Handle) -> Gone {
-        let view = handle.view();
+    fn without_value(&self, key: &Key, source: NoValue, view: &View) -> Gone {
         let now = self.hub.clock().boot();
-        let expired = matches!(self.told.get(key), Some(Told::Token { dead_by, .. }) if *dead_by <= now);
-        let mut gone = match handle.read() {
-            // It came back in this instant; its change note is on the way.
-            Ok(_) => Gone::new(pb::WithdrawnReason::Unavailable, None, None),
-            Err(source) => Gone::of(source, &view, now),
-        };
-        if expired && gone.reason == pb::WithdrawnReason::Unavailable {
+        let mut gone = Gone::of(source, view, now);
+        let ended = matches!(self.told.get(key), Some(Told::Token { dead_by, .. }) if *dead_by <= now);
+        if ended && gone.reason == pb::WithdrawnReason::Unavailable {
             gone.reason = pb::WithdrawnReason::Expired;
         }
         gone
