@@ -1,7 +1,37 @@
-//! All credentials by key.
+//! All credentials by key: built from the ledger and the configuration, supervised, looked up.
+//!
+//! Looking a key up is one atomic load and one hash: the table is immutable and replaced as
+//! a whole by a reload. Which key is whose parent is known here and nowhere else. The
+//! refreshers' tasks belong to [`Tasks`]; one that panics is restarted with what it knew,
+//! and an account that is removed and comes back waits until its old task has ended (S1).
 
-use crate::model::{AppId, Kind, TokenMode};
+use std::collections::{BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use futures_util::FutureExt;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::ledger::{Event, LedgerError, Record};
+use crate::model::{AppId, Key, Kind, TokenMode};
+use crate::refresh::handle::{Handle, NoValue};
+use crate::refresh::task::{Arrival, Refresher, Surroundings};
 use crate::secret::Secret;
+use crate::telemetry::metrics;
+
+pub mod exchange;
+
+/// How many changes a slow watcher may be behind before it looks at every key again.
+const FEED: usize = 4_096;
+/// Reloads hand over new tasks through a channel of this size.
+const HANDOVER: usize = 64;
+/// How long a refresher rests after a panic.
+const REST: Duration = Duration::from_secs(1);
 
 /// One account, ready to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,4 +48,359 @@ pub struct AccountSettings {
     pub tickets: Vec<Kind>,
     /// Upstream calls that WeChat grants per day and key (2000; sandbox accounts 200).
     pub daily_calls: u32,
+}
+
+/// All credentials.
+pub struct Hub {
+    around: Arc<Surroundings>,
+    accounts: ArcSwap<Accounts>,
+    feed: broadcast::Sender<Key>,
+    handover: mpsc::Sender<Job>,
+    /// Held over a reload, so that two do not interleave.
+    reloading: tokio::sync::Mutex<Ending>,
+}
+
+type Accounts = HashMap<AppId, Arc<Account>>;
+/// Tasks that were told to end, by key, until they have.
+type Ending = HashMap<Key, CancellationToken>;
+
+struct Account {
+    settings: watch::Sender<Arc<AccountSettings>>,
+    keys: [Option<Slot>; Kind::ALL.len()],
+}
+
+#[derive(Clone)]
+struct Slot {
+    handle: Handle,
+    removed: CancellationToken,
+    ended: CancellationToken,
+}
+
+/// A refresher and how it is told to end.
+struct Job {
+    refresher: Refresher,
+    removed: CancellationToken,
+    ended: CancellationToken,
+}
+
+/// The tasks of all refreshers, to be run.
+pub struct Tasks {
+    first: Vec<Job>,
+    handover: mpsc::Receiver<Job>,
+}
+
+/// What a reload did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Accounts that came.
+    pub added: usize,
+    /// Accounts whose settings changed.
+    pub changed: usize,
+    /// Accounts that went.
+    pub removed: usize,
+}
+
+impl Hub {
+    /// Builds every key from what the ledger knows. No upstream call, no task yet.
+    pub async fn build(
+        around: Arc<Surroundings>,
+        accounts: Vec<AccountSettings>,
+    ) -> Result<(Arc<Self>, Tasks), LedgerError> {
+        let mut records: HashMap<Key, Record> = around.ledger.load().await?.into_iter().collect();
+        let (feed, _) = broadcast::channel(FEED);
+        let (sender, handover) = mpsc::channel(HANDOVER);
+        let mut first = Vec::new();
+        let mut table = Accounts::with_capacity(accounts.len());
+        for settings in accounts {
+            let mut account = Account::new(settings);
+            for kind in account.wanted() {
+                let key = account.key(kind);
+                // A key without rows may still belong to a ledger that was set aside.
+                let record = match records.remove(&key) {
+                    Some(record) => record,
+                    None => around.ledger.load_key(&key).await?,
+                };
+                first.push(account.open(kind, record, Arrival::Start, &around, &feed));
+            }
+            table.insert(account.appid(), Arc::new(account));
+        }
+        let hub = Self {
+            around,
+            accounts: ArcSwap::from_pointee(table),
+            feed,
+            handover: sender,
+            reloading: tokio::sync::Mutex::new(Ending::new()),
+        };
+        Ok((Arc::new(hub), Tasks { first, handover }))
+    }
+
+    /// The clocks.
+    pub fn clock(&self) -> &Clock {
+        &self.around.clock
+    }
+
+    /// The key's handle, if the account is configured and has this kind.
+    pub fn handle(&self, appid: &str, kind: Kind) -> Option<Handle> {
+        let accounts = self.accounts.load();
+        accounts.get(appid)?.keys[kind.index()].as_ref().map(|slot| slot.handle.clone())
+    }
+
+    /// Runs `look` on the key's handle without cloning it: the path of `GetToken`.
+    pub fn with_handle<T>(&self, appid: &str, kind: Kind, look: impl FnOnce(&Handle) -> T) -> Option<T> {
+        let accounts = self.accounts.load();
+        accounts.get(appid)?.keys[kind.index()].as_ref().map(|slot| look(&slot.handle))
+    }
+
+    /// Every key, sorted.
+    pub fn keys(&self) -> Vec<Handle> {
+        let accounts = self.accounts.load();
+        let mut handles: Vec<Handle> = accounts
+            .values()
+            .flat_map(|account| account.keys.iter().flatten().map(|slot| slot.handle.clone()))
+            .collect();
+        handles.sort_by(|a, b| a.key().cmp(b.key()));
+        handles
+    }
+
+    /// Whether the account is configured.
+    pub fn account_exists(&self, appid: &str) -> bool {
+        self.accounts.load().contains_key(appid)
+    }
+
+    /// What people call the account.
+    pub fn account_name(&self, appid: &str) -> Option<String> {
+        self.accounts.load().get(appid)?.settings.borrow().name.clone()
+    }
+
+    /// The account's settings.
+    fn account(&self, appid: &str) -> Option<Arc<AccountSettings>> {
+        Some(self.accounts.load().get(appid)?.settings.borrow().clone())
+    }
+
+    /// Tells of every change from now on.
+    pub fn subscribe(&self) -> Feed {
+        Feed(self.feed.subscribe())
+    }
+
+    /// The latest events of one account or of all, newest first.
+    pub async fn events(&self, of: Option<&AppId>, limit: u32) -> Result<Vec<Event>, LedgerError> {
+        self.around.ledger.events(of, limit).await
+    }
+
+    /// Takes over a new set of accounts: added, changed and removed live.
+    ///
+    /// # Errors
+    /// The ledger could not be read for an account that came; the others are taken over.
+    pub async fn reload(&self, wanted: Vec<AccountSettings>) -> Result<Reloaded, LedgerError> {
+        let mut ending = self.reloading.lock().await;
+        ending.retain(|_, ended| !ended.is_cancelled());
+        let old = self.accounts.load_full();
+        let names: BTreeSet<&str> = wanted.iter().map(|account| account.appid.as_str()).collect();
+        let mut done = Reloaded::default();
+        let mut failure = None;
+        for (appid, account) in old.iter().filter(|(appid, _)| !names.contains(appid.as_str())) {
+            tracing::info!(app = %appid, "account removed");
+            done.removed += 1;
+            for slot in account.keys.iter().flatten() {
+                ending.insert(slot.handle.key().clone(), slot.close());
+            }
+        }
+        let mut table = Accounts::with_capacity(wanted.len());
+        let mut jobs = Vec::new();
+        for settings in wanted {
+            let appid = settings.appid.clone();
+            let mut account = match old.get(&appid) {
+                Some(known) => {
+                    let changed = **known.settings.borrow() != settings;
+                    done.changed += usize::from(changed);
+                    known.with(settings, &mut ending)
+                }
+                None => {
+                    tracing::info!(app = %appid, "account added");
+                    done.added += 1;
+                    Account::new(settings)
+                }
+            };
+            for kind in account.wanted() {
+                let key = account.key(kind);
+                if let Some(ended) = ending.remove(&key) {
+                    ended.cancelled().await;
+                }
+                match self.around.ledger.load_key(&key).await {
+                    Ok(record) => {
+                        jobs.push(account.open(kind, record, Arrival::Added, &self.around, &self.feed));
+                    }
+                    Err(error) => failure = Some(error),
+                }
+            }
+            table.insert(appid, Arc::new(account));
+        }
+        self.accounts.store(Arc::new(table));
+        for job in jobs {
+            let key = job.refresher.handle_key();
+            // An error means that the daemon is stopping.
+            let _ = self.handover.send(job).await;
+            let _ = self.feed.send(key);
+        }
+        failure.map_or(Ok(done), Err)
+    }
+}
+
+impl Account {
+    fn new(settings: AccountSettings) -> Self {
+        let (settings, _) = watch::channel(Arc::new(settings));
+        Self { settings, keys: [const { None }; Kind::ALL.len()] }
+    }
+
+    fn appid(&self) -> AppId {
+        self.settings.borrow().appid.clone()
+    }
+
+    fn key(&self, kind: Kind) -> Key {
+        Key::new(self.appid(), kind)
+    }
+
+    /// The configured kinds that have no task, parents first.
+    fn wanted(&self) -> Vec<Kind> {
+        let settings = self.settings.borrow();
+        let configured = |kind: Kind| kind == Kind::AccessToken || settings.tickets.contains(&kind);
+        Kind::ALL.into_iter().filter(|kind| configured(*kind) && self.keys[kind.index()].is_none()).collect()
+    }
+
+    /// The same account under new settings: what stays keeps its task, what is not wanted ends.
+    fn with(&self, settings: AccountSettings, ending: &mut Ending) -> Self {
+        let keep = |kind: Kind| kind == Kind::AccessToken || settings.tickets.contains(&kind);
+        let keys = Kind::ALL.map(|kind| {
+            let slot = self.keys[kind.index()].clone()?;
+            if keep(kind) {
+                return Some(slot);
+            }
+            ending.insert(slot.handle.key().clone(), slot.close());
+            None
+        });
+        // Sent even if nothing changed: a reload says that something was mended somewhere.
+        self.settings.send_replace(Arc::new(settings));
+        Self { settings: self.settings.clone(), keys }
+    }
+
+    /// A task for one more of the account's keys.
+    fn open(
+        &mut self,
+        kind: Kind,
+        record: Record,
+        arrival: Arrival,
+        around: &Arc<Surroundings>,
+        feed: &broadcast::Sender<Key>,
+    ) -> Job {
+        let parent = match kind {
+            Kind::AccessToken => None,
+            Kind::JsapiTicket | Kind::WxCardTicket => {
+                self.keys[Kind::AccessToken.index()].as_ref().map(|slot| slot.handle.clone())
+            }
+        };
+        let (refresher, handle) = Refresher::new(
+            self.key(kind),
+            record,
+            arrival,
+            around.clone(),
+            self.settings.subscribe(),
+            parent,
+            feed.clone(),
+        );
+        let slot = Slot { handle, removed: CancellationToken::new(), ended: CancellationToken::new() };
+        let job = Job { refresher, removed: slot.removed.clone(), ended: slot.ended.clone() };
+        self.keys[kind.index()] = Some(slot);
+        job
+    }
+}
+
+impl Slot {
+    /// Tells the task to end; what is returned is cancelled once it has.
+    fn close(&self) -> CancellationToken {
+        self.removed.cancel();
+        self.ended.clone()
+    }
+}
+
+impl Tasks {
+    /// Runs every refresher until `stop`; then waits for the rounds under way. Dropping it
+    /// aborts them, which the daemon does after its grace.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut tasks = JoinSet::new();
+        for job in self.first.drain(..) {
+            tasks.spawn(supervise(job, stop.clone()));
+        }
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(job) = self.handover.recv() => {
+                    tasks.spawn(supervise(job, stop.clone()));
+                }
+                Some(ended) = tasks.join_next() => log_loss(ended.err()),
+            }
+        }
+        while let Some(ended) = tasks.join_next().await {
+            log_loss(ended.err());
+        }
+    }
+}
+
+/// Keeps one refresher running, whatever happens in it (L4).
+async fn supervise(mut job: Job, stop: CancellationToken) {
+    let ended = job.ended.clone().drop_guard();
+    loop {
+        // Sound: what the refresher knows is kept consistent between its await points by
+        // `State`'s methods, and an interrupted call is recognised by its intent.
+        let run = AssertUnwindSafe(job.refresher.run(&stop, &job.removed)).catch_unwind().await;
+        let Err(panic) = run else { break };
+        let key = job.refresher.handle_key();
+        let what = panic
+            .downcast_ref::<&str>()
+            .map(ToString::to_string)
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_default();
+        metrics::refresher_restart(key.kind);
+        tracing::error!(app = %key.appid, kind = %key.kind, panic = what, "a refresher panicked; it is restarted");
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(REST) => {}
+        }
+    }
+    drop(ended);
+}
+
+fn log_loss(loss: Option<tokio::task::JoinError>) {
+    if let Some(loss) = loss.filter(tokio::task::JoinError::is_panic) {
+        tracing::error!(%loss, "a supervisor panicked; its key is not refreshed until the next reload");
+    }
+}
+
+/// Changes of keys, the latest of each: a reader that is slow misses steps, never the end.
+pub struct Feed(broadcast::Receiver<Key>);
+
+/// What changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// This key: look it up again.
+    Key(Key),
+    /// More than can be told: look at all keys again.
+    Lagged,
+    /// The hub has gone.
+    Closed,
+}
+
+impl Feed {
+    /// Waits for the next change. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Change {
+        match self.0.recv().await {
+            Ok(key) => Change::Key(key),
+            Err(broadcast::error::RecvError::Lagged(_)) => Change::Lagged,
+            Err(broadcast::error::RecvError::Closed) => Change::Closed,
+        }
+    }
+}
+
+/// Whether every key has a good value, and if not, which has none and why.
+pub fn missing(hub: &Hub) -> Vec<(Key, NoValue)> {
+    hub.keys().iter().filter_map(|handle| Some((handle.key().clone(), handle.read().err()?))).collect()
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rand::distr::{Alphanumeric, SampleString};
 
 use crate::clock::BootTime;
-use crate::hub::{Exchanged, Flow, SnapshotUser};
+use crate::hub::exchange::{Exchanged, Flow, SnapshotUser};
 use crate::jsapi;
 use crate::model::Kind;
 use crate::pb;

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::clock::{Clock, WallTime};
-use crate::hub::Flow;
+use crate::hub::exchange::Flow;
 use crate::model::{AppId, CallMode, Cause, Fingerprint, Key, Kind, WordError};
 use crate::pb;
 use crate::refresh::handle::Outcome;

@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::clock::BootTime;
-use crate::hub::ExchangeError;
+use crate::hub::exchange::ExchangeError;
 use crate::model::Kind;
 use crate::refresh::handle::{NoValue, PauseError};
 use crate::refresh::view::{Problem, ProblemClass};
@@ -99,10 +99,14 @@ fn status(failure: &Failure) -> Status {
         }
         Failure::NoValue { now, source, .. } => no_value(source, *now, &mut message, &mut details),
         Failure::Exchange { source, .. } => exchange(source, &mut message, &mut details),
-        Failure::Pause { .. } => {
+        Failure::Pause { source: PauseError::Ledger(_), .. } => {
             retry(&mut details, LATER);
             info(&mut details, "LEDGER", HashMap::new());
             Code::Unavailable
+        }
+        Failure::Pause { source: PauseError::Removed, .. } => {
+            info(&mut details, "REMOVED", HashMap::new());
+            Code::NotFound
         }
         Failure::Stopping => {
             retry(&mut details, Duration::from_secs(1));
@@ -129,10 +133,14 @@ fn no_value(source: &NoValue, now: BootTime, message: &mut String, details: &mut
             trouble(problem, "NEEDS_OPERATOR", message, details);
             Code::FailedPrecondition
         }
-        NoValue::Exhausted { retry_after, rule } => {
+        NoValue::Exhausted { retry_after, rule, problem } => {
             retry(details, *retry_after);
             *message = format!("{message}: {rule}");
-            info(details, "EXHAUSTED", HashMap::new());
+            match problem {
+                // The rule is WeChat's own answer, so its meaning is in the message already.
+                Some(problem) => info_of(details, problem, "EXHAUSTED"),
+                None => info(details, "EXHAUSTED", HashMap::new()),
+            }
             Code::ResourceExhausted
         }
         NoValue::Paused { until } => {
@@ -168,8 +176,15 @@ fn exchange(source: &ExchangeError, message: &mut String, details: &mut ErrorDet
             info(details, "UNAVAILABLE", HashMap::new());
             Code::Unavailable
         }
+        // Without RetryInfo: the same code must not be sent again.
+        ExchangeError::Lost => {
+            let action = "send the user through the login again".to_owned();
+            *message = format!("{message}: {action}");
+            info(details, "CODE_LOST", HashMap::from([("action".to_owned(), action)]));
+            Code::Unavailable
+        }
         ExchangeError::Refused { problem } => {
-            trouble(problem, "REFUSED", message, details);
+            trouble(problem, "UNAVAILABLE", message, details);
             if problem.errcode.is_some_and(|errcode| BAD_CODES.contains(&errcode.0)) {
                 details.add_bad_request_violation("code", &problem.meaning);
                 return Code::InvalidArgument;
@@ -186,6 +201,11 @@ fn exchange(source: &ExchangeError, message: &mut String, details: &mut ErrorDet
 
 /// Says a problem in words and as ErrorInfo. Without an errcode the reason is `otherwise`.
 fn trouble(problem: &Problem, otherwise: &str, message: &mut String, details: &mut ErrorDetails) {
+    *message = format!("{message}: {}; {}", problem.meaning, problem.action);
+    info_of(details, problem, otherwise);
+}
+
+fn info_of(details: &mut ErrorDetails, problem: &Problem, otherwise: &str) {
     let mut metadata = HashMap::from([("action".to_owned(), problem.action.clone())]);
     let reason = problem.errcode.map_or_else(|| otherwise.to_owned(), |code| format!("WECHAT_{code}"));
     if let Some(errcode) = problem.errcode {
@@ -194,7 +214,6 @@ fn trouble(problem: &Problem, otherwise: &str, message: &mut String, details: &m
     if let Some(rid) = &problem.rid {
         metadata.insert("rid".to_owned(), rid.clone());
     }
-    *message = format!("{message}: {}; {}", problem.meaning, problem.action);
     info(details, &reason, metadata);
 }
 
@@ -229,7 +248,7 @@ mod tests {
     #[test]
     fn failure_from_wechat_names_errcode_rid_and_action() {
         let problem = Arc::new(problem(40_164, ProblemClass::Operator));
-        let status = of(NoValue::NeedsOperator { retry_after: Duration::from_secs(300), problem });
+        let status = of(NoValue::NeedsOperator { retry_after: Duration::from_mins(5), problem });
         assert_eq!(status.code(), Code::FailedPrecondition);
         let details = status.get_error_details();
         let info = details.error_info().unwrap();
@@ -237,7 +256,7 @@ mod tests {
         assert_eq!(info.metadata["errcode"], "40164");
         assert_eq!(info.metadata["rid"], "rid-1");
         assert_eq!(info.metadata["action"], "add 203.0.113.7");
-        assert_eq!(details.retry_info().unwrap().retry_delay, Some(Duration::from_secs(300)));
+        assert_eq!(details.retry_info().unwrap().retry_delay, Some(Duration::from_mins(5)));
     }
 
     #[test]
@@ -245,7 +264,10 @@ mod tests {
         let second = Duration::from_secs(1);
         let cases = [
             (NoValue::Unavailable { retry_after: second, problem: None }, Code::Unavailable),
-            (NoValue::Exhausted { retry_after: second, rule: "spacing".into() }, Code::ResourceExhausted),
+            (
+                NoValue::Exhausted { retry_after: second, rule: "spacing".into(), problem: None },
+                Code::ResourceExhausted,
+            ),
             (NoValue::Paused { until: BootTime(1_000) }, Code::FailedPrecondition),
         ];
         for (source, code) in cases {

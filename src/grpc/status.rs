@@ -170,6 +170,8 @@ fn key_status(view: &View, account_name: String, clock: &Clock) -> pb::KeyStatus
         failures: view.failures,
         problem: view.problem.as_deref().map(convert::problem),
         budget: Some(budget(view.budget)),
+        foreign_refreshes: view.foreign.count,
+        last_foreign_refresh_at: view.foreign.latest.map(wall),
     }
 }
 

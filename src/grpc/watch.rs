@@ -26,7 +26,7 @@ use crate::model::{Generation, Key};
 use crate::pb;
 use crate::pb::watch_tokens_response::Event;
 use crate::refresh::handle::{Handle, NoValue};
-use crate::refresh::view::{Good, Problem, State, View};
+use crate::refresh::view::{Good, Problem, State};
 
 use super::auth::{Caller, Gate};
 use super::convert::{self, ValuePart};
@@ -218,7 +218,7 @@ impl Watch {
         };
         match handle.read() {
             Ok(good) => self.tell(key, &good),
-            Err(source) => self.withdraw(key, self.without_value(key, source, &handle.view())),
+            Err(source) => self.withdraw(key, self.without_value(key, source)),
         }
     }
 
@@ -264,9 +264,9 @@ impl Watch {
     }
 
     /// Why a configured, readable key has no value.
-    fn without_value(&self, key: &Key, source: NoValue, view: &View) -> Gone {
+    fn without_value(&self, key: &Key, source: NoValue) -> Gone {
         let now = self.hub.clock().boot();
-        let mut gone = Gone::of(source, view, now);
+        let mut gone = Gone::of(source, now);
         let ended = matches!(self.told.get(key), Some(Told::Token { dead_by, .. }) if *dead_by <= now);
         if ended && gone.reason == pb::WithdrawnReason::Unavailable {
             gone.reason = pb::WithdrawnReason::Expired;
@@ -291,7 +291,7 @@ impl Gone {
         Self { reason, retry_after, problem }
     }
 
-    fn of(source: NoValue, view: &View, now: BootTime) -> Self {
+    fn of(source: NoValue, now: BootTime) -> Self {
         use pb::WithdrawnReason as Reason;
         match source {
             NoValue::Unavailable { retry_after, problem } => {
@@ -300,8 +300,8 @@ impl Gone {
             NoValue::NeedsOperator { retry_after, problem } => {
                 Self::new(Reason::NeedsOperator, Some(retry_after), Some(problem))
             }
-            NoValue::Exhausted { retry_after, rule: _ } => {
-                Self::new(Reason::Exhausted, Some(retry_after), view.problem.clone())
+            NoValue::Exhausted { retry_after, rule: _, problem } => {
+                Self::new(Reason::Exhausted, Some(retry_after), problem)
             }
             NoValue::Paused { until } => Self::new(Reason::Paused, Some(until.since(now)), None),
             NoValue::Removed => Self::new(Reason::NotFound, None, None),

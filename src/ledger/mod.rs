@@ -7,9 +7,13 @@
 //! - open or `unknown` and later than the value's commit, it bounds the value's life (S2);
 //! - counted over 24 h it is the budget (S6).
 //!
+//! Every write may be repeated: a second time changes nothing. Ages go by
+//! [`Clock::resolve`](crate::clock::Clock::resolve), so a stepped clock drops no row.
+//!
 //! Deliberately absent: any schedule or decision, and any read while the daemon runs: rows
 //! are loaded when a key starts, and from then on the key's task knows better.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,9 +22,16 @@ use crate::clock::{Stamp, WallTime};
 use crate::model::{AppId, CallMode, Cause, ErrCode, Fingerprint, Generation, Key};
 use crate::secret::Secret;
 
+pub mod lock;
 pub mod memory;
 pub mod seal;
 pub mod sqlite;
+
+/// How long a call counts in the budgets, and how long shares stay empty after the ledger was
+/// set aside (S6).
+pub const WINDOW: Duration = Duration::from_secs(86_400);
+/// How many events are kept: months of a healthy daemon, a megabyte or two of a sick one.
+pub const MAX_EVENTS: u32 = 10_000;
 
 /// The durable side of the engine. One writer per ledger; every method may be slow.
 #[async_trait]
@@ -31,17 +42,22 @@ pub trait Ledger: Send + Sync + 'static {
     /// What is known of one key; an empty record when that is nothing.
     async fn load_key(&self, key: &Key) -> Result<Record, LedgerError>;
 
-    /// Makes an intent durable, before the call that it announces.
+    /// Makes an intent durable, before the call that it announces. A number that has a row
+    /// already keeps it, so a repeated `begin` never moves the moment of the first.
     async fn begin(&self, intent: &Call) -> Result<(), LedgerError>;
 
     /// Stores a value and, in the same transaction, the end of the call that brought it and of
     /// every earlier call of the key. Refused ([`Committed::Fenced`]) unless the call's number is
     /// greater than the stored generation, or the string is the stored one (then the stored
-    /// generation stays and only its expiry moves). The call's row is added if `begin` was not
-    /// called or failed.
+    /// generation stays and only its expiry moves: `confirmed`, `life`, `verify_at`, `age_known`;
+    /// a dead string stays dead). The call's row is added if `begin` was not called or failed. A
+    /// fenced call is noted as settled: it counts, and the newer value has made it harmless.
     async fn commit(&self, call: &Call, value: &StoredValue) -> Result<Committed, LedgerError>;
 
-    /// Notes how a call ended that brought no value. Adds the row if there is none.
+    /// Notes how a call ended that brought no value. Adds the row if there is none. A row that
+    /// is `Issued` or `Settled` stays so; an unknown end before a later `Issued` is settled at
+    /// once; and of the calls that were never sent only the latest is kept, because nothing
+    /// counts them and an outage would fill the disk with them.
     async fn finish(&self, call: &Call, end: CallEnd) -> Result<(), LedgerError>;
 
     /// Notes that the key's calls up to this number did not kill the stored value: a probe found
@@ -54,7 +70,7 @@ pub trait Ledger: Send + Sync + 'static {
     /// Stores or lifts the key's pause.
     async fn pause(&self, key: &Key, until: Option<Stamp>) -> Result<(), LedgerError>;
 
-    /// Adds an event; the oldest beyond a bound are dropped.
+    /// Adds an event; the oldest beyond [`MAX_EVENTS`] are dropped.
     async fn record(&self, event: &Event) -> Result<(), LedgerError>;
 
     /// The latest events, newest first, of one account or of all.
@@ -66,10 +82,11 @@ pub trait Ledger: Send + Sync + 'static {
 pub struct Record {
     /// The stored value, even if it is dead or past its end: its generation is the fence.
     pub value: Option<StoredValue>,
-    /// The upstream calls of the last 24 h, and every older one whose outcome still matters;
-    /// oldest first.
+    /// The upstream calls of the last 24 h, and every older one whose outcome still matters
+    /// ([`PastCall::matters`]); oldest first.
     pub calls: Vec<PastCall>,
-    /// The highest attempt number of any row, zero if there is none.
+    /// The highest attempt number of any row, zero if there is none. It covers the generation
+    /// of a value that was forgotten, so that the fence holds without the value.
     pub last_attempt: Generation,
     /// Until when the key is paused.
     pub paused_until: Option<Stamp>,
@@ -93,7 +110,7 @@ pub struct StoredValue {
     pub issued: Stamp,
     /// When the call was sent that fixed the expiry: `confirmed + life` is the natural end.
     pub confirmed: Stamp,
-    /// Life counted from `confirmed`.
+    /// Life counted from `confirmed`, in whole milliseconds.
     pub life: Duration,
     /// When to ask WeChat once whether it is still the latest (S3).
     pub verify_at: Option<Stamp>,
@@ -125,6 +142,18 @@ pub struct PastCall {
     pub call: Call,
     /// How it ended; `None` is an open intent, so the process died in it.
     pub end: Option<CallEnd>,
+}
+
+impl PastCall {
+    /// Whether the call may have killed a value and nothing has settled that yet: it can be open
+    /// or unknown only while it is later than the value's commit, and is kept however old it is.
+    pub fn matters(&self) -> bool {
+        let unsettled = match self.end {
+            None | Some(CallEnd::Unknown) => true,
+            Some(CallEnd::Issued | CallEnd::Refused(_) | CallEnd::NeverSent | CallEnd::Settled) => false,
+        };
+        unsettled && self.call.mode.is_issuing()
+    }
 }
 
 /// How a call ended.
@@ -164,7 +193,8 @@ pub struct Event {
     pub detail: String,
 }
 
-/// Why the ledger could not do it. Nothing was stored.
+/// Why the ledger could not do it. Nothing was stored; after `Slow` or `Other` it may yet have
+/// been, or be soon, so what is repeated is the same write.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// The file system has no room, or the ledger reached its size limit.
@@ -182,6 +212,9 @@ pub enum LedgerError {
     /// Another process holds the ledger.
     #[error("the state directory is in use by process {0}")]
     InUse(i32),
+    /// Other users may replace files in the state directory.
+    #[error("the state directory can be written by others; run: chmod go-w {}", .0.display())]
+    StateDirWritable(PathBuf),
     /// A value is sealed with a key that is not configured.
     #[error("a stored value is sealed with key `{0}`, which is not among the configured seal keys")]
     SealKeyMissing(String),
@@ -205,6 +238,7 @@ impl LedgerError {
             Self::Corrupt(_) => "corrupt",
             Self::Slow => "slow",
             Self::InUse(_) => "in_use",
+            Self::StateDirWritable(_) => "state_dir_writable",
             Self::SealKeyMissing(_) => "seal_key_missing",
             Self::SealKeyWrong(_) => "seal_key_wrong",
             Self::Closed => "closed",

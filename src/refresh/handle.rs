@@ -1,12 +1,21 @@
 //! What everybody but the key's task holds of a key.
+//!
+//! Reading is one atomic load and a comparison with the boot clock: no lock, no I/O, no
+//! task hop, whatever the task is doing. Complaints and commands go through the mailbox
+//! and come back with the task's verdict; a caller that goes away cancels nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::BootTime;
-use crate::model::{ErrCode, Fingerprint};
+use arc_swap::ArcSwap;
+use tokio::sync::{broadcast, oneshot, watch};
 
-use super::view::{Good, Problem};
-use std::sync::Arc;
+use crate::clock::{BootTime, Clock};
+use crate::model::{ErrCode, Fingerprint, Key};
+use crate::wechat::errcode;
+
+use super::mail::{Ask, Command, Mailbox};
+use super::view::{Good, Problem, View};
 
 /// What a complaint or a command led to.
 #[derive(Clone, Debug)]
@@ -46,7 +55,7 @@ impl Outcome {
 }
 
 /// Why there is no good value, or why one could not be brought.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoValue {
     /// It comes by itself; ask again after this span.
     #[error("there is no good value now")]
@@ -71,6 +80,8 @@ pub enum NoValue {
         retry_after: Duration,
         /// Which rule, one sentence.
         rule: String,
+        /// What WeChat said, if the rule is its own answer.
+        problem: Option<Arc<Problem>>,
     },
     /// An operator paused the key.
     #[error("the key is paused")]
@@ -105,20 +116,168 @@ pub enum Force {
     Leaked,
 }
 
-/// The key's task and its mailbox, seen from outside. Cheap to clone.
-///
-/// Signatures are fixed; the bodies follow with the engine.
-#[derive(Clone, Debug)]
+/// A pause or its end could not be made to last.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PauseError {
+    /// The ledger did not take it; nothing changed.
+    #[error("the ledger cannot be written ({0}), so a pause would not outlast a restart; nothing changed")]
+    Ledger(&'static str),
+    /// The account is not configured any more.
+    #[error("the account was removed")]
+    Removed,
+}
+
+/// A key, seen from outside. Cheap to clone.
+#[derive(Clone)]
 pub struct Handle {
-    _shared: Arc<()>,
+    shared: Arc<Shared>,
+}
+
+/// What the task and the handles share.
+pub(super) struct Shared {
+    pub(super) key: Key,
+    pub(super) clock: Clock,
+    view: ArcSwap<View>,
+    version: watch::Sender<u64>,
+    feed: broadcast::Sender<Key>,
+    pub(super) mail: Mailbox,
+}
+
+impl Shared {
+    pub(super) fn new(clock: Clock, first: View, feed: broadcast::Sender<Key>) -> Arc<Self> {
+        let (version, _) = watch::channel(first.version);
+        Arc::new(Self {
+            key: first.key.clone(),
+            clock,
+            view: ArcSwap::from_pointee(first),
+            version,
+            feed,
+            mail: Mailbox::default(),
+        })
+    }
+
+    pub(super) fn view(&self) -> Arc<View> {
+        self.view.load_full()
+    }
+
+    /// Replaces the view, and tells watchers if a caller of `GetToken` could see a difference.
+    /// Only the key's task calls it.
+    pub(super) fn publish(&self, mut view: View) {
+        let before = self.view.load();
+        let changed = !view.looks_like(&before);
+        view.version = before.version + u64::from(changed);
+        let version = view.version;
+        drop(before);
+        self.view.store(Arc::new(view));
+        if changed {
+            self.version.send_replace(version);
+            // An error means that nobody watches.
+            let _ = self.feed.send(self.key.clone());
+        }
+    }
 }
 
 impl Handle {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Which key it is.
+    pub fn key(&self) -> &Key {
+        &self.shared.key
+    }
+
+    /// What is published now.
+    pub fn view(&self) -> Arc<View> {
+        self.shared.view()
+    }
+
+    /// The value, if it may be handed out now, else why not and when to ask again.
+    pub fn read(&self) -> Result<Good, NoValue> {
+        let now = self.shared.clock.boot();
+        let view = self.shared.view.load();
+        view.good(now).ok_or_else(|| view.no_value(now))
+    }
+
+    /// Like [`Handle::read`], but waits up to this long for a value.
+    pub async fn wait(&self, max_wait: Duration) -> Result<Good, NoValue> {
+        let arrival = async {
+            let mut changes = self.changes();
+            loop {
+                // Marked as seen before the look, so that no change falls in between.
+                changes.borrow_and_update();
+                if let Ok(good) = self.read() {
+                    return good;
+                }
+                if self.view().next == super::view::Next::Removed || changes.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        match tokio::time::timeout(max_wait, arrival).await {
+            Ok(good) => Ok(good),
+            Err(_) => self.read(),
+        }
+    }
+
+    /// Notifies of every change that a reader could notice.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.version.subscribe()
+    }
+
     /// Reports the value with this fingerprint as dead, as WeChat's `errcode` said (0: not
-    /// known). `None` as fingerprint is allowed only while there is no value.
-    ///
-    /// Waits for the verdict. May be dropped at any time: the verdict is reached all the same.
-    pub async fn complain(&self, _seen: Option<Fingerprint>, _errcode: ErrCode) -> Result<Answer, NoValue> {
-        Err(NoValue::Removed)
+    /// known), and waits for the verdict. `None` as fingerprint is allowed only while there is
+    /// no value. May be dropped at any time: the verdict is reached all the same.
+    pub async fn complain(&self, seen: Option<Fingerprint>, errcode: ErrCode) -> Result<Answer, NoValue> {
+        if errcode != ErrCode(0) && !errcode::says_dead(errcode) {
+            return Err(NoValue::NotAComplaint {
+                errcode,
+                meaning: errcode::meaning(errcode::Endpoint::Business, errcode).to_owned(),
+                action: "fix the call; a refresh would not help".to_owned(),
+            });
+        }
+        if let Ok(good) = self.read() {
+            let seen = seen.ok_or(NoValue::FingerprintMissing)?;
+            if seen != good.value.fingerprint {
+                return Ok(Answer { outcome: Outcome::AlreadyReplaced, good });
+            }
+        }
+        self.ask(Ask::Complaint(seen), errcode).await
+    }
+
+    /// Refreshes without proof, and waits for the outcome.
+    pub async fn force(&self, force: Force) -> Result<Answer, NoValue> {
+        self.ask(Ask::Force(force), ErrCode(0)).await
+    }
+
+    async fn ask(&self, ask: Ask, errcode: ErrCode) -> Result<Answer, NoValue> {
+        let mut answer = self.shared.mail.ask(ask, errcode)?.answered().await?;
+        answer.good.remaining = answer.good.dead_by.since(self.shared.clock.boot());
+        Ok(answer)
+    }
+
+    /// Stops every attempt until then; durable.
+    pub async fn pause(&self, until: BootTime) -> Result<(), PauseError> {
+        self.command(|reply| Command::Pause(until, reply)).await
+    }
+
+    /// Ends a pause, and tries again now if something failed.
+    pub async fn resume(&self) -> Result<(), PauseError> {
+        self.command(Command::Resume).await
+    }
+
+    async fn command(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<(), PauseError>>) -> Command,
+    ) -> Result<(), PauseError> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.mail.command(command(reply)).map_err(|_| PauseError::Removed)?;
+        answer.await.unwrap_or(Err(PauseError::Removed))
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Handle({})", self.shared.key)
     }
 }

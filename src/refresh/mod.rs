@@ -1,8 +1,27 @@
 //! The refresh protocol of one key.
 //!
 //! A [`handle::Handle`] is what everybody else holds: it reads without waiting and posts
-//! complaints and commands. One refresher task per key is the only caller of WeChat for
-//! it and the only writer of its [`view::View`].
+//! complaints and commands. One refresher task per key (`task`) is the only caller of
+//! WeChat for it and the only writer of its [`view::View`].
+//!
+//! ```text
+//! policy (pure) ── when ──> task ──> attempt: gate → intent → call → commit ──> ledger
+//!                            │  └──> verdict: probe a complaint, repair, force
+//! callers ── mail ──────────>│
+//!         <── view ──────────┘ publishes
+//! ```
+//!
+//! **Invariant:** an attempt once started is awaited to its end; nothing selects over it.
+//! **Invariant:** what must outlive a panic lives in `state`, outside of every future.
 
+mod attempt;
+pub mod budget;
+pub mod gate;
 pub mod handle;
+mod mail;
+pub mod policy;
+mod renew;
+mod state;
+pub mod task;
+mod verdict;
 pub mod view;

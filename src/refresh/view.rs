@@ -11,6 +11,8 @@ use crate::clock::BootTime;
 use crate::model::{CallMode, Cause, ErrCode, Fingerprint, Generation, Key};
 use crate::secret::Secret;
 
+use super::handle::NoValue;
+
 /// Everything that readers, watchers and the status page see of a key.
 #[derive(Clone, Debug)]
 pub struct View {
@@ -34,6 +36,9 @@ pub struct View {
     pub problem: Option<Arc<Problem>>,
     /// The rolling budget.
     pub budget: Usage,
+    /// Values that died inside their lives without a call of ours: another program with this
+    /// AppSecret is the likely cause.
+    pub foreign: Foreign,
     /// Grows with every change that a caller of `GetToken` could notice.
     pub version: u64,
 }
@@ -178,6 +183,15 @@ pub struct Usage {
     pub forced_limit: u32,
 }
 
+/// Suspected foreign refreshes since the daemon started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Foreign {
+    /// How many.
+    pub count: u32,
+    /// When the latest one was found.
+    pub latest: Option<BootTime>,
+}
+
 /// A value that may be handed out now.
 #[derive(Clone, Debug)]
 pub struct Good {
@@ -216,5 +230,38 @@ impl View {
             (None, false) => State::Fresh,
         };
         Some(Good { value, dead_by: self.dead_by, remaining, state })
+    }
+
+    /// Why there is no value at `now`, and when to ask again.
+    pub fn no_value(&self, now: BootTime) -> NoValue {
+        let retry_after = match self.next {
+            Next::Removed => return NoValue::Removed,
+            Next::Paused(until) => return NoValue::Paused { until },
+            // The parent's arrival wakes the key at once; a second is as good a guess as any.
+            Next::ParentMissing => Duration::from_secs(1),
+            Next::At(at) => at.since(now).max(Duration::from_millis(500)),
+        };
+        let Some(problem) = self.problem.clone() else {
+            return NoValue::Unavailable { retry_after, problem: None };
+        };
+        match problem.class {
+            ProblemClass::Operator => NoValue::NeedsOperator { retry_after, problem },
+            ProblemClass::Quota => {
+                NoValue::Exhausted { retry_after, rule: problem.meaning.clone(), problem: Some(problem) }
+            }
+            ProblemClass::Transient | ProblemClass::Waiting => {
+                NoValue::Unavailable { retry_after, problem: Some(problem) }
+            }
+        }
+    }
+
+    /// Whether a caller of `GetToken` sees no difference.
+    pub(super) fn looks_like(&self, other: &Self) -> bool {
+        let value = |view: &Self| view.value.as_ref().map(|value| (value.generation, value.fingerprint));
+        let gone = |view: &Self| view.next == Next::Removed;
+        value(self) == value(other)
+            && (self.value.is_none() || self.dead_by == other.dead_by)
+            && self.degraded == other.degraded
+            && gone(self) == gone(other)
     }
 }

@@ -1,0 +1,108 @@
+//! `[daemon]` and `[daemon.log]`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::secret::Secret;
+use crate::telemetry::{Colour, LogFormat, LogSettings, is_log_filter};
+
+use super::context::{Context, parse_size};
+use super::place::Place;
+use super::raw;
+use super::secrets::Sources;
+
+/// The package's directory for it (systemd: `StateDirectory=zhongkong`).
+const STATE_DIR: &str = "/var/lib/zhongkong";
+/// Longer than the default time-out of an upstream call, so that one under way is awaited.
+const GRACE: Duration = Duration::from_secs(15);
+/// systemd kills after 90 s by itself; ten minutes serve those who changed that.
+const LONGEST_GRACE: Duration = Duration::from_secs(600);
+/// An empty ledger with its log has about 100 KiB; below this it could not work at all.
+const SMALLEST_LEDGER: u64 = 1 << 20;
+
+/// What the process as a whole needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaemonSettings {
+    /// Where the ledger lives.
+    pub state_dir: PathBuf,
+    /// Where the process id is written when detached.
+    pub pid_file: Option<PathBuf>,
+    /// How to log.
+    pub log: LogSettings,
+    /// The text of the seal keys' file; without it values are stored in clear.
+    pub seal_keys: Option<Secret>,
+    /// Limit of the ledger's file, in bytes.
+    pub ledger_max_bytes: Option<u64>,
+    /// How long a stop may take before what still runs is cut off.
+    pub grace: Duration,
+}
+
+/// Validates the section.
+pub(super) fn check(raw: raw::Daemon, cx: &mut Context<'_>) -> DaemonSettings {
+    let table = Place::root().key("daemon");
+    let raw::Daemon {
+        state_dir,
+        pid_file,
+        grace,
+        ledger_max_size,
+        seal_keys_file,
+        seal_keys_credential,
+        seal_keys_env,
+        log,
+    } = raw;
+    let state_dir = path(&table.key("state_dir"), state_dir.as_deref().unwrap_or(STATE_DIR), cx);
+    let pid_file = pid_file.map(|text| path(&table.key("pid_file"), &text, cx));
+    let grace =
+        cx.duration(&table.key("grace"), grace.as_deref(), GRACE, Duration::from_secs(1)..=LONGEST_GRACE);
+    let ledger_max_bytes = ledger_max_size.and_then(|text| {
+        let size = parse_size(&text).filter(|&bytes| bytes >= SMALLEST_LEDGER);
+        if size.is_none() {
+            let rule = "a size has a number and a unit, like \"64MiB\", and is at least 1MiB";
+            cx.report.error(&table.key("ledger_max_size"), rule);
+        }
+        size
+    });
+    let sources = Sources {
+        prefix: "seal_keys",
+        file: seal_keys_file.as_deref(),
+        credential: seal_keys_credential.as_deref(),
+        env: seal_keys_env.as_deref(),
+    };
+    let seal_keys = if sources.is_empty() { None } else { sources.load(&table, cx) };
+    let log = check_log(log.unwrap_or_default(), &table.key("log"), cx);
+    DaemonSettings { state_dir, pid_file, log, seal_keys, ledger_max_bytes, grace }
+}
+
+fn check_log(raw: raw::Log, table: &Place, cx: &mut Context<'_>) -> LogSettings {
+    let defaults = LogSettings::default();
+    let raw::Log { format, filter } = raw;
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    let format = format.and_then(|text| cx.word(&table.key("format"), &text, &formats));
+    if filter.as_deref().is_some_and(|filter| !is_log_filter(filter)) {
+        let rule = "a level (error, warn, info, debug, trace) is needed, or directives like \"info,zhongkong::hub=debug\"";
+        cx.report.error(&table.key("filter"), rule);
+    }
+    let mut filter = filter.unwrap_or(defaults.filter);
+    // The variable is for one start with more to see; it wins over the file.
+    if let Some(wanted) = cx.env.get("ZHONGKONG_LOG").filter(|wanted| !wanted.is_empty()) {
+        if is_log_filter(wanted) {
+            wanted.clone_into(&mut filter);
+        } else {
+            cx.report.warn(
+                &Place::root(),
+                "the environment variable ZHONGKONG_LOG is no log filter and is ignored",
+            );
+        }
+    }
+    // https://no-color.org: any text but the empty one.
+    let no_colour = cx.env.get("NO_COLOR").is_some_and(|text| !text.is_empty());
+    let colour = if no_colour { Colour::Never } else { Colour::OnTerminal };
+    LogSettings { format: format.unwrap_or(defaults.format), filter, colour }
+}
+
+fn path(place: &Place, text: &str, cx: &mut Context<'_>) -> PathBuf {
+    if text.is_empty() {
+        cx.report.error(place, "a path is needed");
+    }
+    cx.path(text)
+}

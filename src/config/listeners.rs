@@ -1,0 +1,100 @@
+//! `[grpc]` and `[admin]`: where the daemon listens.
+//!
+//! What other machines can reach is either encrypted or said to be wanted so (`insecure = true`).
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use crate::grpc::settings::{Client, Listen, Settings};
+
+use super::context::{Context, is_loopback};
+use super::place::Place;
+use super::{raw, tls};
+
+/// Default of `[grpc] listen`.
+const GRPC: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7780);
+/// Default of `[admin] listen`.
+const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7781);
+/// What fits into a `sockaddr_un` on Linux, less the closing zero.
+const LONGEST_SOCKET_PATH: usize = 107;
+
+/// What the admin listener needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminSettings {
+    /// Where to listen.
+    pub listen: SocketAddr,
+}
+
+/// Validates `[grpc]`; the clients come from their own sections.
+pub(super) fn check_grpc(raw: raw::Grpc, clients: Vec<Client>, cx: &mut Context<'_>) -> Settings {
+    let table = Place::root().key("grpc");
+    let raw::Grpc { listen, insecure, tls } = raw;
+    let has_tls = tls.is_some();
+    let tls = tls.and_then(|raw| tls::check(raw, &table.key("tls"), cx));
+    let place = table.key("listen");
+    let (listen, exposed) = match listen {
+        None => (vec![Listen::Tcp(GRPC)], false),
+        Some(texts) => {
+            let mut addresses = Vec::new();
+            let mut exposed = false;
+            for text in texts.as_slice() {
+                let Some(address) = address(&place, text, cx) else { continue };
+                if addresses.contains(&address) {
+                    cx.report.error(&place, format!("{text} is listed twice"));
+                }
+                if let Listen::Tcp(tcp) = address
+                    && !is_loopback(tcp.ip())
+                    && !has_tls
+                {
+                    exposed = true;
+                    if insecure != Some(true) {
+                        cx.report.error(
+                            &place,
+                            format!("{tcp} is not on loopback, and there every token would be readable: add [grpc.tls], or set insecure = true beside it"),
+                        );
+                    }
+                }
+                addresses.push(address);
+            }
+            if texts.as_slice().is_empty() {
+                cx.report.error(&place, "at least one address is needed");
+            }
+            (addresses, exposed)
+        }
+    };
+    if insecure == Some(true) && !exposed {
+        cx.report.warn(&table.key("insecure"), "it changes nothing here: remove it");
+    }
+    Settings { listen, tls, clients }
+}
+
+/// Validates `[admin]`.
+pub(super) fn check_admin(raw: raw::Admin, cx: &mut Context<'_>) -> AdminSettings {
+    let table = Place::root().key("admin");
+    let raw::Admin { listen, insecure } = raw;
+    let place = table.key("listen");
+    let listen = listen.and_then(|text| cx.socket_addr(&place, &text)).unwrap_or(ADMIN);
+    let exposed = !is_loopback(listen.ip());
+    if exposed && insecure != Some(true) {
+        cx.report.error(
+            &place,
+            format!("{listen} is not on loopback, and the pages have neither TLS nor a password: put a proxy before them, or set insecure = true beside it"),
+        );
+    }
+    if insecure == Some(true) && !exposed {
+        cx.report.warn(&table.key("insecure"), "it changes nothing here: remove it");
+    }
+    AdminSettings { listen }
+}
+
+fn address(place: &Place, text: &str, cx: &mut Context<'_>) -> Option<Listen> {
+    let Some(path) = text.strip_prefix("unix:") else { return cx.socket_addr(place, text).map(Listen::Tcp) };
+    if !Path::new(path).is_absolute() || path.ends_with('/') || path.len() > LONGEST_SOCKET_PATH {
+        cx.report.error(
+            place,
+            format!("a Unix socket is written as \"unix:/path\", with a full path of at most {LONGEST_SOCKET_PATH} bytes"),
+        );
+        return None;
+    }
+    Some(Listen::Unix(path.into()))
+}

@@ -1,0 +1,43 @@
+//! What a reload cannot change.
+
+use std::collections::BTreeSet;
+
+use crate::grpc::settings::Listen;
+
+use super::{AdminSettings, Config, DaemonSettings};
+
+/// The keys that differ and take effect at a restart only, in the order of the file. Accounts,
+/// clients, the TLS files' contents and `daemon.grace` change live.
+pub fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
+    // Without `..`: a new key must be put on one side or the other.
+    let Config { daemon, wechat, grpc, admin, mirror, accounts: _ } = old;
+    let DaemonSettings { state_dir, pid_file, log, seal_keys, ledger_max_bytes, grace: _ } = daemon;
+    let crate::wechat::Settings { api_base, connect_timeout, timeout, proxy } = wechat;
+    let crate::grpc::settings::Settings { listen, tls, clients: _ } = grpc;
+    let AdminSettings { listen: admin_listen } = admin;
+    let crate::mirror::Settings { servers, layouts, timeout: mirror_timeout } = mirror;
+    let changed = [
+        ("daemon.state_dir", *state_dir != new.daemon.state_dir),
+        ("daemon.pid_file", *pid_file != new.daemon.pid_file),
+        ("daemon.ledger_max_size", *ledger_max_bytes != new.daemon.ledger_max_bytes),
+        ("daemon.seal_keys", *seal_keys != new.daemon.seal_keys),
+        ("daemon.log", *log != new.daemon.log),
+        ("wechat.api_base", *api_base != new.wechat.api_base),
+        ("wechat.connect_timeout", *connect_timeout != new.wechat.connect_timeout),
+        ("wechat.timeout", *timeout != new.wechat.timeout),
+        ("wechat.proxy", *proxy != new.wechat.proxy),
+        ("grpc.listen", addresses(listen) != addresses(&new.grpc.listen)),
+        // A listener is with TLS or without; which certificate it shows may change.
+        ("grpc.tls", tls.is_some() != new.grpc.tls.is_some()),
+        ("admin.listen", *admin_listen != new.admin.listen),
+        ("memcached.servers", *servers != new.mirror.servers),
+        ("memcached.layouts", *layouts != new.mirror.layouts),
+        ("memcached.timeout", *mirror_timeout != new.mirror.timeout),
+    ];
+    changed.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+}
+
+/// The addresses without their order, which means nothing.
+fn addresses(listen: &[Listen]) -> BTreeSet<String> {
+    listen.iter().map(|address| format!("{address:?}")).collect()
+}

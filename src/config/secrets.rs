@@ -1,0 +1,191 @@
+//! Secrets from where the file says: a file, a systemd credential, an environment variable.
+//!
+//! A secret's file must be readable by its owner only, which is asked of the opened file, so
+//! that it cannot be changed for another in between. No message repeats any of its content.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::secret::Secret;
+
+use super::context::Context;
+use super::place::Place;
+
+/// Largest file that is taken for a secret, a key or a certificate: what is larger is a mistake.
+const LARGEST_FILE: u64 = 256 * 1024;
+
+/// Length from which a name is taken for a secret in the wrong place: an AppSecret has 32.
+const SECRET_LENGTH: usize = 24;
+
+/// Where one secret comes from, as written.
+pub(super) struct Sources<'r> {
+    /// What the keys begin with: `secret` for `secret_file`, `secret_credential`, `secret_env`.
+    pub(super) prefix: &'static str,
+    /// The `_file` key.
+    pub(super) file: Option<&'r str>,
+    /// The `_credential` key.
+    pub(super) credential: Option<&'r str>,
+    /// The `_env` key.
+    pub(super) env: Option<&'r str>,
+}
+
+/// Who else may read a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Privacy {
+    /// Nobody but the owner.
+    Owner,
+    /// The group too: systemd gives a credential to its user by an access list, which shows as
+    /// the group's bits; its directory is closed to everybody else.
+    OwnerAndGroup,
+    /// Everybody: it is a certificate.
+    Public,
+}
+
+impl Sources<'_> {
+    /// Whether none of the three keys is written.
+    pub(super) fn is_empty(&self) -> bool {
+        self.file.is_none() && self.credential.is_none() && self.env.is_none()
+    }
+
+    /// The secret, without the white space around it; what is wrong is reported.
+    pub(super) fn load(&self, table: &Place, cx: &mut Context<'_>) -> Option<Secret> {
+        let key = |kind: &str| table.key(format!("{}_{kind}", self.prefix));
+        let (place, text) = match (self.file, self.credential, self.env) {
+            (Some(path), None, None) => {
+                let place = key("file");
+                (place.clone(), read(&place, &cx.path(path), Privacy::Owner, cx)?)
+            }
+            (None, Some(name), None) => {
+                let place = key("credential");
+                (place.clone(), credential(&place, name, cx)?)
+            }
+            (None, None, Some(name)) => {
+                let place = key("env");
+                match cx.env.get(name) {
+                    Some(text) => (place, Zeroizing::new(text.to_owned())),
+                    None => {
+                        cx.report
+                            .error(&place, format!("the environment variable {} is not set", shown(name)));
+                        return None;
+                    }
+                }
+            }
+            _ => {
+                let prefix = self.prefix;
+                let keys = ["file", "credential", "env"].map(|kind| format!("{prefix}_{kind}"));
+                cx.report.missing(
+                    table,
+                    &keys.each_ref().map(String::as_str),
+                    format!("exactly one of {prefix}_file, {prefix}_credential and {prefix}_env is needed"),
+                );
+                return None;
+            }
+        };
+        let trimmed = text.trim();
+        if trimmed.is_empty() {
+            cx.report.error(&place, "the secret there is empty");
+            return None;
+        }
+        Some(Secret::from(trimmed))
+    }
+}
+
+/// The text of a file; why it cannot be had is reported.
+pub(super) fn read(
+    place: &Place,
+    path: &Path,
+    privacy: Privacy,
+    cx: &mut Context<'_>,
+) -> Option<Zeroizing<String>> {
+    let shown = shown_path(path);
+    match open(path).and_then(|file| Ok((file.metadata()?, file))) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            cx.report.error(place, format!("there is no file {shown}"));
+            None
+        }
+        Err(error) => {
+            cx.report.error(place, format!("cannot open {shown}: {}", error.kind()));
+            None
+        }
+        Ok((meta, _)) if !meta.is_file() => {
+            cx.report.error(place, format!("{shown} is not a regular file"));
+            None
+        }
+        Ok((meta, _)) if meta.mode() & privacy.forbidden() != 0 => {
+            let mode = meta.mode() & 0o777;
+            cx.report.error(
+                place,
+                format!(
+                    "{shown} can be used by others than its owner (mode {mode:03o}): run `chmod 600 {shown}`"
+                ),
+            );
+            None
+        }
+        Ok((meta, _)) if meta.len() > LARGEST_FILE => {
+            cx.report.error(place, format!("{shown} is larger than {} KiB", LARGEST_FILE / 1024));
+            None
+        }
+        Ok((_, file)) => {
+            let mut text = Zeroizing::new(String::new());
+            if let Err(error) = file.take(LARGEST_FILE).read_to_string(&mut text) {
+                cx.report.error(place, format!("cannot read {shown} as text: {}", error.kind()));
+                return None;
+            }
+            Some(text)
+        }
+    }
+}
+
+/// Opens for reading without waiting: a named pipe must not hold up the start.
+fn open(path: &Path) -> io::Result<File> {
+    let no_wait = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+    File::options().read(true).custom_flags(no_wait).open(path)
+}
+
+/// A name or path for a message, unless it may be the secret itself, written where the name of
+/// its place belongs: long and without a dot or a slash.
+pub(super) fn shown(name: &str) -> Cow<'_, str> {
+    let like_secret = |byte: u8| byte.is_ascii_alphanumeric() || b"-_+=".contains(&byte);
+    let upper = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    if name.len() >= SECRET_LENGTH && name.bytes().all(like_secret) && !name.bytes().all(upper) {
+        return Cow::Borrowed("(not shown: it looks like a secret)");
+    }
+    Cow::Borrowed(name)
+}
+
+fn shown_path(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let (directory, name) = text.rsplit_once('/').unwrap_or(("", &text));
+    if shown(name) == name { text.into_owned() } else { format!("{directory}/{}", shown(name)) }
+}
+
+fn credential(place: &Place, name: &str, cx: &mut Context<'_>) -> Option<Zeroizing<String>> {
+    if name.is_empty() || name.contains('/') || name == "." || name == ".." {
+        cx.report.error(place, "a credential has a plain name, as in the unit's LoadCredential=");
+        return None;
+    }
+    let Some(directory) = cx.env.get("CREDENTIALS_DIRECTORY") else {
+        cx.report.error(
+            place,
+            format!("CREDENTIALS_DIRECTORY is not set: start under systemd with LoadCredential={}:PATH, or use a file", shown(name)),
+        );
+        return None;
+    };
+    let path = Path::new(directory).join(name);
+    read(place, &path, Privacy::OwnerAndGroup, cx)
+}
+
+impl Privacy {
+    fn forbidden(self) -> u32 {
+        match self {
+            Self::Owner => 0o077,
+            Self::OwnerAndGroup => 0o037,
+            Self::Public => 0,
+        }
+    }
+}

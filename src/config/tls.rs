@@ -1,0 +1,61 @@
+//! `[grpc.tls]`: the files are read and tried here, so that a wrong one is a configuration
+//! error and not a listener that refuses every caller. They are read again on reload.
+
+use std::sync::Arc;
+
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+
+use crate::grpc::settings::Tls;
+use crate::secret::Secret;
+
+use super::context::Context;
+use super::place::Place;
+use super::raw;
+use super::secrets::{Privacy, read};
+
+/// Validates the section and reads its files.
+pub(super) fn check(raw: raw::Tls, table: &Place, cx: &mut Context<'_>) -> Option<Tls> {
+    let raw::Tls { cert, key, client_ca } = raw;
+    for (name, given) in [("cert", cert.is_some()), ("key", key.is_some())] {
+        if !given {
+            cx.report.missing(table, &[name], format!("TLS needs a {name}: name its PEM file"));
+        }
+    }
+    let cert = cert.and_then(|path| certificates(&table.key("cert"), &path, cx));
+    let key = key.and_then(|path| {
+        let place = table.key("key");
+        let path = cx.path(&path);
+        let text = read(&place, &path, Privacy::Owner, cx)?;
+        let Ok(der) = PrivateKeyDer::from_pem_slice(text.as_bytes()) else {
+            cx.report.error(&place, format!("{} holds no private key in PEM form", path.display()));
+            return None;
+        };
+        Some((Secret::from(text.as_str()), der))
+    });
+    let client_ca = match client_ca {
+        Some(path) => Some(certificates(&table.key("client_ca"), &path, cx)?.0),
+        None => None,
+    };
+    let ((cert, chain), (key, der)) = (cert?, key?);
+    if CertifiedKey::from_der(chain, der, &Arc::new(ring::default_provider())).is_err() {
+        cx.report.error(&table.key("key"), "this is not the key of the certificate in cert");
+    }
+    Some(Tls { cert, key, client_ca })
+}
+
+type Chain = Vec<CertificateDer<'static>>;
+
+fn certificates(place: &Place, path: &str, cx: &mut Context<'_>) -> Option<(Vec<u8>, Chain)> {
+    let path = cx.path(path);
+    let text = read(place, &path, Privacy::Public, cx)?;
+    match CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<Chain, _>>() {
+        Ok(chain) if !chain.is_empty() => Some((text.as_bytes().to_vec(), chain)),
+        Ok(_) | Err(_) => {
+            cx.report.error(place, format!("{} holds no certificate in PEM form", path.display()));
+            None
+        }
+    }
+}

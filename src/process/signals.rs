@@ -1,0 +1,90 @@
+//! Signals as intents.
+//!
+//! The one place that knows what a signal means; the daemon sees [`Intent`]s. From
+//! [`Intents::install`] on no listed signal ends the process by itself.
+
+use std::io;
+
+use futures_util::StreamExt;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook_tokio::Signals;
+
+/// What somebody outside wants of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// TERM or INT: finish what runs, within the grace, and end.
+    Stop,
+    /// TERM or INT again: end at once.
+    StopNow,
+    /// HUP: read the configuration again.
+    Reload,
+}
+
+/// The intents of this process's signals, in order of arrival; equal ones that arrive
+/// together are one.
+pub struct Intents {
+    signals: Signals,
+    stopping: Stopping,
+}
+
+/// Whether the process was told to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopping {
+    NotYet,
+    Asked,
+}
+
+impl Intents {
+    /// Takes the signals over. Needs a running tokio runtime.
+    ///
+    /// # Errors
+    /// The kernel refused a handler or the pipe behind it: the process cannot be run safely.
+    pub fn install() -> io::Result<Self> {
+        let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+        Ok(Self { signals, stopping: Stopping::NotYet })
+    }
+
+    /// The next intent. Cancel safe: dropped before it is ready, it has taken nothing.
+    pub async fn next(&mut self) -> Intent {
+        loop {
+            match self.signals.next().await {
+                Some(signal) => {
+                    if let Some(intent) = intent(signal, &mut self.stopping) {
+                        return intent;
+                    }
+                }
+                // Nobody closes the handle; were it closed, no signal would come any more.
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
+fn intent(signal: i32, stopping: &mut Stopping) -> Option<Intent> {
+    match (signal, *stopping) {
+        (SIGHUP, Stopping::NotYet) => Some(Intent::Reload),
+        // What is about to end needs no new configuration.
+        (SIGHUP, Stopping::Asked) => None,
+        (SIGTERM | SIGINT, Stopping::NotYet) => {
+            *stopping = Stopping::Asked;
+            Some(Intent::Stop)
+        }
+        (SIGTERM | SIGINT, Stopping::Asked) => Some(Intent::StopNow),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_stop_of_either_kind_stops_at_once() {
+        let mut stopping = Stopping::NotYet;
+        let signals = [SIGHUP, SIGTERM, SIGHUP, SIGINT, SIGTERM];
+        let said = signals.map(|signal| intent(signal, &mut stopping));
+        let expected =
+            [Some(Intent::Reload), Some(Intent::Stop), None, Some(Intent::StopNow), Some(Intent::StopNow)];
+        assert_eq!(said, expected);
+    }
+}

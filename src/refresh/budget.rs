@@ -1,0 +1,366 @@
+//! The rolling 24 h budget of one key (S6).
+//!
+//! Counts calls that reached WeChat, whoever caused them, and says whether one more is
+//! allowed and otherwise when. A rolling window lies inside every calendar day of every
+//! time zone, so it does not matter when WeChat resets its counter. Shares keep one cause
+//! from starving another:
+//! - deadlines keep twice what an undisturbed schedule uses;
+//! - operators keep 5 % and 4 forced calls;
+//! - complaints have a burst of 5, then one per 90 s, and never touch the other two.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::clock::BootTime;
+use crate::model::Cause;
+
+use super::policy::FORCE_SPACING;
+use super::view::Usage;
+
+/// The window that WeChat's daily limits are kept in.
+pub const WINDOW: Duration = Duration::from_secs(86_400);
+/// Forced calls that WeChat grants a day (getStableAccessToken).
+pub const FORCED_LIMIT: u32 = 20;
+/// Forced calls of those that only operators may make: two leaks of two calls each.
+const OPERATOR_FORCED: u32 = 4;
+/// Calls that complaints may cause in one go.
+const COMPLAINT_BURST: u32 = 5;
+/// One more call for complaints per this span.
+const COMPLAINT_REFILL: Duration = Duration::from_secs(90);
+
+/// Whose share a call is taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// The schedule's.
+    Deadline,
+    /// The complainers'.
+    Complaint,
+    /// The operators'.
+    Operator,
+}
+
+impl From<Cause> for Share {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::Deadline | Cause::Parent => Self::Deadline,
+            Cause::Complaint => Self::Complaint,
+            Cause::Command => Self::Operator,
+        }
+    }
+}
+
+/// Whether a call is a forced one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forced {
+    /// `force_refresh: true`.
+    Yes,
+    /// Any other call.
+    No,
+}
+
+/// A call is not allowed now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// When it is.
+    pub until: BootTime,
+    /// Which rule forbids it, for the caller.
+    pub rule: &'static str,
+}
+
+/// The calls of the last 24 h and their limits.
+#[derive(Debug)]
+pub struct Budget {
+    limit: u32,
+    calls: VecDeque<Counted>,
+    /// Until then the shares of complaints and forced calls are treated as used: the ledger
+    /// that knew them was lost.
+    amnesia_until: BootTime,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    at: BootTime,
+    share: Share,
+    forced: Forced,
+}
+
+impl Budget {
+    /// An empty budget of `limit` calls.
+    pub fn new(limit: u32) -> Self {
+        Self { limit, calls: VecDeque::new(), amnesia_until: BootTime(i64::MIN) }
+    }
+
+    /// Changes the limit; what was counted stays.
+    pub fn set_limit(&mut self, limit: u32) {
+        self.limit = limit;
+    }
+
+    /// Treats the shares of complaints and of forced calls as used until then.
+    pub fn forget_until(&mut self, until: BootTime) {
+        self.amnesia_until = until;
+    }
+
+    /// Counts a call.
+    pub fn count(&mut self, at: BootTime, share: Share, forced: Forced) {
+        while self.calls.front().is_some_and(|call| call.at + WINDOW <= at) {
+            self.calls.pop_front();
+        }
+        self.calls.push_back(Counted { at, share, forced });
+    }
+
+    /// Takes the latest call back: it turned out not to have reached WeChat.
+    pub fn uncount(&mut self) {
+        self.calls.pop_back();
+    }
+
+    /// Use of the window that ends now.
+    pub fn usage(&self, now: BootTime) -> Usage {
+        Usage {
+            used: self.total(now, |_| true),
+            limit: self.limit,
+            forced_used: self.total(now, |call| call.forced == Forced::Yes),
+            forced_limit: FORCED_LIMIT,
+        }
+    }
+
+    /// Whether one more call is allowed; `deadline_share` is what the schedule may need a day.
+    pub fn allows(
+        &self,
+        now: BootTime,
+        share: Share,
+        forced: Forced,
+        deadline_share: u32,
+    ) -> Result<(), Denied> {
+        let operator_share = (self.limit / 20).max(1);
+        let by = |share: Share| self.total(now, |call| call.share == share);
+        let operator_left = operator_share.saturating_sub(by(Share::Operator));
+        let deadline_left = self.kept(deadline_share).saturating_sub(by(Share::Deadline));
+        let kept_for_others = match share {
+            Share::Deadline => operator_left,
+            Share::Complaint => operator_left + deadline_left,
+            Share::Operator if operator_left == 0 => {
+                return Err(self.denied(now, "operators may use 5 % of the daily calls", |call| {
+                    call.share == Share::Operator
+                }));
+            }
+            Share::Operator => deadline_left,
+        };
+        if self.total(now, |_| true) + kept_for_others >= self.limit {
+            return Err(self.denied(now, "the daily calls are used up", |_| true));
+        }
+        if share == Share::Complaint {
+            self.complaint_bucket(now)?;
+        }
+        match forced {
+            Forced::No => Ok(()),
+            Forced::Yes => self.allows_forced(now, share),
+        }
+    }
+
+    /// The least distance to the next attempt, so that the calls left last for the window. The
+    /// calls that the schedule keeps for itself are not paced: a first failure is retried soon
+    /// also by an account of 200 calls a day.
+    pub fn pace(&self, now: BootTime, deadline_share: u32) -> Duration {
+        let used = self.total(now, |_| true);
+        let Some(oldest) = self.calls.iter().find(|call| call.at + WINDOW > now) else {
+            return Duration::ZERO;
+        };
+        if used <= self.kept(deadline_share) {
+            return Duration::ZERO;
+        }
+        let window_left = (oldest.at + WINDOW).since(now);
+        window_left / self.limit.saturating_sub(used).max(1)
+    }
+
+    /// What deadlines keep: never more than half, so that a very short life starves nobody.
+    fn kept(&self, deadline_share: u32) -> u32 {
+        deadline_share.min(self.limit / 2)
+    }
+
+    fn allows_forced(&self, now: BootTime, share: Share) -> Result<(), Denied> {
+        if now < self.amnesia_until && share != Share::Operator {
+            let rule = "forced calls wait for 24 h after the ledger was set aside";
+            return Err(Denied { until: self.amnesia_until, rule });
+        }
+        let is_forced = |call: &Counted| call.forced == Forced::Yes;
+        if let Some(latest) = self.calls.iter().rev().find(|call| is_forced(call)) {
+            let until = latest.at + FORCE_SPACING;
+            if until > now {
+                return Err(Denied { until, rule: "WeChat ignores forced calls less than 30 s apart" });
+            }
+        }
+        let by_operators = self.total(now, |call| is_forced(call) && call.share == Share::Operator);
+        let total = self.total(now, is_forced);
+        let rule = "WeChat grants 20 forced calls a day";
+        match share {
+            Share::Operator if by_operators >= OPERATOR_FORCED => {
+                let rule = "operators may use 4 of the day's forced calls";
+                Err(self.denied(now, rule, |call| is_forced(call) && call.share == Share::Operator))
+            }
+            Share::Operator if total >= FORCED_LIMIT => Err(self.denied(now, rule, is_forced)),
+            Share::Deadline | Share::Complaint
+                if total + OPERATOR_FORCED.saturating_sub(by_operators) >= FORCED_LIMIT =>
+            {
+                Err(self.denied(now, rule, is_forced))
+            }
+            Share::Operator | Share::Deadline | Share::Complaint => Ok(()),
+        }
+    }
+
+    /// A token bucket, computed from the calls themselves so that it survives a restart.
+    fn complaint_bucket(&self, now: BootTime) -> Result<(), Denied> {
+        let amnesia_began = self.amnesia_until - WINDOW;
+        let full = (f64::from(COMPLAINT_BURST), BootTime(i64::MIN / 4));
+        let (mut level, since) = if now < self.amnesia_until { (0.0, amnesia_began) } else { full };
+        let mut last = since;
+        let refill =
+            |from: BootTime, to: BootTime| to.since(from).as_secs_f64() / COMPLAINT_REFILL.as_secs_f64();
+        let burst = f64::from(COMPLAINT_BURST);
+        for call in self.calls.iter().filter(|call| call.share == Share::Complaint && call.at >= since) {
+            level = (level + refill(last, call.at)).min(burst) - 1.0;
+            last = call.at;
+        }
+        level = (level + refill(last, now)).min(burst);
+        if level >= 1.0 {
+            return Ok(());
+        }
+        let until = now + COMPLAINT_REFILL.mul_f64(1.0 - level.max(0.0)) + Duration::from_millis(1);
+        Err(Denied { until, rule: "complaints may cause 5 calls in a row, then one per 90 s" })
+    }
+
+    fn total(&self, now: BootTime, which: impl Fn(&Counted) -> bool) -> u32 {
+        let counted = self.calls.iter().filter(|call| call.at + WINDOW > now && which(call)).count();
+        u32::try_from(counted).unwrap_or(u32::MAX)
+    }
+
+    /// Denied until the oldest call of this sort leaves the window.
+    fn denied(&self, now: BootTime, rule: &'static str, which: impl Fn(&Counted) -> bool) -> Denied {
+        let oldest = self.calls.iter().find(|call| call.at + WINDOW > now && which(call));
+        Denied { until: oldest.map_or(now + COMPLAINT_REFILL, |call| call.at + WINDOW), rule }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHARE: u32 = 27;
+
+    fn at(seconds: i64) -> BootTime {
+        BootTime(seconds * 1_000)
+    }
+
+    #[test]
+    fn complaints_have_a_burst_of_five_then_one_per_ninety_seconds() {
+        let mut budget = Budget::new(2_000);
+        for _ in 0..5 {
+            budget.allows(at(0), Share::Complaint, Forced::No, SHARE).unwrap();
+            budget.count(at(0), Share::Complaint, Forced::No);
+        }
+        let denied = budget.allows(at(0), Share::Complaint, Forced::No, SHARE).unwrap_err();
+        assert!(denied.until > at(89) && denied.until <= at(91), "{denied:?}");
+        assert!(budget.allows(at(89), Share::Complaint, Forced::No, SHARE).is_err());
+        budget.allows(at(91), Share::Complaint, Forced::No, SHARE).unwrap();
+        // The schedule and the operators are not held up by it.
+        budget.allows(at(0), Share::Deadline, Forced::No, SHARE).unwrap();
+        budget.allows(at(0), Share::Operator, Forced::No, SHARE).unwrap();
+    }
+
+    #[test]
+    fn a_day_of_impatient_complainers_leaves_the_deadlines_their_share() {
+        // Complaints take what they can get, second by second, for a day.
+        for limit in [200, 2_000] {
+            let mut budget = Budget::new(limit);
+            for second in 0..86_400 {
+                if budget.allows(at(second), Share::Complaint, Forced::No, SHARE).is_ok() {
+                    budget.count(at(second), Share::Complaint, Forced::No);
+                }
+            }
+            let now = at(86_399);
+            let used = budget.usage(now).used;
+            assert!(used <= limit - SHARE - limit / 20, "{used} of {limit}");
+            assert!(used >= (limit - SHARE - limit / 20).min(900), "{used} of {limit}: complaints starve");
+            for _ in 0..SHARE {
+                budget.allows(now, Share::Deadline, Forced::No, SHARE).unwrap();
+                budget.count(now, Share::Deadline, Forced::No);
+            }
+            budget.allows(now, Share::Operator, Forced::No, SHARE).unwrap();
+        }
+    }
+
+    #[test]
+    fn no_rolling_day_has_more_calls_than_the_limit() {
+        // Everybody asks every 7 s for three days; the densest 24 h are looked for.
+        let mut budget = Budget::new(200);
+        let mut sent = Vec::new();
+        for tick in 0..(3 * 86_400 / 7) {
+            let now = at(tick * 7);
+            for share in [Share::Deadline, Share::Complaint, Share::Operator] {
+                if budget.allows(now, share, Forced::No, SHARE).is_ok() {
+                    budget.count(now, share, Forced::No);
+                    sent.push(now);
+                }
+            }
+        }
+        assert!(sent.len() > 400);
+        let densest = sent
+            .iter()
+            .map(|from| sent.iter().filter(|call| **call >= *from && **call < *from + WINDOW).count())
+            .max();
+        assert!(densest <= Some(200), "{densest:?}");
+    }
+
+    #[test]
+    fn forced_calls_keep_their_distance_and_operators_keep_four() {
+        let mut budget = Budget::new(2_000);
+        let mut made = 0;
+        for second in 0..86_000 {
+            if budget.allows(at(second), Share::Complaint, Forced::Yes, SHARE).is_ok() {
+                budget.count(at(second), Share::Complaint, Forced::Yes);
+                made += 1;
+            }
+        }
+        assert_eq!(made, 16);
+        for call in 0..4 {
+            let now = at(86_000 + call * 31);
+            budget.allows(now, Share::Operator, Forced::Yes, SHARE).unwrap();
+            budget.count(now, Share::Operator, Forced::Yes);
+            assert!(
+                budget.allows(now + Duration::from_secs(30), Share::Operator, Forced::Yes, SHARE).is_err()
+            );
+        }
+        assert!(budget.allows(at(86_300), Share::Operator, Forced::Yes, SHARE).is_err());
+    }
+
+    #[test]
+    fn pace_makes_the_calls_left_last_for_the_window() {
+        let mut budget = Budget::new(200);
+        assert_eq!(budget.pace(at(0), SHARE), Duration::ZERO);
+        for call in 0..=i64::from(SHARE) {
+            budget.count(at(call), Share::Deadline, Forced::No);
+        }
+        // 28 of 200 used at second 27: 172 calls for the 86,373 s until the first one leaves.
+        assert_eq!(budget.pace(at(27), SHARE), Duration::from_secs(86_373) / 172);
+        assert_eq!(budget.pace(at(86_400 + 27), SHARE), Duration::ZERO);
+    }
+
+    #[test]
+    fn shares_start_empty_when_the_ledger_was_set_aside() {
+        let mut budget = Budget::new(2_000);
+        budget.forget_until(at(86_400));
+        assert!(budget.allows(at(0), Share::Complaint, Forced::No, SHARE).is_err());
+        budget.allows(at(91), Share::Complaint, Forced::No, SHARE).unwrap();
+        let denied = budget.allows(at(91), Share::Complaint, Forced::Yes, SHARE).unwrap_err();
+        assert_eq!(denied.until, at(86_400));
+        budget.allows(at(0), Share::Deadline, Forced::No, SHARE).unwrap();
+        budget.allows(at(86_400), Share::Complaint, Forced::Yes, SHARE).unwrap();
+    }
+
+    #[test]
+    fn a_call_that_never_reached_wechat_is_taken_back() {
+        let mut budget = Budget::new(200);
+        budget.count(at(0), Share::Deadline, Forced::No);
+        budget.uncount();
+        assert_eq!(budget.usage(at(0)).used, 0);
+    }
+}

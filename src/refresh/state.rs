@@ -1,0 +1,376 @@
+//! What a key's task knows, between its rounds and over a panic in one.
+//!
+//! Owns the rules that say until when a value may be served (S2) and what a stored record
+//! means after a restart. No I/O, no waiting: the rounds in `task`, `attempt`, `verdict`
+//! change it through methods that keep those rules.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{BootTime, Clock, Stamp};
+use crate::ledger::{Call, CallEnd, Record, StoredValue};
+use crate::model::{CallMode, Fingerprint, Generation, Kind, TokenMode};
+
+use super::budget::{Budget, Forced, Share, WINDOW};
+use super::policy::{self, Failing, LastChance, Life, OVERLAP, Shape, VERIFY_AFTER};
+use super::view::{Degraded, Foreign, LastAttempt, Problem, Value};
+
+/// Probes that a key may make in one go, and how fast they come back (architecture §4).
+const PROBE_BURST: f64 = 10.0;
+const PROBE_REFILL: Duration = Duration::from_secs(6);
+
+/// Everything that a key's task remembers.
+pub(super) struct State {
+    pub(super) held: Option<Held>,
+    /// Whether the held value must be proven alive before anybody gets it.
+    pub(super) trust: Trust,
+    pub(super) unknown: Option<Unknown>,
+    /// The issuing call that is under way: set before it, cleared after it. Still set when a
+    /// round begins, it was cut off by a panic and is of unknown outcome.
+    pub(super) in_flight: Option<Call>,
+    pub(super) last_attempt: Generation,
+    pub(super) last: Option<LastAttempt>,
+    pub(super) budget: Budget,
+    pub(super) probes: Bucket,
+    pub(super) failing: Option<Failing>,
+    pub(super) problem: Option<Arc<Problem>>,
+    pub(super) paused_until: Option<BootTime>,
+    /// A value that the ledger does not have yet.
+    pub(super) unstored: Option<Unstored>,
+    /// The ledger refused something since the last time it took something.
+    pub(super) ledger_ailing: bool,
+    /// The second call after a leak.
+    pub(super) leak: Option<Leak>,
+    pub(super) last_ticket_complaint: Option<BootTime>,
+    pub(super) foreign: Foreign,
+    pub(super) not_before: BootTime,
+    pub(super) jitter: f64,
+}
+
+/// The latest value, good or not: dead ones are kept so that they are recognised.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) value: Arc<Value>,
+    /// When the call was sent that fixed the expiry.
+    pub(super) asked: BootTime,
+    pub(super) expires: BootTime,
+    /// What WeChat said of the whole life, for the proportions of the schedule.
+    pub(super) life: Duration,
+    pub(super) verify_at: Option<BootTime>,
+    pub(super) age_known: bool,
+    pub(super) not_rotated: bool,
+    pub(super) standing: Standing,
+}
+
+/// What is known against a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nothing.
+    Good,
+    /// WeChat said that it is dead, and the repair is under way: served, with a warning.
+    ReportedDead,
+    /// It is dead: never served again.
+    Withdrawn,
+}
+
+/// Whether a held value may be served without a question to WeChat first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// Yes.
+    Proven,
+    /// No: it comes from a time when nobody watched over it.
+    NeedsProof,
+}
+
+/// Issuing calls of unknown outcome since the held value's commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unknown {
+    /// When the first was sent. A retry never moves it.
+    pub(super) first: BootTime,
+    /// When the first forced one was sent.
+    pub(super) first_forced: Option<BootTime>,
+    /// From when on the last one cannot be processed any more, as far as we can tell.
+    pub(super) last_ended: BootTime,
+    /// The number of the last one.
+    pub(super) through: Generation,
+    pub(super) chance: LastChance,
+}
+
+/// A commit that the ledger still owes.
+pub(super) struct Unstored {
+    pub(super) call: Call,
+    pub(super) value: StoredValue,
+    pub(super) retry_at: BootTime,
+    pub(super) tries: u32,
+}
+
+/// A leaked value on its way to certain death.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leak {
+    pub(super) leaked: Option<Fingerprint>,
+    pub(super) second_at: BootTime,
+}
+
+/// A token bucket.
+#[derive(Debug)]
+pub(super) struct Bucket {
+    level: f64,
+    at: BootTime,
+}
+
+impl Bucket {
+    fn full() -> Self {
+        Self { level: PROBE_BURST, at: BootTime(i64::MIN / 4) }
+    }
+
+    /// Takes one, or says when there is one again.
+    pub(super) fn take(&mut self, now: BootTime) -> Result<(), BootTime> {
+        let refilled = now.since(self.at).as_secs_f64() / PROBE_REFILL.as_secs_f64();
+        self.level = (self.level + refilled).min(PROBE_BURST);
+        self.at = now;
+        if self.level >= 1.0 {
+            self.level -= 1.0;
+            return Ok(());
+        }
+        Err(now + PROBE_REFILL.mul_f64(1.0 - self.level))
+    }
+}
+
+impl State {
+    /// What a record means now. `call_limit` is how long a call can be under way at most;
+    /// `fresh_trust` is what an unremarkable value deserves: a daemon that restarts goes on
+    /// serving, an account that comes back after it was removed does not.
+    pub(super) fn from_record(
+        record: Record,
+        clock: &Clock,
+        daily_calls: u32,
+        call_limit: Duration,
+        fresh_trust: Trust,
+        jitter: f64,
+    ) -> Self {
+        let now = clock.boot();
+        let mut state = Self {
+            held: None,
+            trust: fresh_trust,
+            unknown: None,
+            in_flight: None,
+            last_attempt: record.last_attempt,
+            last: None,
+            budget: Budget::new(daily_calls),
+            probes: Bucket::full(),
+            failing: None,
+            problem: None,
+            paused_until: record.paused_until.map(|until| clock.resolve(&until).at),
+            unstored: None,
+            ledger_ailing: false,
+            leak: None,
+            last_ticket_complaint: None,
+            foreign: Foreign::default(),
+            not_before: BootTime(i64::MIN / 4),
+            jitter,
+        };
+        let mut committed = Generation::default();
+        if let Some(stored) = record.value {
+            committed = stored.generation;
+            let confirmed = clock.resolve(&stored.confirmed);
+            if confirmed.in_future {
+                state.trust = Trust::NeedsProof;
+            }
+            // From the future: it lives as long as it said at most, counted from now.
+            let asked = confirmed.at.min(now);
+            state.held = Some(Held {
+                value: Arc::new(Value {
+                    secret: stored.value,
+                    fingerprint: stored.fingerprint,
+                    generation: stored.generation,
+                    issued: clock.resolve(&stored.issued).at.min(now),
+                    mode: stored.mode,
+                }),
+                asked,
+                expires: asked + stored.life,
+                life: stored.life,
+                verify_at: stored.verify_at.map(|at| clock.resolve(&at).at),
+                age_known: stored.age_known,
+                not_rotated: false,
+                standing: if stored.dead { Standing::Withdrawn } else { Standing::Good },
+            });
+        }
+        for past in record.calls {
+            state.last_attempt = state.last_attempt.max(past.call.attempt);
+            let sent = clock.resolve(&past.call.sent).at.min(now);
+            let issuing = past.call.mode.is_issuing();
+            let reached = !matches!(past.end, Some(CallEnd::NeverSent));
+            if reached && sent + WINDOW > now {
+                let forced = forced(past.call.mode);
+                state.budget.count(sent, Share::from(past.call.cause), forced);
+            }
+            let unknown = matches!(past.end, None | Some(CallEnd::Unknown));
+            if unknown && issuing && past.call.attempt > committed {
+                state.note_unknown(past.call.mode, past.call.attempt, sent, (sent + call_limit).min(now));
+            }
+        }
+        if record.set_aside {
+            state.budget.forget_until(now + WINDOW);
+        }
+        state.last_attempt = state.last_attempt.max(committed);
+        state
+    }
+
+    /// Takes an issuing call of unknown outcome into account.
+    pub(super) fn note_unknown(
+        &mut self,
+        mode: CallMode,
+        attempt: Generation,
+        sent: BootTime,
+        ended: BootTime,
+    ) {
+        let forced = (mode == CallMode::StableForced).then_some(sent);
+        let unknown = self.unknown.get_or_insert(Unknown {
+            first: sent,
+            first_forced: forced,
+            last_ended: ended,
+            through: attempt,
+            chance: LastChance::Open,
+        });
+        unknown.first_forced = unknown.first_forced.or(forced);
+        unknown.last_ended = unknown.last_ended.max(ended);
+        unknown.through = unknown.through.max(attempt);
+    }
+
+    /// Whether calls of unknown outcome can explain that the value is dead.
+    pub(super) fn death_is_ours(&self) -> bool {
+        self.unknown.is_some()
+            || self.leak.is_some()
+            || self.held.as_ref().is_some_and(|held| held.verify_at.is_some())
+    }
+
+    /// The value that may be served until [`State::dead_by`], if there is one.
+    pub(super) fn serving(&self) -> Option<&Held> {
+        let held = self.held.as_ref()?;
+        (held.standing != Standing::Withdrawn && self.trust == Trust::Proven).then_some(held)
+    }
+
+    /// From when on the held value may be dead (S2). The past, if there is none.
+    pub(super) fn dead_by(&self) -> BootTime {
+        let Some(held) = &self.held else { return BootTime(i64::MIN / 4) };
+        let Some(unknown) = &self.unknown else { return held.expires };
+        // The two endpoints are isolated: a call on one cannot kill a value of the other.
+        let bound = match held.value.mode {
+            CallMode::Classic => unknown.first + OVERLAP,
+            CallMode::Stable | CallMode::StableForced => unknown.first_forced.unwrap_or(BootTime::FAR),
+            CallMode::Ticket => BootTime::FAR,
+        };
+        held.expires.min(bound)
+    }
+
+    /// The value that may be served now.
+    pub(super) fn good(&self, now: BootTime) -> Option<&Held> {
+        self.serving().filter(|_| self.dead_by() > now)
+    }
+
+    /// What is known to be dead, so that a repeat of it is not taken for a repair.
+    pub(super) fn dead_string(&self) -> Option<Fingerprint> {
+        let held = self.held.as_ref()?;
+        (held.standing != Standing::Good).then_some(held.value.fingerprint)
+    }
+
+    /// The held value is dead.
+    pub(super) fn withdraw(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.standing = Standing::Withdrawn;
+            held.verify_at = None;
+        }
+    }
+
+    /// A probe sent at `asked` found the held value alive. Lifts the bound of unknown calls if
+    /// the last of them could have killed the value by then; says through which number.
+    pub(super) fn found_alive(&mut self, asked: BootTime) -> Option<Generation> {
+        let settled = self
+            .unknown
+            .filter(|unknown| unknown.first_forced.is_none() && asked > unknown.last_ended + OVERLAP)?;
+        self.unknown = None;
+        Some(settled.through)
+    }
+
+    /// When to probe a value that is committed now, because of calls before it (S3).
+    pub(super) fn verification(&self) -> Option<BootTime> {
+        self.unknown.map(|unknown| unknown.last_ended + VERIFY_AFTER)
+    }
+
+    /// The facts of the schedule about the value that is served.
+    pub(super) fn life(&self, now: BootTime) -> Option<Life> {
+        let held = self.good(now)?;
+        let last_chance = self.unknown.map_or(LastChance::NotNeeded, |unknown| unknown.chance);
+        Some(Life {
+            asked: held.asked,
+            expires: held.expires,
+            dead_by: self.dead_by(),
+            life: held.life,
+            last_chance,
+        })
+    }
+
+    /// Which schedule the key follows.
+    pub(super) fn shape(&self, kind: Kind, mode: TokenMode) -> Shape {
+        match (kind, mode) {
+            (Kind::AccessToken, TokenMode::Classic) => Shape::Classic,
+            (Kind::AccessToken, TokenMode::Stable) => Shape::Stable,
+            (Kind::JsapiTicket | Kind::WxCardTicket, _) => {
+                let dated = self.held.as_ref().is_some_and(|held| held.age_known);
+                if dated { Shape::DatedTicket } else { Shape::UndatedTicket }
+            }
+        }
+    }
+
+    /// What the schedule may need a day.
+    pub(super) fn deadline_share(&self, shape: Shape) -> u32 {
+        /// The life that WeChat documents, until it has said one itself.
+        const DOCUMENTED: Duration = Duration::from_secs(7_200);
+        policy::deadline_share(shape, self.held.as_ref().map_or(DOCUMENTED, |held| held.life))
+    }
+
+    /// Why the value that is served is not simply fresh.
+    pub(super) fn degraded(&self) -> Option<Degraded> {
+        let held = self.serving()?;
+        if held.standing == Standing::ReportedDead {
+            Some(Degraded::ReportedDead)
+        } else if self.unknown.is_some() && self.dead_by() < held.expires {
+            Some(Degraded::UnknownOutcome)
+        } else if self.unstored.is_some() || self.ledger_ailing {
+            Some(Degraded::Ledger)
+        } else if held.not_rotated {
+            Some(Degraded::TicketNotRotated)
+        } else if self.failing.is_some() {
+            Some(Degraded::RenewalFailing)
+        } else {
+            None
+        }
+    }
+}
+
+impl Held {
+    /// The value as the ledger stores it.
+    pub(super) fn stored(&self, clock: &Clock) -> StoredValue {
+        let stamp = |at: BootTime| -> Stamp { clock.stamp_of(at) };
+        StoredValue {
+            value: self.value.secret.clone(),
+            fingerprint: self.value.fingerprint,
+            generation: self.value.generation,
+            mode: self.value.mode,
+            issued: stamp(self.value.issued),
+            confirmed: stamp(self.asked),
+            life: self.expires.since(self.asked),
+            verify_at: self.verify_at.map(stamp),
+            age_known: self.age_known,
+            dead: self.standing == Standing::Withdrawn,
+        }
+    }
+}
+
+/// Whether a mode is a forced one.
+pub(super) fn forced(mode: CallMode) -> Forced {
+    match mode {
+        CallMode::StableForced => Forced::Yes,
+        CallMode::Classic | CallMode::Stable | CallMode::Ticket => Forced::No,
+    }
+}

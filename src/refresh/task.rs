@@ -1,0 +1,472 @@
+//! The task of one key: it waits, then works.
+//!
+//! Waiting happens in the heads of one `select!`; work happens in the bodies and is never
+//! cancelled, because an answer that nobody waits for any more may already have replaced
+//! the token. The work of a round is boxed: an idle key does not carry the size of an
+//! attempt. What the task knows lives in [`State`], so a panic in a round loses nothing:
+//! the supervisor in `hub` calls [`Refresher::run`] again, and an issuing call that the
+//! panic cut off is of unknown outcome.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{BootTime, Clock};
+use crate::hub::AccountSettings;
+use crate::ledger::{CallEnd, Event, Ledger, LedgerError, Record};
+use crate::model::{Cause, Key, Kind};
+use crate::telemetry::metrics;
+use crate::wechat::WeChat;
+
+use super::gate::{Gate, Rank};
+use super::handle::{Handle, PauseError, Shared};
+use super::mail::{Ask, Command};
+use super::policy::{self, Facts, Failing, HOLD_LOOK, Hold, Lane, Parent, Plan};
+use super::state::{State, Trust};
+use super::view::{Next, Problem, ProblemClass, Usage, View};
+
+/// What every key's task shares with all others.
+pub struct Surroundings {
+    /// The clocks.
+    pub clock: Clock,
+    /// WeChat.
+    pub wechat: WeChat,
+    /// The durable side.
+    pub ledger: Arc<dyn Ledger>,
+    /// The gate before WeChat.
+    pub gate: Gate,
+}
+
+/// Whether a loaded value may be served before WeChat was asked about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// The daemon starts: it served the value until a moment ago.
+    Start,
+    /// The account came with a reload: nobody watched over the value meanwhile.
+    Added,
+}
+
+/// The only caller of WeChat for one key.
+pub struct Refresher {
+    pub(super) shared: Arc<Shared>,
+    pub(super) around: Arc<Surroundings>,
+    pub(super) settings: watch::Receiver<Arc<AccountSettings>>,
+    pub(super) parent: Option<Handle>,
+    pub(super) state: State,
+    pub(super) refreshing: bool,
+    known: Arc<AccountSettings>,
+}
+
+/// The ledger's share of an attempt: one second for each write (architecture §4).
+const LEDGER_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What is due next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    /// An attempt by the schedule.
+    Attempt,
+    /// A look at a hold.
+    Look,
+    /// The probe that S3 asks for.
+    Verify,
+    /// The second call after a leak.
+    SecondForce,
+    /// A commit that the ledger still owes.
+    Store,
+}
+
+impl Refresher {
+    /// A task for the key, knowing what the ledger knows. Does nothing until it runs.
+    pub fn new(
+        key: Key,
+        record: Record,
+        arrival: Arrival,
+        around: Arc<Surroundings>,
+        settings: watch::Receiver<Arc<AccountSettings>>,
+        parent: Option<Handle>,
+        feed: broadcast::Sender<Key>,
+    ) -> (Self, Handle) {
+        let known = settings.borrow().clone();
+        let trust = match arrival {
+            Arrival::Start => Trust::Proven,
+            Arrival::Added => Trust::NeedsProof,
+        };
+        let limit = around.wechat.call_timeout();
+        let state =
+            State::from_record(record, &around.clock, known.daily_calls, limit, trust, rand::random::<f64>());
+        let blank = View {
+            key,
+            value: None,
+            dead_by: BootTime(i64::MIN / 4),
+            degraded: None,
+            refreshing: false,
+            next: Next::At(around.clock.boot()),
+            last: None,
+            failures: 0,
+            problem: None,
+            budget: Usage::default(),
+            foreign: super::view::Foreign::default(),
+            version: 0,
+        };
+        let shared = Shared::new(around.clock.clone(), blank, feed);
+        let handle = Handle::new(shared.clone());
+        let refresher = Self { shared, around, settings, parent, state, refreshing: false, known };
+        refresher.publish();
+        (refresher, handle)
+    }
+
+    /// Keeps the credential fresh until `stop` (the daemon ends) or `removed` (the account
+    /// went). A round that is under way is finished first. To be called again if it panics.
+    pub async fn run(&mut self, stop: &CancellationToken, removed: &CancellationToken) {
+        self.refreshing = false;
+        self.adopt_orphan().await;
+        let mut parent_changes = self.parent.as_ref().map(Handle::changes);
+        let shared = self.shared.clone();
+        loop {
+            self.publish();
+            let (at, due) = self.due();
+            let waited_for_parent = self.plan() == Plan::Hold(Hold::ParentMissing);
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = removed.cancelled() => break,
+                () = shared.mail.rung() => Box::pin(self.read_mail()).await,
+                // An error means that the hub has gone; then `stop` is about to come.
+                Ok(()) = self.settings.changed() => Box::pin(self.take_settings()).await,
+                () = changed(parent_changes.as_mut()) => {
+                    if waited_for_parent && self.plan() != Plan::Hold(Hold::ParentMissing) {
+                        Box::pin(self.renew(Cause::Parent)).await;
+                    }
+                }
+                () = self.around.clock.sleep_until(at) => Box::pin(self.do_due(due)).await,
+            }
+        }
+        if self.state.unstored.is_some() {
+            Box::pin(self.store_again()).await;
+        }
+        if removed.is_cancelled() {
+            self.say_removed();
+        }
+        self.shared.mail.close();
+    }
+
+    /// Which key it is.
+    pub fn handle_key(&self) -> Key {
+        self.shared.key.clone()
+    }
+
+    /// An issuing call that a panic cut off: nobody knows its outcome.
+    async fn adopt_orphan(&mut self) {
+        let Some(call) = self.state.in_flight.take() else { return };
+        let now = self.now();
+        self.state.note_unknown(
+            call.mode,
+            call.attempt,
+            call.sent.boot,
+            now + self.around.wechat.call_timeout(),
+        );
+        let around = self.around.clone();
+        let _ = self.note(around.ledger.finish(&call, CallEnd::Unknown)).await;
+        self.fail(Lane::Soon, interrupted());
+    }
+
+    async fn do_due(&mut self, due: Due) {
+        match due {
+            Due::Attempt => {
+                self.renew(Cause::Deadline).await;
+            }
+            Due::Look => {}
+            Due::Verify => self.verify().await,
+            Due::SecondForce => self.finish_leak().await,
+            Due::Store => self.store_again().await,
+        }
+    }
+
+    /// What happens next by itself, and when.
+    fn due(&self) -> (BootTime, Due) {
+        let look = self.now() + HOLD_LOOK;
+        let mut next = match self.plan() {
+            Plan::At(at) => (at, Due::Attempt),
+            Plan::Hold(Hold::Paused(until)) => (until.min(look), Due::Look),
+            Plan::Hold(Hold::ParentMissing) => (look, Due::Look),
+        };
+        let mut sooner = |at: Option<BootTime>, due: Due| {
+            if let Some(at) = at.filter(|at| *at < next.0) {
+                next = (at, due);
+            }
+        };
+        if !self.is_paused() {
+            let verify = self.state.serving().and_then(|held| held.verify_at);
+            sooner(verify.map(|at| at.max(self.state.not_before)), Due::Verify);
+            sooner(self.state.leak.map(|leak| leak.second_at), Due::SecondForce);
+        }
+        sooner(self.state.unstored.as_ref().map(|owed| owed.retry_at), Due::Store);
+        next
+    }
+
+    pub(super) fn plan(&self) -> Plan {
+        let now = self.now();
+        let parent = match &self.parent {
+            Some(parent) if parent.read().is_err() => Parent::Missing,
+            Some(_) | None => Parent::Ready,
+        };
+        let shape = self.shape();
+        let pace = self.state.budget.pace(now, self.state.deadline_share(shape));
+        let last = self.state.last.as_ref().map_or(BootTime(i64::MIN / 4), |last| last.sent + pace);
+        policy::next(&Facts {
+            now,
+            shape,
+            value: self.state.life(now),
+            failing: self.state.failing,
+            paused_until: self.state.paused_until,
+            parent,
+            not_before: self.state.not_before.max(last),
+            jitter: self.state.jitter,
+        })
+    }
+
+    async fn read_mail(&mut self) {
+        let mail = self.shared.mail.take();
+        for command in mail.commands {
+            self.obey(command).await;
+        }
+        for batch in mail.batches {
+            if batch.callers() == 0 {
+                tracing::debug!(app = %self.key().appid, kind = %self.key().kind, "every caller of a request has gone");
+            }
+            let answer = match batch.ask {
+                Ask::Complaint(seen) => self.judge(seen, batch.errcode, batch.callers()).await,
+                Ask::Force(force) => self.force(force).await,
+            };
+            // Published first, so that whoever is answered also reads what the answer says.
+            self.publish();
+            batch.answer(answer);
+        }
+    }
+
+    async fn obey(&mut self, command: Command) {
+        let ledger = self.around.ledger.clone();
+        let key = self.key().clone();
+        match command {
+            Command::Pause(until, reply) => {
+                let stamp = self.around.clock.stamp_of(until);
+                let stored = self.note(ledger.pause(&key, Some(stamp))).await;
+                let result = stored.map(|()| {
+                    self.state.paused_until = Some(until);
+                    tracing::info!(app = %key.appid, kind = %key.kind, until = %self.around.clock.wall_of(until), "paused");
+                });
+                self.publish();
+                let _ = reply.send(result.map_err(PauseError::Ledger));
+            }
+            Command::Resume(reply) => {
+                let result = self.note(ledger.pause(&key, None)).await.map(|()| {
+                    self.state.paused_until = None;
+                    self.state.failing = None;
+                    tracing::info!(app = %key.appid, kind = %key.kind, "resumed");
+                });
+                self.publish();
+                let _ = reply.send(result.map_err(PauseError::Ledger));
+            }
+        }
+    }
+
+    /// A reload: what it changed decides what is done at once.
+    async fn take_settings(&mut self) {
+        let new = self.settings.borrow_and_update().clone();
+        let old = std::mem::replace(&mut self.known, new.clone());
+        self.state.budget.set_limit(new.daily_calls);
+        // Whatever stood in the way, the operator may have just mended it.
+        self.state.failing = None;
+        self.state.problem = None;
+        if self.key().kind != Kind::AccessToken || self.is_paused() {
+            return;
+        }
+        if old.token_mode != new.token_mode {
+            // The old mode's value is served to its end, or until the new mode's first one.
+            self.renew(Cause::Command).await;
+        } else if old.secret != new.secret && self.state.good(self.now()).is_some() {
+            self.prove("the AppSecret changed").await;
+        }
+    }
+
+    /// Retries a commit that the ledger owes, without an upstream call.
+    async fn store_again(&mut self) {
+        let Some(mut owed) = self.state.unstored.take() else { return };
+        let ledger = self.around.ledger.clone();
+        if self.note(ledger.commit(&owed.call, &owed.value)).await.is_err() {
+            owed.tries += 1;
+            owed.retry_at =
+                self.now() + Duration::from_secs(1 << owed.tries.min(5)).min(Duration::from_secs(30));
+            self.state.unstored = Some(owed);
+        } else {
+            tracing::info!(app = %self.key().appid, kind = %self.key().kind, tries = owed.tries, "the ledger has the value now");
+        }
+    }
+
+    /// Runs a ledger operation within its second; keeps count of whether the ledger is well.
+    pub(super) async fn note<T>(
+        &mut self,
+        operation: impl Future<Output = Result<T, LedgerError>>,
+    ) -> Result<T, &'static str> {
+        let result = match tokio::time::timeout(LEDGER_PATIENCE, operation).await {
+            Ok(result) => result,
+            Err(_) => Err(LedgerError::Slow),
+        };
+        match result {
+            Ok(done) => {
+                if std::mem::take(&mut self.state.ledger_ailing) {
+                    tracing::info!(app = %self.key().appid, kind = %self.key().kind, "the ledger takes writes again");
+                }
+                Ok(done)
+            }
+            Err(error) => {
+                let reason = error.reason();
+                metrics::ledger_error(metrics::LedgerStep::Other, reason);
+                if !std::mem::replace(&mut self.state.ledger_ailing, true) {
+                    let cause =
+                        std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                    tracing::error!(
+                        app = %self.key().appid, kind = %self.key().kind, reason, cause,
+                        "{error}; the daemon goes on from memory, and what it fetches would be lost with it",
+                    );
+                }
+                Err(reason)
+            }
+        }
+    }
+
+    /// Records an event, if the ledger can.
+    pub(super) async fn event(&mut self, what: &str, detail: String) {
+        let event = Event {
+            at: self.around.clock.wall(),
+            key: Some(self.key().clone()),
+            what: what.to_owned(),
+            detail,
+        };
+        let ledger = self.around.ledger.clone();
+        let _ = self.note(ledger.record(&event)).await;
+    }
+
+    /// Takes a failure into account, unless it happened under settings that are gone.
+    pub(super) fn fail(&mut self, lane: Lane, problem: Problem) {
+        let now = self.now();
+        self.state.jitter = rand::random();
+        self.state.not_before = now + policy::FLOOR;
+        if self.settings.has_changed().unwrap_or(false) {
+            return;
+        }
+        let same_lane =
+            |failing: &&Failing| std::mem::discriminant(&failing.lane) == std::mem::discriminant(&lane);
+        let count = self.state.failing.as_ref().filter(same_lane).map_or(0, |failing| failing.count) + 1;
+        self.state.failing = Some(Failing { count, at: now, lane });
+        let key = self.key();
+        if count <= 3 {
+            tracing::warn!(
+                app = %key.appid, kind = %key.kind, failures = count,
+                errcode = problem.errcode.map(|code| code.0), rid = problem.rid.as_deref(),
+                "could not refresh: {}; {}", problem.meaning, problem.action,
+            );
+        } else {
+            tracing::debug!(app = %key.appid, kind = %key.kind, failures = count, "could not refresh: {}", problem.meaning);
+        }
+        self.state.problem = Some(Arc::new(problem));
+    }
+
+    /// An attempt went well: whatever was wrong is over.
+    pub(super) fn succeed(&mut self) {
+        self.state.jitter = rand::random();
+        self.state.not_before = self.now() + policy::FLOOR;
+        if let Some(failing) = self.state.failing.take() {
+            tracing::info!(app = %self.key().appid, kind = %self.key().kind, failures = failing.count, "recovered");
+        }
+        self.state.problem = None;
+    }
+
+    /// Makes the state visible.
+    pub(super) fn publish(&self) {
+        let state = &self.state;
+        let now = self.now();
+        let next = match self.plan() {
+            Plan::At(at) => Next::At(at),
+            Plan::Hold(Hold::Paused(until)) => Next::Paused(until),
+            Plan::Hold(Hold::ParentMissing) => Next::ParentMissing,
+        };
+        self.shared.publish(View {
+            key: self.key().clone(),
+            value: state.serving().map(|held| held.value.clone()),
+            dead_by: state.dead_by(),
+            degraded: state.degraded(),
+            refreshing: self.refreshing,
+            next,
+            last: state.last.clone(),
+            failures: state.failing.map_or(0, |failing| failing.count),
+            problem: state.problem.clone(),
+            budget: state.budget.usage(now),
+            foreign: state.foreign,
+            version: 0,
+        });
+    }
+
+    fn say_removed(&self) {
+        let mut view = (*self.shared.view()).clone();
+        view.value = None;
+        view.next = Next::Removed;
+        self.shared.publish(view);
+    }
+
+    pub(super) fn key(&self) -> &Key {
+        &self.shared.key
+    }
+
+    pub(super) fn now(&self) -> BootTime {
+        self.around.clock.boot()
+    }
+
+    pub(super) fn account(&self) -> Arc<AccountSettings> {
+        self.known.clone()
+    }
+
+    pub(super) fn shape(&self) -> policy::Shape {
+        self.state.shape(self.key().kind, self.known.token_mode)
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.state.paused_until.is_some_and(|until| until > self.now())
+    }
+
+    /// How urgent a call is.
+    pub(super) fn rank(&self, cause: Cause) -> Rank {
+        let now = self.now();
+        match (self.state.good(now), cause) {
+            (None, _) => Rank::NoValue,
+            (Some(_), Cause::Complaint) => Rank::Complaint,
+            (Some(_), Cause::Deadline | Cause::Parent | Cause::Command) => {
+                Rank::Renewal(self.state.dead_by().since(now))
+            }
+        }
+    }
+}
+
+async fn changed(receiver: Option<&mut watch::Receiver<u64>>) {
+    match receiver {
+        Some(receiver) => {
+            if receiver.changed().await.is_err() {
+                // The parent's task has gone; the hub is about to say what that means.
+                std::future::pending::<()>().await;
+            }
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn interrupted() -> Problem {
+    Problem {
+        class: ProblemClass::Transient,
+        errcode: None,
+        meaning: "the attempt was interrupted by a defect of this program".to_owned(),
+        action: "it is tried again by itself; please report the panic in the log".to_owned(),
+        rid: None,
+    }
+}

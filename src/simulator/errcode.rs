@@ -1,0 +1,103 @@
+//! WeChat's refusals: an errcode with the text that WeChat sends beside it.
+//!
+//! Only codes that the simulator answers by itself, or that scripts are likely
+//! to name, have a text here; any other number can still be scripted.
+
+use std::net::IpAddr;
+
+/// One refusal: what goes out as `errcode` and `errmsg` (without the `rid`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) code: i64,
+    pub(super) message: String,
+}
+
+impl Refusal {
+    /// A refusal with WeChat's own words.
+    pub(super) fn new(code: i64) -> Self {
+        Self { code, message: text(code).to_owned() }
+    }
+
+    /// A refusal with words from a script; 40164 without words names the caller.
+    pub(super) fn scripted(code: i64, message: Option<&str>, caller: IpAddr) -> Self {
+        match message {
+            Some(message) => Self { code, message: message.to_owned() },
+            None if code == 40164 => Self::foreign_ip(caller),
+            None => Self::new(code),
+        }
+    }
+
+    /// 40164, which tells the operator the address that WeChat saw.
+    pub(super) fn foreign_ip(caller: IpAddr) -> Self {
+        let (v4, v6) = match caller {
+            IpAddr::V4(v4) => (v4.to_string(), v4.to_ipv6_mapped().to_string()),
+            IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+                Some(v4) => (v4.to_string(), v6.to_string()),
+                None => (v6.to_string(), v6.to_string()),
+            },
+        };
+        Self { code: 40164, message: format!("invalid ip {v4} ipv6 {v6}, not in whitelist") }
+    }
+}
+
+/// WeChat's words for an errcode.
+fn text(code: i64) -> &'static str {
+    match code {
+        -1 => "system error",
+        40001 => {
+            "invalid credential, access_token is invalid or not latest, could get access_token by \
+             getStableAccessToken, more details at https://mmbizurl.cn/s/JtxxFh33r"
+        }
+        40002 => "invalid grant_type",
+        40003 => "invalid openid",
+        40013 => "invalid appid",
+        40014 => "invalid access_token",
+        40029 => "invalid code",
+        40030 => "invalid refresh_token",
+        40035 => "invalid parameter",
+        40125 => "invalid appsecret",
+        40163 => "code been used",
+        40243 => "appsecret is frozen, unfreeze it in the console",
+        41001 => "access_token missing",
+        41002 => "appid missing",
+        41003 => "refresh_token missing",
+        41004 => "appsecret missing",
+        41008 => "missing code",
+        41009 => "missing openid",
+        42001 => "access_token expired",
+        42002 => "refresh_token expired",
+        42003 => "code expired",
+        42007 => "user changed the password, authorize again",
+        43001 => "require GET method",
+        43002 => "require POST method",
+        45009 => "reach max api daily quota limit",
+        45011 => "api minute-quota reach limit mustslower retry next minute",
+        47001 => "data format error",
+        48001 => "api unauthorized",
+        48006 => "forbid to clear quota because of reaching the limit",
+        50004 => "user not allow to use accesstoken, maybe for punishment",
+        50007 => "account frozen",
+        76003 => "invalid cgi_path",
+        76021 => "cgi_path not found",
+        76022 => "could not use this cgi_path, no permission",
+        89501 => "a request for confirmation is not answered yet, retry later",
+        89503 => "this call needs the admin's confirmation",
+        89506 => "the admin refused this ip, retry after 24 hours",
+        89507 => "the admin refused this ip, retry after 1 hour",
+        _ => "error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusal_of_a_foreign_ip_names_the_ip_in_both_forms() {
+        // Operators copy the address out of this sentence into the console.
+        for seen in ["1.2.3.4", "::ffff:1.2.3.4"] {
+            let refusal = Refusal::foreign_ip(seen.parse().unwrap());
+            assert_eq!(refusal.message, "invalid ip 1.2.3.4 ipv6 ::ffff:1.2.3.4, not in whitelist");
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! Every metric: its name, its labels, its meaning. Nothing else in the crate names one.
+//!
+//! Labels are enums, so that a typing error is a compile error and the number of series is
+//! known. No label is an appid: 10,000 accounts would make every scrape a megabyte; the status
+//! knows single keys. Recording without [`install`] does nothing.
+
+use std::time::Duration;
+
+use ::metrics::{
+    Counter, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::model::{CallMode, Cause, Kind};
+
+use super::TelemetryError;
+
+const ATTEMPTS: &str = "zhongkong_attempts_total";
+const CALL_SECONDS: &str = "zhongkong_call_seconds";
+const COMPLAINTS: &str = "zhongkong_complaints_total";
+const PROBES: &str = "zhongkong_probes_total";
+const FOREIGN_REFRESHES: &str = "zhongkong_foreign_refreshes_total";
+const UNKNOWN_ERRCODES: &str = "zhongkong_unknown_errcodes_total";
+const BUDGET_REFUSALS: &str = "zhongkong_budget_refusals_total";
+const REFRESHER_RESTARTS: &str = "zhongkong_refresher_restarts_total";
+const KEYS: &str = "zhongkong_keys";
+const LEDGER_ERRORS: &str = "zhongkong_ledger_errors_total";
+const LEDGER_SECONDS: &str = "zhongkong_ledger_seconds";
+const MIRROR_WRITES: &str = "zhongkong_mirror_writes_total";
+const READS: &str = "zhongkong_reads_total";
+const WATCHERS: &str = "zhongkong_watchers";
+const CALLS_REFUSED: &str = "zhongkong_calls_refused_total";
+const RELOADS: &str = "zhongkong_reloads_total";
+const LAST_RELOAD: &str = "zhongkong_last_reload_timestamp_seconds";
+
+/// Upper edges of the histograms, in seconds: from a fast disk to the longest time-out.
+const BUCKETS: [f64; 12] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
+
+/// Declares an enum whose variants are the values of one label.
+macro_rules! label {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
+
+        impl $name {
+            /// Every value of the label.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The label's text.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+    };
+}
+
+label! {
+    /// How an attempt ended.
+    AttemptResult {
+        /// It brought a value.
+        Issued = "issued",
+        /// WeChat repeated the value that was there.
+        Same = "same",
+        /// WeChat answered with an errcode.
+        Refused = "refused",
+        /// It did not reach WeChat.
+        NeverSent = "never_sent",
+        /// Nobody knows whether WeChat issued.
+        Unknown = "unknown",
+    }
+}
+
+label! {
+    /// How a complaint ended.
+    ComplaintOutcome {
+        /// A new value was fetched.
+        Refreshed = "refreshed",
+        /// The value had been replaced before.
+        AlreadyReplaced = "already_replaced",
+        /// WeChat said that the value works.
+        StillValid = "still_valid",
+        /// A ticket was asked for again and is the same.
+        Unchanged = "unchanged",
+        /// WeChat gave no verdict.
+        Unverified = "unverified",
+        /// It was answered with an error.
+        Failed = "failed",
+    }
+}
+
+label! {
+    /// What a probe said.
+    Verdict {
+        /// The value works.
+        Alive = "alive",
+        /// It does not.
+        Dead = "dead",
+        /// No answer, or one that says neither.
+        None = "none",
+    }
+}
+
+label! {
+    /// Whose share of the day's calls was spent.
+    Share {
+        /// The schedule's.
+        Deadlines = "deadlines",
+        /// The complainers'.
+        Complaints = "complaints",
+        /// The operators'.
+        Operators = "operators",
+        /// The forced calls'.
+        Forced = "forced",
+        /// The probes'.
+        Probes = "probes",
+    }
+}
+
+label! {
+    /// What callers get for a key.
+    KeyState {
+        /// A good value.
+        Fresh = "fresh",
+        /// A good value, while the next one is being fetched.
+        Refreshing = "refreshing",
+        /// A value that serves, with something wrong around it.
+        Degraded = "degraded",
+        /// No value.
+        Missing = "missing",
+    }
+}
+
+label! {
+    /// Which step at the ledger failed, or took time.
+    LedgerStep {
+        /// Reading at start.
+        Load = "load",
+        /// The intent before a call.
+        Begin = "begin",
+        /// The value after it.
+        Commit = "commit",
+        /// Everything else.
+        Other = "other",
+    }
+}
+
+label! {
+    /// How something ended.
+    Done {
+        /// Well.
+        Ok = "ok",
+        /// Badly.
+        Failed = "failed",
+    }
+}
+
+label! {
+    /// How a read was answered.
+    ReadResult {
+        /// With a value.
+        Served = "served",
+        /// There is none now.
+        Unavailable = "unavailable",
+        /// The caller may not, or the key does not exist.
+        Refused = "refused",
+    }
+}
+
+label! {
+    /// Why a call was not let in.
+    Refusal {
+        /// No credential, or an unknown one.
+        Unauthenticated = "unauthenticated",
+        /// A known caller past its `not_after`.
+        Expired = "expired",
+        /// Outside the caller's grants.
+        Denied = "denied",
+    }
+}
+
+/// Counts from now on. Once per process.
+///
+/// # Errors
+/// The process counts already.
+pub fn install() -> Result<PrometheusHandle, TelemetryError> {
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)
+        .unwrap_or_default() // Only an empty list is refused.
+        .build_recorder();
+    let handle = recorder.handle();
+    ::metrics::set_global_recorder(recorder).map_err(|_| TelemetryError::CountsAlready)?;
+    describe();
+    Ok(handle)
+}
+
+fn describe() {
+    describe_counter!(ATTEMPTS, "Attempts at upstream, by kind, cause and result.");
+    describe_histogram!(CALL_SECONDS, Unit::Seconds, "Time of one upstream call, by mode.");
+    describe_counter!(COMPLAINTS, "Complaints about a value, by kind and outcome.");
+    describe_counter!(PROBES, "Questions to WeChat whether a value works, by verdict.");
+    describe_counter!(FOREIGN_REFRESHES, "Values found dead for which another program must be the cause.");
+    describe_counter!(UNKNOWN_ERRCODES, "Answers with an errcode that is not in the table.");
+    describe_counter!(BUDGET_REFUSALS, "Calls not made because a share of the day was spent.");
+    describe_counter!(REFRESHER_RESTARTS, "Refreshers that ended and were started again.");
+    describe_gauge!(KEYS, "Keys by kind and state.");
+    describe_counter!(LEDGER_ERRORS, "Failures of the ledger, by step and reason.");
+    describe_histogram!(LEDGER_SECONDS, Unit::Seconds, "Time of one step at the ledger.");
+    describe_counter!(MIRROR_WRITES, "Writes to a memcached server, by result.");
+    describe_counter!(READS, "Reads of a value, by result.");
+    describe_gauge!(WATCHERS, "Open watches.");
+    describe_counter!(CALLS_REFUSED, "Calls not let in, by reason.");
+    describe_counter!(RELOADS, "Reloads of the configuration, by result.");
+    describe_gauge!(LAST_RELOAD, Unit::Seconds, "Wall time of the last reload that took effect.");
+}
+
+/// An attempt ended.
+pub fn attempt(kind: Kind, cause: Cause, result: AttemptResult) {
+    counter!(ATTEMPTS, "kind" => kind.as_str(), "cause" => cause.as_str(), "result" => result.as_str())
+        .increment(1);
+}
+
+/// An upstream call took this long.
+pub fn call_took(mode: CallMode, span: Duration) {
+    histogram!(CALL_SECONDS, "mode" => mode.as_str()).record(span);
+}
+
+/// A complaint was answered.
+pub fn complaint(kind: Kind, outcome: ComplaintOutcome) {
+    counter!(COMPLAINTS, "kind" => kind.as_str(), "outcome" => outcome.as_str()).increment(1);
+}
+
+/// A probe ended.
+pub fn probe(verdict: Verdict) {
+    counter!(PROBES, "verdict" => verdict.as_str()).increment(1);
+}
+
+/// A foreign refresh is suspected.
+pub fn foreign_refresh(kind: Kind) {
+    counter!(FOREIGN_REFRESHES, "kind" => kind.as_str()).increment(1);
+}
+
+/// WeChat sent an errcode that the table does not have.
+pub fn unknown_errcode() {
+    counter!(UNKNOWN_ERRCODES).increment(1);
+}
+
+/// A call was not made because this share is spent.
+pub fn budget_refusal(kind: Kind, share: Share) {
+    counter!(BUDGET_REFUSALS, "kind" => kind.as_str(), "share" => share.as_str()).increment(1);
+}
+
+/// A refresher was started again.
+pub fn refresher_restart(kind: Kind) {
+    counter!(REFRESHER_RESTARTS, "kind" => kind.as_str()).increment(1);
+}
+
+/// A key came into this state, out of another or out of none.
+pub fn key_entered(kind: Kind, state: KeyState) {
+    gauge!(KEYS, "kind" => kind.as_str(), "state" => state.as_str()).increment(1.0);
+}
+
+/// A key left this state, also by being removed.
+pub fn key_left(kind: Kind, state: KeyState) {
+    gauge!(KEYS, "kind" => kind.as_str(), "state" => state.as_str()).decrement(1.0);
+}
+
+/// The ledger failed; `reason` is `LedgerError::reason`.
+pub fn ledger_error(step: LedgerStep, reason: &'static str) {
+    counter!(LEDGER_ERRORS, "step" => step.as_str(), "reason" => reason).increment(1);
+}
+
+/// A step at the ledger took this long.
+pub fn ledger_took(step: LedgerStep, span: Duration) {
+    histogram!(LEDGER_SECONDS, "step" => step.as_str()).record(span);
+}
+
+/// A memcached server was written to.
+pub fn mirror_write(done: Done) {
+    counter!(MIRROR_WRITES, "result" => done.as_str()).increment(1);
+}
+
+/// A call was not let in.
+pub fn call_refused(refusal: Refusal) {
+    counter!(CALLS_REFUSED, "reason" => refusal.as_str()).increment(1);
+}
+
+/// The configuration was read again.
+pub fn reload(done: Done) {
+    counter!(RELOADS, "result" => done.as_str()).increment(1);
+}
+
+/// A reload took effect at this wall time.
+pub fn reloaded_at(wall: crate::clock::WallTime) {
+    // Seconds of this millennium are exact in a float.
+    #[expect(clippy::cast_precision_loss, reason = "whole seconds are far below 2^53")]
+    gauge!(LAST_RELOAD).set(wall.seconds() as f64);
+}
+
+/// The counters of reads, looked up once: a read is one lookup and one clone, and the
+/// recorder's table would be a second lookup. Made after [`install`].
+#[derive(Clone)]
+pub struct Reads {
+    served: Counter,
+    unavailable: Counter,
+    refused: Counter,
+}
+
+impl Reads {
+    /// The counters of the recorder that is installed now.
+    pub fn new() -> Self {
+        let counter = |result: ReadResult| counter!(READS, "result" => result.as_str());
+        Self {
+            served: counter(ReadResult::Served),
+            unavailable: counter(ReadResult::Unavailable),
+            refused: counter(ReadResult::Refused),
+        }
+    }
+
+    /// A read was answered.
+    pub fn count(&self, result: ReadResult) {
+        match result {
+            ReadResult::Served => self.served.increment(1),
+            ReadResult::Unavailable => self.unavailable.increment(1),
+            ReadResult::Refused => self.refused.increment(1),
+        }
+    }
+}
+
+impl Default for Reads {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// One open watch, counted for as long as this lives.
+#[must_use = "the watch is counted until this is dropped"]
+pub struct Watcher(());
+
+impl Watcher {
+    /// Counts a watch that was opened.
+    pub fn opened() -> Self {
+        gauge!(WATCHERS).increment(1.0);
+        Self(())
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        gauge!(WATCHERS).decrement(1.0);
+    }
+}
