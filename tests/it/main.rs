@@ -1,4 +1,6 @@
-//! The tests of zhongkong, over real sockets and files: one crate, one module a subject.
+//! All tests over real sockets, in one crate so that they link once.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, like the tests")]
 
 mod admin;
 mod config;
