@@ -2,11 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy's setting spares only test functions, not their helpers")]
 
+mod admin;
+mod config;
+mod config_files;
 mod ledger;
 mod ledger_agreement;
 mod ledger_bad_days;
 mod ledger_file;
 mod ledger_support;
+mod process;
 mod simulator;
 mod simulator_faults;
 mod simulator_oauth;
