@@ -106,8 +106,8 @@ struct Queue {
     changed: BTreeSet<Key>,
     /// Given out and not confirmed.
     in_flight: Vec<Key>,
-    /// To be written once more at the next round: refused, or sent on a connection that broke, so
-    /// that a stalled server may yet execute it after its successor.
+    /// To be written once more when the connection has stood for a round: refused, or sent on a
+    /// connection that broke, so that a stalled server may yet execute it after its successor.
     unsure: BTreeSet<Key>,
     /// Where the sweep or the rewrite stands: the last key that it gave out.
     cursor: Option<Key>,
@@ -219,7 +219,7 @@ impl Board {
     }
 
     /// Nobody knows what became of what was given out: it is to be written again at once, and
-    /// once more at the next round.
+    /// once more when the next connection has stood for a round.
     pub(super) fn give_back(&self, server: usize) {
         self.update(|inner, _| {
             let queue = &mut inner.queues[server];
@@ -234,14 +234,16 @@ impl Board {
         self.update(|inner, now| inner.queues[server].round(now));
     }
 
-    /// The server holds nothing of ours: all keys are to be written.
-    pub(super) fn round_lost(&self, server: usize) {
+    /// The server holds nothing of this process: all keys are to be written. Says how many times
+    /// that has been so, the first of which is no loss.
+    pub(super) fn round_lost(&self, server: usize) -> u64 {
         self.update(|inner, now| {
             let queue = &mut inner.queues[server];
             queue.round(now);
             queue.status.rewrites += 1;
             queue.rewrite(&inner.states);
-        });
+            queue.status.rewrites
+        })
     }
 
     /// The answer to the question after the contents was lost, and may have been that they are.
@@ -266,9 +268,14 @@ impl Board {
         });
     }
 
-    /// The connection has stood for a while.
+    /// The connection has stood for a while: its failures are over, and what nobody was sure of
+    /// is to be written once more.
     pub(super) fn sustained(&self, server: usize) {
-        self.update(|inner, _| inner.queues[server].status.failures = 0);
+        self.update(|inner, _| {
+            let queue = &mut inner.queues[server];
+            queue.status.failures = 0;
+            queue.changed.append(&mut queue.unsure);
+        });
     }
 
     #[cfg(test)]
@@ -291,11 +298,12 @@ impl Board {
         }
     }
 
-    fn update(&self, change: impl FnOnce(&mut Inner, WallTime)) {
+    fn update<T>(&self, change: impl FnOnce(&mut Inner, WallTime) -> T) -> T {
         let now = self.clock.wall();
-        change(&mut self.lock(), now);
+        let outcome = change(&mut self.lock(), now);
         // After the lock: whoever wakes will want it.
         self.revision.send_modify(|revision| *revision += 1);
+        outcome
     }
 
     /// A panic under the lock cannot leave a state that a later call would choke on: at worst a
@@ -344,7 +352,6 @@ impl Queue {
         self.status.connected = true;
         self.status.rounds += 1;
         self.status.last_success = Some(now);
-        self.changed.append(&mut self.unsure);
     }
 
     fn rewrite(&mut self, states: &BTreeMap<Key, State>) {
@@ -425,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_being_written_when_the_line_broke_is_written_at_once_and_at_the_next_round() {
+    fn what_was_being_written_when_the_line_broke_is_written_at_once_and_once_more_later() {
         let board = board(1);
         board.publish(entry(1, "a"));
         board.take_changed(0, 10);
@@ -434,6 +441,8 @@ mod tests {
         board.confirm(0, vec![]);
         assert_eq!(pending(&board), [1], "a stalled server may still execute the older write");
         board.round_kept(0);
+        assert_eq!(board.take_changed(0, 10), [], "a round at the connection's start is too early");
+        board.sustained(0);
         assert_eq!(board.take_changed(0, 10).len(), 1);
         board.confirm(0, vec![]);
         assert_eq!(pending(&board), [0]);
@@ -446,7 +455,7 @@ mod tests {
         board.take_changed(0, 10);
         board.confirm(0, vec![key(1)]);
         assert_eq!((board.take_changed(0, 10), pending(&board)), (vec![], vec![1]));
-        board.round_kept(0);
+        board.sustained(0);
         assert_eq!(board.take_changed(0, 10).len(), 1);
     }
 

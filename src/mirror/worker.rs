@@ -147,8 +147,13 @@ impl Worker {
         match link.add(&self.sentinel, SENTINEL).await {
             Ok(Added::Existed) => self.board.round_kept(self.index),
             Ok(Added::Stored) => {
-                tracing::debug!(server = %self.server, "memcached {} has lost its contents or is new; all keys are written", self.server);
-                self.board.round_lost(self.index);
+                if self.board.round_lost(self.index) > 1 {
+                    let server = &*self.server;
+                    tracing::info!(
+                        server,
+                        "memcached {server} has lost its contents; all keys are written again"
+                    );
+                }
             }
             Err(error) => {
                 self.board.round_unknown(self.index);

@@ -1,1 +1,5 @@
-fn main() {}
+//! The product over real sockets.
+
+mod mirror;
+mod mirror_trouble;
+mod support;
