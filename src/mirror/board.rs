@@ -9,7 +9,6 @@
 //! are coalesced: a server that comes back gets the latest, not the history.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,50 +18,7 @@ use crate::clock::{Clock, WallTime};
 use crate::model::Key;
 
 use super::Entry;
-
-/// In how much time the sweep passes over all keys: so long may a copy stay lost that a server
-/// dropped by itself (memory pressure), and that no program's reader asked us about.
-const SWEEP: Duration = Duration::from_secs(30 * 60);
-/// The sweep's shortest step, so that many keys do not mean many wake-ups.
-const SWEEP_STEP: Duration = Duration::from_secs(10);
-/// After a loss everything is written at 500 keys a second: 20,000 keys in 40 s, a load that no
-/// memcached notices.
-const REWRITE_STEP: Duration = Duration::from_millis(100);
-/// Keys in one step of a rewrite.
-const REWRITE_KEYS: usize = 50;
-
-/// What is known of one server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServerStatus {
-    /// `host:port`.
-    pub server: String,
-    /// Whether there is a connection on which it has answered.
-    pub connected: bool,
-    /// Keys that it may not have in their latest state.
-    pub pending: usize,
-    /// Connections that failed since the last one that stood for a while.
-    pub failures: u32,
-    /// The latest failure, also if it is over.
-    pub last_error: Option<LastError>,
-    /// When it last answered.
-    pub last_success: Option<WallTime>,
-    /// Keys written or deleted, counted since the start.
-    pub written: u64,
-    /// Times that it was asked whether it still has its contents.
-    pub rounds: u64,
-    /// Times that it had nothing of ours, so that all keys were written: the first round of this
-    /// process, and every loss.
-    pub rewrites: u64,
-}
-
-/// A failure for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LastError {
-    /// When.
-    pub at: WallTime,
-    /// What, with its causes.
-    pub what: String,
-}
+use super::queue::{LastError, Queue, ServerStatus};
 
 /// What a key's copies should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,15 +31,6 @@ pub(super) enum State {
 
 /// Keys to be written now, with their latest state.
 pub(super) type Batch = Vec<(Key, State)>;
-
-/// How a server is being passed over besides the changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pace {
-    /// Each key once in [`SWEEP`].
-    Sweep,
-    /// All of them soon: the contents were lost.
-    Rewrite,
-}
 
 #[derive(Debug)]
 pub(super) struct Board {
@@ -100,21 +47,6 @@ struct Inner {
     queues: Vec<Queue>,
 }
 
-#[derive(Debug)]
-struct Queue {
-    /// Changed, and not given out yet.
-    changed: BTreeSet<Key>,
-    /// Given out and not confirmed.
-    in_flight: Vec<Key>,
-    /// To be written once more when the connection has stood for a round: refused, or sent on a
-    /// connection that broke, so that a stalled server may yet execute it after its successor.
-    unsure: BTreeSet<Key>,
-    /// Where the sweep or the rewrite stands: the last key that it gave out.
-    cursor: Option<Key>,
-    pace: Pace,
-    status: ServerStatus,
-}
-
 impl Board {
     pub(super) fn new(servers: Vec<String>, clock: Clock) -> Self {
         let wakes = servers.iter().map(|_| Notify::new()).collect();
@@ -129,6 +61,10 @@ impl Board {
 
     pub(super) fn name(&self, server: usize) -> Arc<str> {
         self.lock().queues[server].status.server.as_str().into()
+    }
+
+    pub(super) fn clock(&self) -> Clock {
+        self.clock.clone()
     }
 
     pub(super) fn publish(&self, entry: Entry) {
@@ -174,45 +110,21 @@ impl Board {
     /// How long after a step of the sweep or rewrite the next one is due; `None` without keys.
     pub(super) fn step(&self, server: usize) -> Option<Duration> {
         let inner = self.lock();
-        match inner.queues[server].pace {
-            Pace::Rewrite => Some(REWRITE_STEP),
-            Pace::Sweep => sweep_step(inner.states.len()).map(|(period, _)| period),
-        }
+        inner.queues[server].step(&inner.states).map(|(period, _)| period)
     }
 
     /// The keys of the next step of the sweep or rewrite, given out like changed ones.
     pub(super) fn take_step(&self, server: usize) -> Batch {
         let mut inner = self.lock();
         let Inner { states, queues } = &mut *inner;
-        let queue = &mut queues[server];
-        let limit = match queue.pace {
-            Pace::Rewrite => REWRITE_KEYS,
-            Pace::Sweep => sweep_step(states.len()).map_or(0, |(_, keys)| keys),
-        };
-        let from = queue.cursor.take().map_or(Bound::Unbounded, Bound::Excluded);
-        let mut rest = states.range((from, Bound::Unbounded));
-        let batch: Batch =
-            rest.by_ref().take(limit).map(|(key, state)| (key.clone(), state.clone())).collect();
-        if rest.next().is_some() {
-            queue.cursor = batch.last().map(|(key, _)| key.clone());
-        } else {
-            // The end of the keys: what was lost is back, and the next step starts over.
-            queue.pace = Pace::Sweep;
-        }
-        queue.in_flight.extend(batch.iter().map(|(key, _)| key.clone()));
-        batch
+        queues[server].take_step(states)
     }
 
     /// The server took what was given out, but for the refused keys, which get another chance at
     /// the next round.
-    pub(super) fn confirm(&self, server: usize, refused: Vec<Key>) {
+    pub(super) fn confirm(&self, server: usize, refused: BTreeSet<Key>) {
         self.update(|inner, now| {
-            let queue = &mut inner.queues[server];
-            let done = std::mem::take(&mut queue.in_flight);
-            queue.status.written += (done.len() - refused.len().min(done.len())) as u64;
-            queue.status.last_success = Some(now);
-            queue.unsure.extend(refused);
-            for key in done {
+            for key in inner.queues[server].confirm(refused, now) {
                 inner.forget_withdrawn(&key);
             }
         });
@@ -271,11 +183,7 @@ impl Board {
     /// The connection has stood for a while: its failures are over, and what nobody was sure of
     /// is to be written once more.
     pub(super) fn sustained(&self, server: usize) {
-        self.update(|inner, _| {
-            let queue = &mut inner.queues[server];
-            queue.status.failures = 0;
-            queue.changed.append(&mut queue.unsure);
-        });
+        self.update(|inner, _| inner.queues[server].sustained());
     }
 
     #[cfg(test)]
@@ -316,69 +224,11 @@ impl Board {
 impl Inner {
     /// Drops a withdrawn key once no server has to be told of it any more.
     fn forget_withdrawn(&mut self, key: &Key) {
-        let owed = |queue: &Queue| {
-            queue.changed.contains(key) || queue.unsure.contains(key) || queue.in_flight.contains(key)
-        };
-        if self.states.get(key) == Some(&State::Withdrawn) && !self.queues.iter().any(owed) {
+        if self.states.get(key) == Some(&State::Withdrawn) && !self.queues.iter().any(|queue| queue.owes(key))
+        {
             self.states.remove(key);
         }
     }
-}
-
-impl Queue {
-    fn new(server: String) -> Self {
-        let status = ServerStatus {
-            server,
-            connected: false,
-            pending: 0,
-            failures: 0,
-            last_error: None,
-            last_success: None,
-            written: 0,
-            rounds: 0,
-            rewrites: 0,
-        };
-        Self {
-            changed: BTreeSet::new(),
-            in_flight: Vec::new(),
-            unsure: BTreeSet::new(),
-            cursor: None,
-            pace: Pace::Sweep,
-            status,
-        }
-    }
-
-    fn round(&mut self, now: WallTime) {
-        self.status.connected = true;
-        self.status.rounds += 1;
-        self.status.last_success = Some(now);
-    }
-
-    fn rewrite(&mut self, states: &BTreeMap<Key, State>) {
-        self.cursor = None;
-        // At the start, and after a long absence, all keys are in the queue already.
-        let all_queued = states.keys().all(|key| self.changed.contains(key));
-        self.pace = if all_queued { Pace::Sweep } else { Pace::Rewrite };
-    }
-
-    fn pending(&self, states: &BTreeMap<Key, State>) -> usize {
-        let mut keys: BTreeSet<&Key> =
-            self.changed.iter().chain(&self.in_flight).chain(&self.unsure).collect();
-        if self.pace == Pace::Rewrite {
-            let from = self.cursor.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-            keys.extend(states.range((from, Bound::Unbounded)).map(|(key, _)| key));
-        }
-        keys.len()
-    }
-}
-
-/// Period and size of a step that pass over `keys` keys in [`SWEEP`]; `None` without keys.
-fn sweep_step(keys: usize) -> Option<(Duration, usize)> {
-    let count = u32::try_from(keys).unwrap_or(u32::MAX);
-    let period = SWEEP.checked_div(count)?.max(SWEEP_STEP);
-    let steps = SWEEP.as_millis() / period.as_millis();
-    let step = keys.div_ceil(usize::try_from(steps).unwrap_or(usize::MAX));
-    Some((period, step))
 }
 
 #[cfg(test)]
@@ -427,7 +277,7 @@ mod tests {
         board.publish(entry(1, "a"));
         board.take_changed(0, 10);
         board.publish(entry(1, "b"));
-        board.confirm(0, vec![]);
+        board.confirm(0, BTreeSet::new());
         assert_eq!(board.take_changed(0, 10), [(key(1), State::Present(entry(1, "b")))]);
     }
 
@@ -438,13 +288,13 @@ mod tests {
         board.take_changed(0, 10);
         board.give_back(0);
         assert_eq!(board.take_changed(0, 10).len(), 1);
-        board.confirm(0, vec![]);
+        board.confirm(0, BTreeSet::new());
         assert_eq!(pending(&board), [1], "a stalled server may still execute the older write");
         board.round_kept(0);
         assert_eq!(board.take_changed(0, 10), [], "a round at the connection's start is too early");
         board.sustained(0);
         assert_eq!(board.take_changed(0, 10).len(), 1);
-        board.confirm(0, vec![]);
+        board.confirm(0, BTreeSet::new());
         assert_eq!(pending(&board), [0]);
     }
 
@@ -453,10 +303,24 @@ mod tests {
         let board = board(1);
         board.publish(entry(1, "a"));
         board.take_changed(0, 10);
-        board.confirm(0, vec![key(1)]);
+        board.confirm(0, [key(1)].into());
         assert_eq!((board.take_changed(0, 10), pending(&board)), (vec![], vec![1]));
         board.sustained(0);
         assert_eq!(board.take_changed(0, 10).len(), 1);
+        board.confirm(0, BTreeSet::new());
+        assert_eq!(pending(&board), [0]);
+    }
+
+    #[test]
+    fn a_refused_key_that_was_replaced_and_taken_is_not_pending() {
+        let board = board(1);
+        board.publish(entry(1, "too large"));
+        board.take_changed(0, 10);
+        board.confirm(0, [key(1)].into());
+        board.publish(entry(1, "small"));
+        board.take_changed(0, 10);
+        board.confirm(0, BTreeSet::new());
+        assert_eq!(pending(&board), [0]);
     }
 
     #[test]
@@ -464,10 +328,10 @@ mod tests {
         let board = board(2);
         board.withdraw(&key(1));
         board.take_changed(0, 10);
-        board.confirm(0, vec![]);
+        board.confirm(0, BTreeSet::new());
         assert!(!board.is_empty());
         assert_eq!(board.take_changed(1, 10), [(key(1), State::Withdrawn)]);
-        board.confirm(1, vec![]);
+        board.confirm(1, BTreeSet::new());
         assert!(board.is_empty());
     }
 
@@ -480,28 +344,16 @@ mod tests {
         board.round_lost(0);
         assert_eq!(board.step(0), Some(Duration::from_secs(15)), "all are queued already");
         while !board.take_changed(0, 50).is_empty() {
-            board.confirm(0, vec![]);
+            board.confirm(0, BTreeSet::new());
         }
         board.round_lost(0);
         assert_eq!(pending(&board), [120]);
         let mut steps = Vec::new();
-        while board.step(0) == Some(REWRITE_STEP) {
+        while board.step(0) == Some(Duration::from_millis(100)) {
             steps.push(board.take_step(0).len());
-            board.confirm(0, vec![]);
+            board.confirm(0, BTreeSet::new());
         }
         assert_eq!((steps, pending(&board)), (vec![50, 50, 20], vec![0]));
-    }
-
-    #[test]
-    fn the_sweep_passes_over_all_keys_in_half_an_hour_without_a_burst() {
-        assert_eq!(sweep_step(0), None);
-        assert_eq!(sweep_step(1), Some((SWEEP, 1)));
-        assert_eq!(sweep_step(20_000), Some((Duration::from_secs(10), 112)));
-        for keys in [1, 2, 7, 100, 179, 180, 181, 1_000, 20_000, 100_000] {
-            let (period, step) = sweep_step(keys).unwrap();
-            let steps = u32::try_from(keys.div_ceil(step)).unwrap();
-            assert!(period * steps <= SWEEP && period >= SWEEP_STEP, "{keys}");
-        }
     }
 
     #[test]
@@ -513,7 +365,7 @@ mod tests {
         let mut seen = Vec::new();
         for _ in 0..6 {
             seen.extend(board.take_step(0).into_iter().map(|(key, _)| key));
-            board.confirm(0, vec![]);
+            board.confirm(0, BTreeSet::new());
         }
         assert_eq!(seen, [0, 1, 2, 0, 1, 2].map(key));
     }

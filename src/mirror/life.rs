@@ -13,7 +13,7 @@ use super::Entry;
 
 /// How long a copy outlives the attempt that should have replaced it: as long as WeChat lets an
 /// old token work beside the new one.
-const OVERLAP: Duration = Duration::from_secs(300);
+const OVERLAP: Duration = Duration::from_mins(5);
 /// The longest relative life that memcached knows, 30 days; it reads more as a date of 1970.
 const LONGEST: u32 = 30 * 86_400;
 

@@ -1,8 +1,8 @@
 //! Copies written for others: memcached today.
 //!
 //! Owns what is copied ([`Entry`]), the tasks that write it, one a server, and what is known of
-//! each server. [`layout`] says which keys and bytes, [`life`] for how long, [`board`] what each
-//! server has still to get, [`worker`] when, [`link`] over which connection.
+//! each server. [`layout`] says which keys and bytes, [`life`] for how long, [`board`] and
+//! [`queue`] what each server has still to get, [`worker`] when, [`link`] over which connection.
 //!
 //! Guarantees: publishing never waits and never fails; a server that is away, slow or restarted
 //! delays no other and is caught up by itself; nothing outlives its `dead_by` on a server, also
@@ -28,12 +28,13 @@ mod board;
 mod layout;
 mod life;
 mod link;
+mod queue;
 mod trouble;
 mod worker;
 
-pub use board::{LastError, ServerStatus};
 pub use layout::{Item, Layout, LayoutError};
 pub use life::{Life, Ttl};
+pub use queue::{LastError, ServerStatus};
 
 use board::Board;
 use worker::Worker;
@@ -88,15 +89,13 @@ impl Mirror {
     /// connection.
     pub fn new(settings: Settings, clock: Clock) -> (Self, MirrorHandle) {
         let Settings { servers, layouts, timeout } = settings;
-        let board = Arc::new(Board::new(servers, clock.clone()));
+        let board = Arc::new(Board::new(servers, clock));
         let layouts: Arc<[Layout]> = layouts.into();
         // Of this process alone: after a restart of ours every server is taken for empty, since
         // nobody knows what was written to it in the meantime.
         let instance = rand::random();
         let workers = (0..board.servers())
-            .map(|index| {
-                Worker::new(index, Arc::clone(&board), Arc::clone(&layouts), clock.clone(), timeout, instance)
-            })
+            .map(|index| Worker::new(index, Arc::clone(&board), Arc::clone(&layouts), timeout, instance))
             .collect();
         (Self { workers }, MirrorHandle { board })
     }

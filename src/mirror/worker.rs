@@ -64,11 +64,11 @@ impl Worker {
         index: usize,
         board: Arc<Board>,
         layouts: Arc<[Layout]>,
-        clock: Clock,
         limit: Duration,
         instance: u64,
     ) -> Self {
         let server = board.name(index);
+        let clock = board.clock();
         let sentinel = format!("zhongkong:sentinel:{instance:016x}");
         Self { index, server, board, layouts, clock, limit, sentinel }
     }
@@ -188,7 +188,7 @@ impl Worker {
             }
             self.board.refused(self.index, what);
         }
-        self.board.confirm(self.index, refused.into_iter().collect());
+        self.board.confirm(self.index, refused);
         Ok(())
     }
 
@@ -201,7 +201,7 @@ impl Worker {
         for layout in self.layouts.iter() {
             match &living {
                 Some((entry, life)) => {
-                    commands.extend(layout.render(entry, life).into_iter().map(Command::Store))
+                    commands.extend(layout.render(entry, life).into_iter().map(Command::Store));
                 }
                 None => commands.extend(layout.keys(key).into_iter().map(Command::Delete)),
             }

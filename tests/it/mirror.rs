@@ -53,7 +53,7 @@ impl Mirrored {
     }
 
     pub(crate) fn publish(&self, value: &str) {
-        self.handle.publish(self.entry(Kind::AccessToken, value, Duration::from_secs(7_200)));
+        self.handle.publish(self.entry(Kind::AccessToken, value, Duration::from_hours(2)));
     }
 
     /// Waits until this is so of a server.
@@ -76,11 +76,11 @@ impl Mirrored {
 }
 
 pub(crate) fn key(kind: Kind) -> Key {
-    Key::new(APPID.parse().unwrap(), kind)
+    Key::new(APPID.parse().expect("an appid"), kind)
 }
 
-fn text(value: &str) -> Option<Stored> {
-    Some(Stored { value: value.to_owned(), flags: 0 })
+fn text(value: &str) -> Stored {
+    Stored { value: value.to_owned(), flags: 0 }
 }
 
 #[tokio::test]
@@ -90,7 +90,7 @@ async fn every_layout_is_readable_as_its_readers_expect_it() {
     let seed = Layout::Seed { key: "bigtech_weixin_access_token".to_owned() };
     let layouts = vec![Layout::Zhongkong, Layout::Raw, Layout::Wechatpy, Layout::Silenceper, seed];
     let mirrored = Mirrored::start(vec![memcached.addr()], layouts);
-    let life = Duration::from_secs(7_200);
+    let life = Duration::from_hours(2);
     mirrored.handle.publish(mirrored.entry(Kind::AccessToken, "TOKEN-1_a", life));
     mirrored.handle.publish(mirrored.entry(Kind::JsapiTicket, "TICKET-j", life));
     mirrored.handle.publish(mirrored.entry(Kind::WxCardTicket, "TICKET-c", life));
@@ -125,7 +125,7 @@ async fn every_layout_is_readable_as_its_readers_expect_it() {
         ),
     ];
     for (key, value) in expected {
-        assert_eq!(memcached.get(key), text(value), "{key}");
+        assert_eq!(memcached.get(key), Some(text(value)), "{key}");
         let ttl = memcached.ttl(key).unwrap();
         assert!((7_140..=7_200).contains(&ttl), "{key} lives {ttl} s");
     }
@@ -139,12 +139,12 @@ async fn every_server_gets_every_value() {
     let servers = [Memcached::start(), Memcached::start(), Memcached::start()];
     let mirrored = Mirrored::start(servers.iter().map(Memcached::addr).collect(), vec![Layout::Raw]);
     for kind in Kind::ALL {
-        mirrored.handle.publish(mirrored.entry(kind, kind.as_str(), Duration::from_secs(7_200)));
+        mirrored.handle.publish(mirrored.entry(kind, kind.as_str(), Duration::from_hours(2)));
     }
     for (index, server) in servers.iter().enumerate() {
         mirrored.written(index).await;
         for kind in Kind::ALL {
-            assert_eq!(server.get(&key(kind).to_string()), text(kind.as_str()));
+            assert_eq!(server.get(&key(kind).to_string()), Some(text(kind.as_str())));
         }
     }
 }
@@ -161,7 +161,7 @@ async fn copy_lives_until_the_value_may_be_dead_or_300_seconds_past_its_next_att
     entry.next_attempt = Some(mirrored.clock.boot() + Duration::from_secs(1_000));
     mirrored.handle.publish(entry);
     // More than memcached can count: it must not become a date in 1970.
-    mirrored.handle.publish(mirrored.entry(Kind::WxCardTicket, "c", Duration::from_secs(40 * 86_400)));
+    mirrored.handle.publish(mirrored.entry(Kind::WxCardTicket, "c", Duration::from_hours(40 * 24)));
     mirrored.written(0).await;
     for (kind, most) in
         [(Kind::AccessToken, 5_000), (Kind::JsapiTicket, 1_300), (Kind::WxCardTicket, 2_592_000)]
@@ -193,7 +193,7 @@ async fn replaced_value_is_overwritten_and_a_withdrawn_one_deleted_in_every_layo
     mirrored.written(0).await;
     mirrored.publish("second");
     mirrored.written(0).await;
-    assert_eq!(memcached.get(&name), text("second"));
+    assert_eq!(memcached.get(&name), Some(text("second")));
     assert_eq!(memcached.stat("curr_items"), 4);
     mirrored.handle.withdraw(&key(Kind::AccessToken));
     mirrored.written(0).await;
@@ -213,10 +213,10 @@ async fn each_key_is_written_again_within_half_an_hour() {
     mirrored.frozen.advance(ROUND).await;
     let status = mirrored.until(0, |status| status.rounds == 2).await;
     assert_eq!((status.written, status.rewrites), (1, 1), "an intact server is left alone");
-    assert_eq!(memcached.get(&name), text("somebody else's"));
+    assert_eq!(memcached.get(&name), Some(text("somebody else's")));
     mirrored.frozen.advance(Duration::from_secs(1_770)).await;
     mirrored.until(0, |status| status.written == 2).await;
-    assert_eq!(memcached.get(&name), text("v"));
+    assert_eq!(memcached.get(&name), Some(text("v")));
     let ttl = memcached.ttl(&name).unwrap();
     assert!((5_340..=5_400).contains(&ttl), "what is left after half an hour, not {ttl} s");
 }

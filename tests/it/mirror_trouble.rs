@@ -23,7 +23,7 @@ async fn server_that_was_away_gets_the_latest_when_it_is_back() {
     let mut memcached = Memcached::start();
     let mirrored = Mirrored::start(vec![memcached.addr()], vec![Layout::Raw]);
     mirrored.publish("before");
-    mirrored.handle.publish(mirrored.entry(Kind::JsapiTicket, "ticket", Duration::from_secs(7_200)));
+    mirrored.handle.publish(mirrored.entry(Kind::JsapiTicket, "ticket", Duration::from_hours(2)));
     mirrored.written(0).await;
     memcached.kill();
     let status = mirrored.until(0, |status| !status.connected).await;
@@ -43,7 +43,7 @@ async fn restart_without_any_change_is_noticed_at_once_and_everything_is_written
     let mut memcached = Memcached::start();
     let mirrored = Mirrored::start(vec![memcached.addr()], vec![Layout::Raw]);
     for kind in Kind::ALL {
-        mirrored.handle.publish(mirrored.entry(kind, kind.as_str(), Duration::from_secs(7_200)));
+        mirrored.handle.publish(mirrored.entry(kind, kind.as_str(), Duration::from_hours(2)));
     }
     mirrored.written(0).await;
     memcached.restart();
@@ -92,11 +92,11 @@ async fn value_that_expired_while_the_server_was_away_does_not_come_back_to_life
     let mut memcached = Memcached::start();
     memcached.kill();
     let mirrored = Mirrored::start(vec![memcached.addr()], vec![Layout::Raw]);
-    mirrored.handle.publish(mirrored.entry(Kind::AccessToken, "v", Duration::from_secs(60)));
+    mirrored.handle.publish(mirrored.entry(Kind::AccessToken, "v", Duration::from_mins(1)));
     mirrored.until(0, |status| status.failures == 1).await;
     memcached.restart();
     memcached.set(&name(), "an older copy");
-    mirrored.frozen.advance(Duration::from_secs(60)).await;
+    mirrored.frozen.advance(Duration::from_mins(1)).await;
     mirrored.written(0).await;
     assert_eq!(memcached.get(&name()), None);
 }
@@ -183,4 +183,27 @@ async fn something_that_is_no_memcached_sees_no_value_and_its_words_are_not_repe
         let heard = server.await.unwrap();
         assert!(heard.starts_with("ms zhongkong:sentinel:") && !heard.contains("s3cr3t"), "{heard}");
     }
+}
+
+#[tokio::test]
+async fn value_that_the_server_refuses_holds_up_no_other_and_is_tried_again_each_round() {
+    // memcached takes no item above 1 MiB; the small one of the same batch comes after it.
+    let memcached = Memcached::start();
+    let mirrored = Mirrored::start(vec![memcached.addr()], vec![Layout::Raw]);
+    let large = "x".repeat(2 << 20);
+    mirrored.publish(&large);
+    mirrored.handle.publish(mirrored.entry(Kind::JsapiTicket, "ticket", Duration::from_hours(2)));
+    let status = mirrored.until(0, |status| status.pending == 1 && status.last_error.is_some()).await;
+    assert_eq!(status.last_error.unwrap().what, "it refused: object too large for cache");
+    assert_eq!((status.connected, status.failures), (true, 0));
+    assert_eq!(memcached.value(&key(Kind::JsapiTicket).to_string()).as_deref(), Some("ticket"));
+
+    // The next round tries it again; nothing else is written for it.
+    let before = memcached.stat("cmd_set");
+    mirrored.frozen.advance(ROUND).await;
+    mirrored.until(0, |status| status.rounds == 2 && status.pending == 1).await;
+    mirrored.publish("small");
+    mirrored.written(0).await;
+    assert_eq!(memcached.value(&name()).as_deref(), Some("small"));
+    assert!(memcached.stat("cmd_set") > before);
 }

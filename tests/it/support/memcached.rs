@@ -74,9 +74,10 @@ impl Memcached {
         }
         let words: Vec<_> = header.split(' ').collect();
         assert_eq!(words[..2], ["VALUE", key], "{header}");
-        let mut value = vec![0; words[3].parse().unwrap()];
-        talk.read_exact(&mut value).unwrap();
-        Some(Stored { value: String::from_utf8(value).unwrap(), flags: words[2].parse().unwrap() })
+        let mut value = vec![0; words[3].parse().expect("a length")];
+        talk.read_exact(&mut value).expect("as much as announced");
+        let value = String::from_utf8(value).expect("text");
+        Some(Stored { value, flags: words[2].parse().expect("flags") })
     }
 
     /// The value under the key, if there is one.
@@ -87,7 +88,7 @@ impl Memcached {
     /// The key's remaining life in seconds, -1 for ever.
     pub(crate) fn ttl(&self, key: &str) -> Option<i64> {
         let answer = line(&mut self.talk(&format!("mg {key} t\r\n")));
-        answer.strip_prefix("HD t").map(|seconds| seconds.parse().unwrap())
+        answer.strip_prefix("HD t").map(|seconds| seconds.parse().expect("a number"))
     }
 
     /// Drops all contents.
@@ -108,14 +109,14 @@ impl Memcached {
             let row = line(&mut talk);
             assert_ne!(row, "END", "there is no {name}");
             if let Some(number) = row.strip_prefix(&format!("STAT {name} ")) {
-                return number.parse().unwrap();
+                return number.parse().expect("a number");
             }
         }
     }
 
     fn talk(&self, command: &str) -> BufReader<TcpStream> {
         let mut stream = TcpStream::connect(self.addr).expect("memcached runs");
-        stream.write_all(command.as_bytes()).unwrap();
+        stream.write_all(command.as_bytes()).expect("memcached reads");
         BufReader::new(stream)
     }
 
@@ -153,6 +154,6 @@ impl Drop for Memcached {
 
 fn line(talk: &mut impl BufRead) -> String {
     let mut line = String::new();
-    talk.read_line(&mut line).unwrap();
+    talk.read_line(&mut line).expect("memcached answers in text");
     line.trim_end().to_owned()
 }
