@@ -4,6 +4,7 @@ pub mod admin;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod daemon;
 pub mod failpoint;
 pub mod grpc;
 pub mod hub;

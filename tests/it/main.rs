@@ -10,6 +10,8 @@ mod ledger_agreement;
 mod ledger_bad_days;
 mod ledger_file;
 mod ledger_support;
+mod mirror;
+mod mirror_trouble;
 mod process;
 mod simulator;
 mod simulator_faults;

@@ -1,0 +1,1 @@
+//! `zhongkong demo`.
