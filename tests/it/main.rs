@@ -6,3 +6,4 @@ mod admin;
 mod config;
 mod config_files;
 mod process;
+mod telemetry;
