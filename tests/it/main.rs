@@ -1,6 +1,6 @@
 //! All tests over real sockets, in one crate so that they link once.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, like the tests")]
+#![expect(clippy::unwrap_used, reason = "what tests share fails by panicking, like the tests")]
 
 mod admin;
 mod config;
