@@ -1,6 +1,7 @@
 //! The admin listener, asked over TCP.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -75,4 +76,17 @@ async fn a_stop_ends_the_listener_although_a_caller_keeps_its_connection() {
     running.stop.cancel();
     running.tasks.join_next().await.unwrap().unwrap().unwrap();
     assert!(TcpStream::connect(running.addr).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_never_ends_its_request_does_not_hold_up_a_stop() {
+    // The clock jumps over the three seconds of the drain as soon as nothing else moves.
+    let mut running = start().await;
+    let mut slow = TcpStream::connect(running.addr).await.unwrap();
+    slow.write_all(b"GET /healthz HTTP/1.1\r\nhost: ").await.unwrap();
+    get(running.addr, "/healthz").await;
+    running.stop.cancel();
+    let ended = tokio::time::timeout(Duration::from_secs(10), running.tasks.join_next()).await;
+    ended.expect("the listener ends within its drain").unwrap().unwrap().unwrap();
+    drop(slow);
 }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use zhongkong::clock::WallTime;
-use zhongkong::config::new_client::new_client;
+use zhongkong::config::new_client::{new_client, token_sha256};
 use zhongkong::config::{Config, ConfigError, Environment, Loaded, restart_needed};
 use zhongkong::grpc::settings::{Action, Identity, Scope};
-use zhongkong::model::{Kind, TokenMode};
+use zhongkong::model::{Fingerprint, Kind, TokenMode};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -280,8 +280,11 @@ fn the_stanza_of_a_new_client_lets_its_token_in() {
         let [client] = &config.grpc.clients[..] else { panic!("one client") };
         assert_eq!(client.name, name);
         let [Identity::TokenSha256(hash)] = &client.identities[..] else { panic!("one token") };
-        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, zhongkong::config::new_client::token_sha256(&made.token));
+        assert_eq!(
+            Fingerprint::of(&made.token).to_string(),
+            format!("{:016x}", u64::from_be_bytes(hash[..8].try_into().unwrap()))
+        );
+        assert!(made.stanza.contains(&token_sha256(&made.token)));
         assert!(!made.stanza.contains(made.token.expose()));
     }
 }
@@ -297,4 +300,40 @@ fn a_reload_names_the_keys_that_it_cannot_change_and_no_others() {
     let other = "[daemon]\nstate_dir = \"elsewhere\"\n[grpc]\nlisten = \"127.0.0.1:1\"\n[memcached]\nservers = \"cache:11211\"\n";
     assert_eq!(restart_needed(&old, &load(other)), ["daemon.state_dir", "grpc.listen", "memcached.servers"]);
     assert_eq!(old.daemon.grace, Duration::from_secs(15));
+}
+
+#[test]
+fn every_key_that_needs_a_restart_is_named_when_it_changes() {
+    let etc = Etc::new();
+    let pair = |name: &str| {
+        let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        etc.write(&format!("{name}.cert"), &made.cert.pem(), 0o644);
+        etc.write(&format!("{name}.key"), &made.signing_key.serialize_pem(), 0o600);
+        format!("[grpc.tls]\ncert = \"{name}.cert\"\nkey = \"{name}.key\"\n")
+    };
+    let (one, two) = (pair("one"), pair("two"));
+    let load = |text: &str| etc.load(text).unwrap().config;
+    let cases = [
+        ("daemon.state_dir", "[daemon]\nstate_dir = \"/x\""),
+        ("daemon.pid_file", "[daemon]\npid_file = \"/x\""),
+        ("daemon.ledger_max_size", "[daemon]\nledger_max_size = \"1MiB\""),
+        ("daemon.seal_keys", "[daemon]\nseal_keys_env = \"APPSECRET\""),
+        ("daemon.log", "[daemon.log]\nformat = \"json\""),
+        ("wechat.api_base", "[wechat]\napi_base = \"https://api2.weixin.qq.com\""),
+        ("wechat.connect_timeout", "[wechat]\nconnect_timeout = \"1s\""),
+        ("wechat.timeout", "[wechat]\ntimeout = \"11s\""),
+        ("wechat.proxy", "[wechat]\nproxy = \"http://127.0.0.1:3128\""),
+        ("grpc.listen", "[grpc]\nlisten = \"127.0.0.1:1\""),
+        ("grpc.tls", one.as_str()),
+        ("admin.listen", "[admin]\nlisten = \"127.0.0.1:1\""),
+        ("memcached.servers", "[memcached]\nservers = \"cache:11211\""),
+        ("memcached.layouts", "[memcached]\nlayouts = [\"raw\"]"),
+        ("memcached.timeout", "[memcached]\ntimeout = \"2s\""),
+    ];
+    let default = load("");
+    for (key, text) in cases {
+        assert_eq!(restart_needed(&default, &load(text)), [key]);
+    }
+    // Another certificate for the same listener is what a renewal is: it changes live.
+    assert_eq!(restart_needed(&load(&one), &load(&two)), Vec::<&str>::new());
 }

@@ -19,4 +19,5 @@ mod simulator_oauth;
 mod simulator_server;
 mod simulator_stable;
 mod support;
+mod telemetry;
 mod wechat;
