@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{self, Admin};
+use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Loaded, restart_needed};
 use crate::grpc;
@@ -202,8 +202,19 @@ impl Daemon {
         mut intents: impl AsyncFnMut() -> Intent,
         load: impl Fn() -> Result<Loaded, ConfigError> + Send + 'static,
     ) -> Result<(), RunError> {
-        let Self { config, hub, tasks, grpc, listeners, admin, admin_addr: _, mirror, feeder, readiness, file } =
-            self;
+        let Self {
+            config,
+            hub,
+            tasks,
+            grpc,
+            listeners,
+            admin,
+            admin_addr: _,
+            mirror,
+            feeder,
+            readiness,
+            file,
+        } = self;
         let grace = config.daemon.grace;
         let accounts = config.accounts.len();
         let stop = Stops::default();
@@ -345,7 +356,9 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
             let done = match self.reload().await {
                 Ok(()) => metrics::Done::Ok,
                 Err(error) => {
-                    tracing::error!("the configuration was not taken over, everything goes on as before: {error:#}");
+                    tracing::error!(
+                        "the configuration was not taken over, everything goes on as before: {error:#}"
+                    );
                     metrics::Done::Failed
                 }
             };

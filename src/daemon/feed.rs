@@ -99,14 +99,20 @@ impl ReadinessWatch {
             let patient = self.hub.clock().boot().since(begun) < PATIENCE;
             let trouble = self.trouble(patient);
             let ready = trouble.is_none();
-            let was = self.grpc.send_replace(if ready { grpc::Readiness::Ready } else { grpc::Readiness::NotReady });
+            let was = self.grpc.send_replace(if ready {
+                grpc::Readiness::Ready
+            } else {
+                grpc::Readiness::NotReady
+            });
             if (was == grpc::Readiness::Ready) != ready {
                 match &trouble {
                     None => tracing::info!("ready"),
                     Some(reason) => tracing::warn!("not ready: {reason}"),
                 }
             }
-            self.admin.send_replace(trouble.map_or(crate::admin::Readiness::Ready, crate::admin::Readiness::NotReady));
+            self.admin.send_replace(
+                trouble.map_or(crate::admin::Readiness::Ready, crate::admin::Readiness::NotReady),
+            );
             tokio::select! {
                 change = changes.next() => {
                     if change == Change::Closed {
