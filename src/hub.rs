@@ -214,17 +214,13 @@ impl Hub {
         let mut jobs = Vec::new();
         for settings in wanted {
             let appid = settings.appid.clone();
-            let mut account = match old.get(&appid) {
-                Some(known) => {
-                    let changed = **known.settings.borrow() != settings;
-                    done.changed += usize::from(changed);
-                    known.with(settings, &mut ending)
-                }
-                None => {
-                    tracing::info!(app = %appid, "account added");
-                    done.added += 1;
-                    Account::new(settings)
-                }
+            let mut account = if let Some(known) = old.get(&appid) {
+                done.changed += usize::from(**known.settings.borrow() != settings);
+                known.with(settings, &mut ending)
+            } else {
+                tracing::info!(app = %appid, "account added");
+                done.added += 1;
+                Account::new(settings)
             };
             for kind in account.wanted() {
                 let key = account.key(kind);

@@ -88,7 +88,7 @@ impl Refresher {
         if mode.is_issuing() {
             let stored = async {
                 failpoint::hit("ledger.begin", &call.key)
-                    .map_err(|()| LedgerError::Other("fail-point".into()))?;
+                    .map_err(|reached| LedgerError::Other(reached.into()))?;
                 around.ledger.begin(&call).await
             };
             let stored = self.note(stored).await;
@@ -96,7 +96,7 @@ impl Refresher {
                 && proof == Proof::None
                 && cause != Cause::Deadline
             {
-                return Err(self.ledger_in_the_way(reason));
+                return Err(ledger_in_the_way(reason));
             }
             self.state.in_flight = Some(call.clone());
         }
@@ -184,7 +184,7 @@ impl Refresher {
         let around = self.around.clone();
         let commit = async {
             failpoint::hit("ledger.commit", &call.key)
-                .map_err(|()| LedgerError::Other("fail-point".into()))?;
+                .map_err(|reached| LedgerError::Other(reached.into()))?;
             around.ledger.commit(call, &stored).await
         };
         match self.note(commit).await {
@@ -263,21 +263,6 @@ impl Refresher {
         NoValue::Exhausted { retry_after, rule: denied.rule.to_owned(), problem: None }
     }
 
-    fn ledger_in_the_way(&self, reason: &str) -> NoValue {
-        NoValue::Unavailable {
-            retry_after: super::policy::HOLD_LOOK,
-            problem: Some(Arc::new(Problem {
-                class: ProblemClass::Transient,
-                errcode: None,
-                meaning: format!(
-                    "the ledger cannot be written ({reason}), so a call that may kill a good value waits"
-                ),
-                action: "make the state directory writable again".to_owned(),
-                rid: None,
-            })),
-        }
-    }
-
     /// WeChat said no: how to go on.
     pub(super) fn refused(&mut self, refusal: &Refusal) {
         let endpoint = match self.key().kind {
@@ -350,6 +335,21 @@ pub(super) fn problem(endpoint: Endpoint, reaction: Reaction, refusal: &Refusal)
         meaning: errcode::meaning(endpoint, refusal.errcode).to_owned(),
         action: errcode::action(endpoint, refusal),
         rid: refusal.rid.clone(),
+    }
+}
+
+fn ledger_in_the_way(reason: &str) -> NoValue {
+    NoValue::Unavailable {
+        retry_after: super::policy::HOLD_LOOK,
+        problem: Some(Arc::new(Problem {
+            class: ProblemClass::Transient,
+            errcode: None,
+            meaning: format!(
+                "the ledger cannot be written ({reason}), so a call that may kill a good value waits"
+            ),
+            action: "make the state directory writable again".to_owned(),
+            rid: None,
+        })),
     }
 }
 

@@ -207,7 +207,7 @@ fn renewal(shape: Shape, value: &Life, jitter: f64) -> BootTime {
             // Jitter only ever asks earlier: the margin is a promise.
             let (least, most) =
                 if third > CLASSIC_MARGIN { (CLASSIC_MARGIN, third) } else { (third, value.life / 2) };
-            value.expires - (least + (most - least).mul_f64(jitter))
+            value.expires - (least + most.saturating_sub(least).mul_f64(jitter))
         }
         Shape::Stable => {
             let window = STABLE_WINDOW.min(third);
@@ -218,7 +218,7 @@ fn renewal(shape: Shape, value: &Life, jitter: f64) -> BootTime {
         Shape::DatedTicket => ticket(value, jitter, BootTime::FAR),
         Shape::UndatedTicket => {
             let dating = TICKET_DATING.min(third);
-            ticket(value, jitter, value.asked + (dating - dating.mul_f64(jitter / 10.0)))
+            ticket(value, jitter, value.asked + dating.mul_f64(1.0 - jitter / 10.0))
         }
     }
 }
@@ -270,7 +270,7 @@ pub fn deadline_share(shape: Shape, life: Duration) -> u32 {
         Shape::DatedTicket => TICKET_MARGIN.min(third),
         Shape::UndatedTicket => life.saturating_sub(TICKET_DATING.min(third)),
     };
-    let round = (life - margin).as_secs().max(1);
+    let round = life.saturating_sub(margin).as_secs().max(1);
     u32::try_from((2 * 86_400_u64).div_ceil(round)).unwrap_or(u32::MAX)
 }
 

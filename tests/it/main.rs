@@ -20,4 +20,5 @@ mod simulator_server;
 mod simulator_stable;
 mod support;
 mod telemetry;
+mod tidy;
 mod wechat;

@@ -1,5 +1,7 @@
 //! The schedule at its edges, and as a property over everything.
 
+#![expect(clippy::float_cmp, reason = "whole seconds, which are exact")]
+
 use proptest::prelude::*;
 
 use super::*;
