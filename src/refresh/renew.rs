@@ -262,6 +262,11 @@ impl Refresher {
     pub(super) async fn withdraw(&mut self) {
         self.state.withdraw();
         self.publish();
+        self.note_dead().await;
+    }
+
+    /// Tells the ledger that the held value is dead.
+    pub(super) async fn note_dead(&mut self) {
         let Some(generation) = self.state.held.as_ref().map(|held| held.value.generation) else { return };
         let around = self.around.clone();
         let key: Key = self.key().clone();

@@ -132,7 +132,14 @@ impl Refresher {
                 biased;
                 () = stop.cancelled() => break,
                 () = removed.cancelled() => break,
-                () = shared.mail.rung() => Box::pin(self.read_mail()).await,
+                () = shared.mail.rung() => {
+                    Box::pin(self.read_mail()).await;
+                    // Callers who never stop asking must not keep the schedule waiting.
+                    let (at, due) = self.due();
+                    if at <= self.now() {
+                        Box::pin(self.do_due(due)).await;
+                    }
+                }
                 // An error means that the hub has gone; then `stop` is about to come.
                 Ok(()) = self.settings.changed() => Box::pin(self.take_settings()).await,
                 () = changed(parent_changes.as_mut()) => {

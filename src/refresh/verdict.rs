@@ -103,12 +103,14 @@ impl Refresher {
         }
     }
 
-    /// WeChat called the value dead: it is served with a warning until the repair ends.
+    /// WeChat called the value dead: it is served with a warning until the repair ends. The
+    /// ledger takes it for dead at once, so that a restart in the middle does not serve it.
     async fn repair(&mut self) -> Result<Answer, NoValue> {
         if let Some(held) = &mut self.state.held {
             held.standing = Standing::ReportedDead;
         }
         self.publish();
+        self.note_dead().await;
         let fetched = match self.account().token_mode {
             TokenMode::Classic => self.fetch(CallMode::Classic, Cause::Complaint, Proof::Dead).await,
             TokenMode::Stable => match self.fetch(CallMode::Stable, Cause::Complaint, Proof::Dead).await {
