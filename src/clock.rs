@@ -303,7 +303,7 @@ mod tests {
                 tokio::join!(clock.sleep_until(until), async { suspended.suspend(Duration::from_secs(3_600)) });
             } => {}
         }
-        assert!(begun.elapsed() <= SUSPEND_LOOK, "slept {:?} of tokio's time", begun.elapsed());
+        assert!(begun.elapsed() < 2 * SUSPEND_LOOK, "slept {:?} of tokio's time", begun.elapsed());
     }
 
     #[test]

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, like the tests")]
 
+mod grpc_auth;
+mod grpc_support;
+mod grpc_tls;
 mod ledger;
 mod ledger_agreement;
 mod ledger_bad_days;
