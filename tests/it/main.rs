@@ -3,8 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, like the tests")]
 
 mod grpc_auth;
+mod grpc_rpcs;
+mod grpc_server;
 mod grpc_support;
 mod grpc_tls;
+mod grpc_watch;
 mod ledger;
 mod ledger_agreement;
 mod ledger_bad_days;
