@@ -92,9 +92,9 @@ impl World {
         for path in sockets {
             listeners.push(Listener::bind(&Listen::Unix(path.into())).await.unwrap());
         }
-        let mut served = JoinSet::new();
-        served.spawn(server.run(listeners, stop.clone()));
-        Self { frozen, sim, clock, hub, control, ready, addr, stop, served, _refreshers: refreshers }
+        let mut serving = JoinSet::new();
+        serving.spawn(server.run(listeners, stop.clone()));
+        Self { frozen, sim, clock, hub, control, ready, addr, stop, served: serving, _refreshers: refreshers }
     }
 
     /// Waits until every key has its value.

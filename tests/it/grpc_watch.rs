@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use zhongkong::client::{Code, Error, Event, Token, Watch};
 use zhongkong::grpc::settings::Action;
-use zhongkong::model::{ErrCode, Key, Kind};
+use zhongkong::model::{ErrCode, Generation, Key, Kind};
 use zhongkong::pb::watch_tokens_response::Event as Raw;
 use zhongkong::pb::{self, WithdrawnReason as Reason, token_control_client::TokenControlClient};
 use zhongkong::simulator;
@@ -101,7 +101,7 @@ async fn known_generation_comes_without_its_value_and_another_one_with_it() {
     let world = world().await;
     let web = world.client("web");
     let held = web.get(&access("wx1"), NOW).await.unwrap();
-    let known = [(access("wx1"), held.generation), (access("wx2"), Default::default())];
+    let known = [(access("wx1"), held.generation), (access("wx2"), Generation::default())];
     let mut watch = web.watch(&[access("wx1"), access("wx2")], &known).await.unwrap();
     let told = snapshot(&mut watch).await;
     let [Event::Token(first), Event::Token(second)] = told.as_slice() else { panic!("{told:?}") };
