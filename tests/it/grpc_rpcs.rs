@@ -167,20 +167,17 @@ async fn forced_refresh_replaces_a_working_value() {
 #[tokio::test]
 async fn refusal_by_wechat_names_errcode_rid_and_what_to_do() {
     // From the start on WeChat refuses the daemon's address for wx1.
-    let world = World::with(settings(vec![client("all", &ALL)]), &[]).await;
-    world.sim.control.set_ip_allowed("wx1", IpList::Only(vec!["203.0.113.7".parse().unwrap()]));
+    let list = IpList::Only(vec!["203.0.113.7".parse().unwrap()]);
+    let refuse = |wechat: &simulator::Control| wechat.set_ip_allowed("wx1", list);
+    let world = World::after(refuse, settings(vec![client("all", &ALL)]), &[]).await;
     let all = world.client("all");
-    let mut feed = world.hub.subscribe();
     let refused = loop {
-        match all.get(&access("wx1"), NOW).await {
-            Err(Error::Refused(refusal)) if refusal.code == Code::FailedPrecondition => break *refusal,
-            // Either the first attempt is still on its way, or it was before the list.
-            Ok(token) => {
-                world.sim.control.kill("wx1", simulator::Kind::Stable);
-                let _ = all.complain(&access("wx1"), Some(token.fingerprint), ErrCode(40_001)).await;
-            }
-            Err(_) => drop(feed.next().await),
+        let refused = refusal(all.get(&access("wx1"), NOW).await);
+        if refused.code == Code::FailedPrecondition {
+            break refused;
         }
+        // The first attempt is still on its way.
+        assert_eq!(refused.code, Code::Unavailable);
     };
     assert_eq!(refused.reason.as_deref(), Some("WECHAT_40164"));
     assert_eq!(refused.errcode, Some(ErrCode(40_164)));
@@ -193,19 +190,17 @@ async fn refusal_by_wechat_names_errcode_rid_and_what_to_do() {
 #[tokio::test]
 async fn key_without_a_value_is_unavailable_and_says_when_to_ask_again() {
     // WeChat answers with 500 for ever; the same call that waits gets the value when it mends.
-    let world = World::with(settings(vec![client("all", &ALL)]), &[]).await;
-    world.sim.control.script(Script::forever(Endpoint::StableToken, Fault::HttpStatus(500)));
+    let fail = |wechat: &simulator::Control| {
+        wechat.script(Script::forever(Endpoint::StableToken, Fault::HttpStatus(500)));
+    };
+    let world = World::after(fail, settings(vec![client("all", &ALL)]), &[]).await;
     let ticket = key("wx1", Kind::WxCardTicket);
     let missing = refusal(world.client("all").get(&ticket, NOW).await);
     assert_eq!(missing.code, Code::NotFound);
     let all = world.client("all");
-    match all.get(&access("wx1"), NOW).await {
-        Err(Error::Refused(refusal)) => {
-            assert_eq!(refusal.code, Code::Unavailable);
-            assert!(refusal.retry_after.is_some() && refusal.reason.is_some(), "{refusal:?}");
-        }
-        other => panic!("{other:?}"),
-    }
+    let absent = refusal(all.get(&access("wx1"), NOW).await);
+    assert_eq!(absent.code, Code::Unavailable);
+    assert!(absent.retry_after.is_some() && absent.reason.is_some(), "{absent:?}");
     world.sim.control.clear_faults();
     let wx1 = access("wx1");
     let (token, ()) = tokio::join!(all.get(&wx1, Duration::from_secs(30)), async {

@@ -20,6 +20,7 @@ use zhongkong::ledger::memory::MemoryLedger;
 use zhongkong::model::{Key, Kind, TokenMode};
 use zhongkong::refresh::gate::Gate;
 use zhongkong::refresh::task::Surroundings;
+use zhongkong::simulator;
 use zhongkong::wechat::{self, WeChat};
 
 use crate::support::frozen::Frozen;
@@ -63,8 +64,18 @@ impl World {
 
     /// Serves on a free TCP port and on these Unix sockets, without waiting for values.
     pub(crate) async fn with(settings: Settings, sockets: &[&Path]) -> Self {
+        Self::after(|_| {}, settings, sockets).await
+    }
+
+    /// The same, with something done to WeChat before the daemon's first call.
+    pub(crate) async fn after(
+        prepare: impl FnOnce(&simulator::Control),
+        settings: Settings,
+        sockets: &[&Path],
+    ) -> Self {
         let frozen = Frozen::start();
         let sim = Simulated::start(listed()).await;
+        prepare(&sim.control);
         let clock = Clock::manual(WallTime(1_700_000_000_000), BootTime(1_000_000), "boot");
         let wechat = WeChat::new(&wechat::Settings {
             api_base: sim.base.parse().unwrap(),
