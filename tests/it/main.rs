@@ -5,6 +5,12 @@
 mod admin;
 mod config;
 mod config_files;
+mod grpc_auth;
+mod grpc_rpcs;
+mod grpc_server;
+mod grpc_support;
+mod grpc_tls;
+mod grpc_watch;
 mod ledger;
 mod ledger_agreement;
 mod ledger_bad_days;
