@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, like the tests")]
 
+mod engine_schedule;
 mod ledger;
 mod ledger_agreement;
 mod ledger_bad_days;
