@@ -189,19 +189,23 @@ impl Refresher {
                 self.state.trust = Trust::Proven;
                 self.fetch_anew().await
             }
-            Verdict::Other => {
-                self.state.trust = Trust::Proven;
-                self.fetch_anew().await
-            }
+            // No proof: what needed one is not served before it is replaced.
+            Verdict::Other => self.fetch_anew().await,
             Verdict::Silent(what) => {
-                self.fail(Lane::Soon, silent_problem(&what));
-                Fetched::Failed(self.no_value())
+                self.prove_later(Lane::Soon, self.now() + policy::RETRY_CAP_NEAR_END, &what)
             }
-            Verdict::TooOften(until) => {
-                self.fail(Lane::Until(until), silent_problem("it was asked too often"));
-                Fetched::Failed(self.no_value())
-            }
+            Verdict::TooOften(until) => self.prove_later(Lane::Until(until), until, "it was asked too often"),
         }
+    }
+
+    /// No verdict. A value that is served all the same is asked about again; the schedule must
+    /// not take that for a reason to fetch.
+    fn prove_later(&mut self, lane: Lane, again: BootTime, what: &str) -> Fetched {
+        match self.state.trust {
+            Trust::NeedsProof => self.fail(lane, silent_problem(what)),
+            Trust::Proven => self.verified(Some(again)),
+        }
+        Fetched::Failed(self.no_value())
     }
 
     /// The call of the account's mode, whatever is held.

@@ -5,6 +5,7 @@
 mod admin;
 mod config;
 mod config_files;
+mod engine_schedule;
 mod grpc_auth;
 mod grpc_rpcs;
 mod grpc_server;
