@@ -194,6 +194,9 @@ pub fn next(facts: &Facts) -> Plan {
             value.and_then(|value| last_chance(&value)).map_or(retry, |chance| retry.min(chance))
         }
         (None, None) => facts.now,
+        // A call of unknown outcome bounds the value, and no failure says when to look: a crash
+        // left it, or a reload or a resume wiped the failure away.
+        (None, Some(value)) if value.last_chance != LastChance::NotNeeded => facts.now,
         (None, Some(value)) => renewal(facts.shape, &value, facts.jitter),
     };
     Plan::At(at.max(facts.not_before))

@@ -185,3 +185,15 @@ proptest! {
         prop_assert!(due >= 0.5 && due <= cap, "{due} of {cap}");
     }
 }
+
+#[test]
+fn a_value_bounded_by_an_unknown_call_is_looked_at_at_once() {
+    // The process died in a call that a complaint caused, hours before the renewal; or a
+    // reload wiped the failure away. Waiting for the renewal would outwait the bound.
+    for last_chance in [LastChance::Open, LastChance::Used] {
+        let bounded = Life { dead_by: NOW + seconds(300), last_chance, ..life(7_200) };
+        for shape in [Shape::Classic, Shape::Stable] {
+            assert_eq!(due_in(&facts(shape, Some(bounded), 0.5)), 0.0);
+        }
+    }
+}
