@@ -136,8 +136,8 @@ impl Refresher {
                 // An error means that the hub has gone; then `stop` is about to come.
                 Ok(()) = self.settings.changed() => Box::pin(self.take_settings()).await,
                 () = changed(parent_changes.as_mut()) => {
-                    if waited_for_parent && self.plan() != Plan::Hold(Hold::ParentMissing) {
-                        Box::pin(self.renew(Cause::Parent)).await;
+                    if waited_for_parent {
+                        Box::pin(self.greet_parent()).await;
                     }
                 }
                 () = self.around.clock.sleep_until(at) => Box::pin(self.do_due(due)).await,
@@ -170,6 +170,22 @@ impl Refresher {
         let around = self.around.clone();
         let _ = self.note(around.ledger.finish(&call, CallEnd::Unknown)).await;
         self.fail(Lane::Soon, interrupted());
+    }
+
+    /// The parent's value may have come: what waited for it is due now. A ticket that is not due
+    /// stays as it is, because a new parent does not make it old.
+    async fn greet_parent(&mut self) {
+        if self.plan() == Plan::Hold(Hold::ParentMissing) {
+            return;
+        }
+        // A failure that passes by itself most likely was the old parent's.
+        if self.state.failing.is_some_and(|failing| failing.lane == Lane::Soon) {
+            self.state.failing = None;
+            self.state.problem = None;
+        }
+        if matches!(self.plan(), Plan::At(at) if at <= self.now()) {
+            self.renew(Cause::Parent).await;
+        }
     }
 
     async fn do_due(&mut self, due: Due) {
