@@ -116,7 +116,6 @@ impl Refresher {
         };
         drop(permit);
         let _ = failpoint::hit("attempt.answered", self.key());
-        self.refreshing = false;
         Ok(Made { call, end })
     }
 
@@ -145,6 +144,7 @@ impl Refresher {
                 (Fetched::Failed(self.no_value()), AttemptResult::Unknown)
             }
         };
+        self.refreshing = false;
         metrics::attempt(self.key().kind, cause, label(result));
         self.state.last =
             Some(LastAttempt { number: call.attempt, cause, mode: call.mode, sent: call.sent.boot, result });

@@ -24,7 +24,7 @@ use super::gate::{Gate, Rank};
 use super::handle::{Handle, PauseError, Shared};
 use super::mail::{Ask, Command};
 use super::policy::{self, Facts, Failing, HOLD_LOOK, Hold, Lane, Parent, Plan};
-use super::state::{State, Trust};
+use super::state::{Standing, State, Trust};
 use super::view::{Next, Problem, ProblemClass, Usage, View};
 
 /// What every key's task shares with all others.
@@ -120,8 +120,7 @@ impl Refresher {
     /// Keeps the credential fresh until `stop` (the daemon ends) or `removed` (the account
     /// went). A round that is under way is finished first. To be called again if it panics.
     pub async fn run(&mut self, stop: &CancellationToken, removed: &CancellationToken) {
-        self.refreshing = false;
-        self.adopt_orphan().await;
+        self.recover().await;
         let mut parent_changes = self.parent.as_ref().map(Handle::changes);
         let shared = self.shared.clone();
         loop {
@@ -157,7 +156,21 @@ impl Refresher {
         self.shared.key.clone()
     }
 
-    /// An issuing call that a panic cut off: nobody knows its outcome.
+    /// Draws the consequences of what a panic cut off; after a good end there are none.
+    async fn recover(&mut self) {
+        if self.state.held.as_ref().is_some_and(|held| held.standing == Standing::ReportedDead) {
+            // The repair did not end, so nobody knows of a better value.
+            self.withdraw().await;
+        }
+        let attempted = std::mem::take(&mut self.refreshing) || self.state.in_flight.is_some();
+        self.adopt_orphan().await;
+        if attempted {
+            // A panic that repeats must not call WeChat once a second.
+            self.fail(Lane::Soon, interrupted());
+        }
+    }
+
+    /// An issuing call without an end: nobody knows its outcome.
     async fn adopt_orphan(&mut self) {
         let Some(call) = self.state.in_flight.take() else { return };
         let now = self.now();
@@ -169,7 +182,6 @@ impl Refresher {
         );
         let around = self.around.clone();
         let _ = self.note(around.ledger.finish(&call, CallEnd::Unknown)).await;
-        self.fail(Lane::Soon, interrupted());
     }
 
     /// The parent's value may have come: what waited for it is due now. A ticket that is not due
