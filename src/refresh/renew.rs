@@ -262,6 +262,10 @@ impl Refresher {
     pub(super) async fn withdraw(&mut self) {
         self.state.withdraw();
         self.publish();
+        // What the ledger is still owed must not come to it as alive.
+        if let Some(owed) = &mut self.state.unstored {
+            owed.value.dead = true;
+        }
         let Some(generation) = self.state.held.as_ref().map(|held| held.value.generation) else { return };
         let around = self.around.clone();
         let key: Key = self.key().clone();

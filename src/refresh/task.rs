@@ -322,8 +322,7 @@ impl Refresher {
     /// Retries a commit that the ledger owes, without an upstream call.
     async fn store_again(&mut self) {
         let Some(mut owed) = self.state.unstored.take() else { return };
-        let ledger = self.around.ledger.clone();
-        if self.note(ledger.commit(&owed.call, &owed.value)).await.is_err() {
+        if self.commit(&owed.call, &owed.value).await.is_err() {
             owed.tries += 1;
             owed.retry_at =
                 self.now() + Duration::from_secs(1 << owed.tries.min(5)).min(Duration::from_secs(30));
