@@ -12,7 +12,7 @@ use crate::wechat::errcode::{self, Endpoint, Reaction};
 
 use super::attempt::{Fetched, Proof, problem};
 use super::handle::{NoValue, Outcome};
-use super::policy::{self, Lane, LastChance, Plan};
+use super::policy::{self, Lane, LastChance, Plan, RETRY_CAP_NEAR_END};
 use super::state::{Leak, Standing, Trust};
 use super::task::Refresher;
 use super::verdict::Verdict;
@@ -189,19 +189,21 @@ impl Refresher {
                 self.state.trust = Trust::Proven;
                 self.fetch_anew().await
             }
-            Verdict::Other => {
-                self.state.trust = Trust::Proven;
-                self.fetch_anew().await
-            }
-            Verdict::Silent(what) => {
-                self.fail(Lane::Soon, silent_problem(&what));
-                Fetched::Failed(self.no_value())
-            }
-            Verdict::TooOften(until) => {
-                self.fail(Lane::Until(until), silent_problem("it was asked too often"));
-                Fetched::Failed(self.no_value())
-            }
+            // Unproven still if that fails: then it is asked about again.
+            Verdict::Other => self.fetch_anew().await,
+            Verdict::Silent(what) => self.prove_later(self.now() + RETRY_CAP_NEAR_END, Lane::Soon, &what),
+            Verdict::TooOften(until) => self.prove_later(until, Lane::Until(until), "it was asked too often"),
         }
+    }
+
+    /// WeChat gave no verdict. A value that is served goes on being served and is asked about
+    /// again; a failed attempt would make the next one a fetch, which may kill a good value.
+    fn prove_later(&mut self, again: BootTime, lane: Lane, what: &str) -> Fetched {
+        match self.state.trust {
+            Trust::Proven => self.verified(Some(again)),
+            Trust::NeedsProof => self.fail(lane, silent_problem(what)),
+        }
+        Fetched::Failed(self.no_value())
     }
 
     /// The call of the account's mode, whatever is held.
@@ -219,12 +221,13 @@ impl Refresher {
             Verdict::Dead => {
                 tracing::warn!(
                     app = %self.key().appid, kind = %self.key().kind,
-                    "a call whose answer was lost replaced the value after all; it is fetched again",
+                    "the value turned out to be dead, killed by a call whose answer was lost or by a reset of the \
+                     AppSecret; it is fetched again",
                 );
                 self.withdraw().await;
                 self.fetch_anew().await;
             }
-            Verdict::Silent(_) => self.verified(Some(self.now() + policy::RETRY_CAP_NEAR_END)),
+            Verdict::Silent(_) => self.verified(Some(self.now() + RETRY_CAP_NEAR_END)),
             Verdict::TooOften(until) => self.verified(Some(until)),
         }
     }
