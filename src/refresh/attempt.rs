@@ -186,6 +186,10 @@ impl Refresher {
             Ok(Committed::Fenced(generation)) => {
                 self.state.in_flight = None;
                 self.state.last_attempt = self.state.last_attempt.max(generation);
+                // Not taken over, but WeChat issued it: the held value may die of that.
+                if call.mode.is_issuing() {
+                    self.state.note_unknown(call.mode, call.attempt, call.sent.boot, self.now());
+                }
                 self.fail(Lane::Soon, fenced_problem());
                 return (Fetched::Failed(self.no_value()), AttemptResult::Unknown);
             }

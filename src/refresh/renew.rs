@@ -255,7 +255,11 @@ impl Refresher {
             }
             Fetched::Same | Fetched::Failed(_) => {
                 // Not done until it succeeded: the operator was promised a dead value.
-                let second_at = self.now() + policy::FORCE_SPACING;
+                let retry = match self.plan() {
+                    Plan::At(at) if self.state.failing.is_some() => at,
+                    Plan::At(_) | Plan::Hold(_) => self.now(),
+                };
+                let second_at = retry.max(self.now() + policy::FORCE_SPACING);
                 self.state.leak = Some(Leak { second_at, ..leak });
             }
         }

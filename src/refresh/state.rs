@@ -206,7 +206,7 @@ impl State {
             }
             let unknown = matches!(past.end, None | Some(CallEnd::Unknown));
             if unknown && issuing && past.call.attempt > committed {
-                state.note_unknown(past.call.mode, past.call.attempt, sent, (sent + call_limit).min(now));
+                state.note_unknown(past.call.mode, past.call.attempt, sent, sent + call_limit);
             }
         }
         if record.set_aside {

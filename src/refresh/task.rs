@@ -241,8 +241,7 @@ impl Refresher {
             Some(_) | None => Parent::Ready,
         };
         let shape = self.shape();
-        let pace = self.state.budget.pace(now, self.state.deadline_share(shape));
-        let last = self.state.last.as_ref().map_or(BootTime(i64::MIN / 4), |last| last.sent + pace);
+        let paced = self.state.budget.paced_until(now, self.state.deadline_share(shape));
         policy::next(&Facts {
             now,
             shape,
@@ -250,7 +249,7 @@ impl Refresher {
             failing: self.state.failing,
             paused_until: self.state.paused_until,
             parent,
-            not_before: self.state.not_before.max(last),
+            not_before: self.state.not_before.max(paced),
             jitter: self.state.jitter,
         })
     }

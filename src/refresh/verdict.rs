@@ -198,6 +198,8 @@ impl Refresher {
                 }
                 self.answer(Outcome::Refreshed)
             }
+            // Not forced: WeChat's own value, or the stored one, turned out to be good.
+            Fetched::Same if force == Force::Once && missing => self.answer(Outcome::Refreshed),
             Fetched::Same => {
                 let rule =
                     "WeChat ignores forced calls less than 30 s apart and repeated the token".to_owned();

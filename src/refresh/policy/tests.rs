@@ -197,3 +197,12 @@ fn a_value_bounded_by_an_unknown_call_is_looked_at_at_once() {
         }
     }
 }
+
+#[test]
+fn a_ticket_repeated_shortly_before_its_end_is_asked_for_again_at_its_end() {
+    // WeChat repeats the string with its true remaining life of 9 s: a minute would be too long.
+    let value = Life { asked: NOW, expires: NOW + seconds(9), dead_by: NOW + seconds(9), ..life(7_200) };
+    for shape in [Shape::DatedTicket, Shape::UndatedTicket] {
+        assert_eq!(due_in(&facts(shape, Some(value), 0.5)), 9.0);
+    }
+}
