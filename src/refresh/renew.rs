@@ -146,6 +146,9 @@ impl Refresher {
             Ok(answer) => (answer.good.value.secret.clone(), answer.outcome == Outcome::StillValid),
             Err(_) => return self.conclude(first, cause).await,
         };
+        // Where the slow lane was, if that is where it ends again: the refusals in between are
+        // part of one failure.
+        let failing = self.state.failing;
         self.conclude(first, cause).await;
         let second = match self.call(CallMode::Ticket, cause, Proof::None, Some(&token)).await {
             Ok(made) => made,
@@ -161,6 +164,7 @@ impl Refresher {
             "WeChat refuses the account's token for tickets, though it accepts it elsewhere; check that the account \
              has the JS-SDK or card permission and that appid and AppSecret belong together"
                 .clone_into(&mut problem.action);
+            self.state.failing = failing;
             self.fail(Lane::Operator, problem);
             return Fetched::Failed(self.no_value());
         }

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{BootTime, Clock};
@@ -21,7 +21,7 @@ use crate::telemetry::metrics;
 use crate::wechat::WeChat;
 
 use super::gate::{Gate, Rank};
-use super::handle::{Handle, PauseError, Shared};
+use super::handle::{Feeds, Handle, PauseError, Shared};
 use super::mail::{Ask, Command};
 use super::policy::{self, Facts, Failing, HOLD_LOOK, Hold, Lane, Parent, Plan};
 use super::state::{Standing, State, Trust};
@@ -86,7 +86,7 @@ impl Refresher {
         around: Arc<Surroundings>,
         settings: watch::Receiver<Arc<AccountSettings>>,
         parent: Option<Handle>,
-        feed: broadcast::Sender<Key>,
+        feeds: Feeds,
     ) -> (Self, Handle) {
         let known = settings.borrow().clone();
         let trust = match arrival {
@@ -110,7 +110,7 @@ impl Refresher {
             foreign: super::view::Foreign::default(),
             version: 0,
         };
-        let shared = Shared::new(around.clock.clone(), blank, feed);
+        let shared = Shared::new(around.clock.clone(), blank, feeds);
         let handle = Handle::new(shared.clone());
         let refresher = Self { shared, around, settings, parent, state, refreshing: false, known };
         refresher.publish();

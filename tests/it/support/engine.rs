@@ -24,7 +24,7 @@ use zhongkong::refresh::handle::Handle;
 use zhongkong::refresh::task::Surroundings;
 use zhongkong::refresh::view::{Next, View};
 use zhongkong::secret::Secret;
-use zhongkong::simulator::{self, Call, Endpoint};
+use zhongkong::simulator::{self, Call, Endpoint, Script};
 use zhongkong::wechat::{self, WeChat};
 
 use super::frozen::Frozen;
@@ -124,6 +124,14 @@ impl Engine {
         let parts = Parts { base: wechat.base.clone(), clock: &clock, ledger: &ledger, gate: &gate };
         let (hub, stop, tasks) = parts.run(accounts.clone()).await;
         Self { wechat, clock, hub, ledger, gate, accounts, in_flight, stop, tasks, frozen }
+    }
+
+    /// The same, with a WeChat that misbehaves from the first call on.
+    pub(crate) async fn start_scripted(setup: Setup, scripts: impl IntoIterator<Item = Script>) -> Self {
+        // Nothing runs before the first await of the test, so no call precedes the scripts.
+        let engine = Self::start(setup).await;
+        scripts.into_iter().for_each(|script| engine.wechat.control.script(script));
+        engine
     }
 
     /// One classic account "wx1", with its first token.
@@ -273,7 +281,8 @@ impl Engine {
         while self.now() < end {
             let now = self.now();
             let announced = self.hub.keys().into_iter().filter_map(|handle| match handle.view().next {
-                Next::At(at) if at > now => Some(at + TICK),
+                // Due, but tokio's timer is rounded up: not yet fired.
+                Next::At(at) if at + TICK > now => Some(at + TICK),
                 Next::At(_) | Next::Paused(_) | Next::ParentMissing | Next::Removed => None,
             });
             let to = announced.min().unwrap_or(end).min(now + stride).min(end);

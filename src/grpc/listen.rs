@@ -1,0 +1,142 @@
+//! Listening addresses: bound early, handed to the server, cleaned up after.
+//!
+//! A Unix socket's file gets mode 0660: its owner and group may connect, and the server
+//! then asks the kernel for the caller's uid, so the mode is the first of two guards. A
+//! file that nobody listens on is what a killed daemon left behind and is replaced; one
+//! that somebody listens on is not touched.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+
+use super::settings::Listen;
+
+/// Owner and group may connect.
+const SOCKET_MODE: u32 = 0o660;
+
+/// A bound address.
+#[derive(Debug)]
+pub struct Listener {
+    pub(super) socket: Socket,
+}
+
+#[derive(Debug)]
+pub(super) enum Socket {
+    Tcp(TcpListener),
+    Unix {
+        listener: UnixListener,
+        #[expect(dead_code, reason = "held for its drop, which removes the file")]
+        file: SocketFile,
+    },
+}
+
+/// Why an address could not be bound.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The address is taken, not ours, or not allowed.
+    #[error("cannot listen on {addr}")]
+    Tcp {
+        /// Where.
+        addr: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The socket's file cannot be made.
+    #[error("cannot listen on unix:{}", path.display())]
+    Unix {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process listens on the socket.
+    #[error("another process listens on unix:{}; stop it first", path.display())]
+    Taken {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The path is something else.
+    #[error("{} exists and is not a socket; choose another path or remove it", path.display())]
+    NotASocket {
+        /// Which.
+        path: PathBuf,
+    },
+}
+
+impl Listener {
+    /// Binds an address. Must be called within the runtime that will serve it.
+    pub async fn bind(listen: &Listen) -> Result<Self, BindError> {
+        let socket = match listen {
+            Listen::Tcp(addr) => {
+                let listener = TcpListener::bind(addr).await;
+                Socket::Tcp(listener.map_err(|source| BindError::Tcp { addr: *addr, source })?)
+            }
+            Listen::Unix(path) => bind_unix(path).await?,
+        };
+        Ok(Self { socket })
+    }
+
+    /// The TCP address, with the port that the system chose if 0 was asked for.
+    pub fn tcp_addr(&self) -> Option<SocketAddr> {
+        match &self.socket {
+            Socket::Tcp(listener) => listener.local_addr().ok(),
+            Socket::Unix { .. } => None,
+        }
+    }
+}
+
+async fn bind_unix(path: &Path) -> Result<Socket, BindError> {
+    let failed = |source| BindError::Unix { path: path.to_owned(), source };
+    match fs::symlink_metadata(path) {
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => {}
+        Err(other) => return Err(failed(other)),
+        Ok(found) if !found.file_type().is_socket() => {
+            return Err(BindError::NotASocket { path: path.to_owned() });
+        }
+        // Only a refusal proves that nobody listens; a full backlog or a missing
+        // permission does not.
+        Ok(_) => match UnixStream::connect(path).await {
+            Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {
+                fs::remove_file(path).map_err(failed)?;
+            }
+            Ok(_) | Err(_) => return Err(BindError::Taken { path: path.to_owned() }),
+        },
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    fs::set_permissions(path, Permissions::from_mode(SOCKET_MODE)).map_err(failed)?;
+    let file = SocketFile::of(path).map_err(failed)?;
+    Ok(Socket::Unix { listener, file })
+}
+
+/// The file of a socket that we bound. Removed on drop, unless another process has put its
+/// own in the same place meanwhile.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    path: PathBuf,
+    id: (u64, u64),
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), id: identity(path)? })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if identity(&self.path).is_ok_and(|id| id == self.id)
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "the socket's file could not be removed");
+        }
+    }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let found = fs::symlink_metadata(path)?;
+    Ok((found.dev(), found.ino()))
+}
