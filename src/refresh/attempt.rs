@@ -186,8 +186,8 @@ impl Refresher {
             Ok(Committed::Fenced(generation)) => {
                 self.state.in_flight = None;
                 self.state.last_attempt = self.state.last_attempt.max(generation);
-                // Not taken over, but WeChat issued it: the held value may die of that.
                 if call.mode.is_issuing() {
+                    // It was made all the same, and what is held is older than it.
                     self.state.note_unknown(call.mode, call.attempt, call.sent.boot, self.now());
                 }
                 self.fail(Lane::Soon, fenced_problem());
@@ -204,6 +204,7 @@ impl Refresher {
         self.state.in_flight = None;
         self.state.unknown = None;
         self.state.trust = Trust::Proven;
+        self.state.given_up = false;
         if matches!(fetched, Fetched::New) {
             tracing::info!(
                 app = %call.key.appid, kind = %call.key.kind, cause = cause.as_str(), mode = call.mode.as_str(),

@@ -179,6 +179,11 @@ impl Budget {
         window_left / self.limit.saturating_sub(used).max(1)
     }
 
+    /// How far apart the deadlines' calls are if they last for a whole window.
+    pub fn deadline_round(&self, deadline_share: u32) -> Duration {
+        WINDOW / self.kept(deadline_share).max(1)
+    }
+
     /// What deadlines keep: never more than half, so that a very short life starves nobody.
     fn kept(&self, deadline_share: u32) -> u32 {
         deadline_share.min(self.limit / 2)

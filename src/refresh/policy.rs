@@ -20,6 +20,8 @@ const STABLE_LAG: Duration = Duration::from_secs(2);
 /// Stable renewals are spread over this much of the window. WeChat sets the phase, so all keys
 /// may come at once: 60 of 200 s is 0.3 of them in the busiest minute, and a third is left for retries.
 const STABLE_SPREAD: Duration = Duration::from_secs(200);
+/// A stable token that WeChat repeats inside of the window is asked for again after this.
+const STABLE_AGAIN: Duration = Duration::from_secs(30);
 /// A ticket of known age is asked for this long before its end, and again this much earlier
 /// by jitter (facts sheet §1.4: "300…600").
 const TICKET_MARGIN: Duration = Duration::from_secs(300);
@@ -194,10 +196,12 @@ pub fn next(facts: &Facts) -> Plan {
             value.and_then(|value| last_chance(&value)).map_or(retry, |chance| retry.min(chance))
         }
         (None, None) => facts.now,
-        // A call of unknown outcome bounds the value, and no failure says when to look: a crash
-        // left it, or a reload or a resume wiped the failure away.
-        (None, Some(value)) if value.last_chance != LastChance::NotNeeded => facts.now,
-        (None, Some(value)) => renewal(facts.shape, &value, facts.jitter),
+        (None, Some(value)) => match value.last_chance {
+            LastChance::NotNeeded => renewal(facts.shape, &value, facts.jitter),
+            // A lost call of an earlier run, or from before a resume or a reload: the value is
+            // bounded, and no failure of this run leads to the next look at it.
+            LastChance::Open | LastChance::Used => facts.now,
+        },
     };
     Plan::At(at.max(facts.not_before))
 }
@@ -216,7 +220,9 @@ fn renewal(shape: Shape, value: &Life, jitter: f64) -> BootTime {
             let window = STABLE_WINDOW.min(third);
             let lag = STABLE_LAG.min(window / 10);
             let spread = STABLE_SPREAD.min(window * 2 / 3);
-            value.expires - window + lag + spread.mul_f64(jitter)
+            let at = value.expires - window + lag + spread.mul_f64(jitter);
+            // Repeated inside of the window, by a clock that is not ours: not every second.
+            at.max(value.asked + STABLE_AGAIN.min(window / 10))
         }
         Shape::DatedTicket => ticket(value, jitter, BootTime::FAR),
         Shape::UndatedTicket => {

@@ -193,19 +193,21 @@ impl Refresher {
                 self.state.trust = Trust::Proven;
                 self.fetch_anew().await
             }
-            // Unproven still if that fails: then it is asked about again.
+            // No proof: what needed one is not served before it is replaced.
             Verdict::Other => self.fetch_anew().await,
-            Verdict::Silent(what) => self.prove_later(self.now() + RETRY_CAP_NEAR_END, Lane::Soon, &what),
-            Verdict::TooOften(until) => self.prove_later(until, Lane::Until(until), "it was asked too often"),
+            Verdict::Silent(what) => {
+                self.prove_later(Lane::Soon, self.now() + RETRY_CAP_NEAR_END, &what)
+            }
+            Verdict::TooOften(until) => self.prove_later(Lane::Until(until), until, "it was asked too often"),
         }
     }
 
-    /// WeChat gave no verdict. A value that is served goes on being served and is asked about
-    /// again; a failed attempt would make the next one a fetch, which may kill a good value.
-    fn prove_later(&mut self, again: BootTime, lane: Lane, what: &str) -> Fetched {
+    /// No verdict. A value that is served all the same is asked about again; the schedule must
+    /// not take that for a reason to fetch.
+    fn prove_later(&mut self, lane: Lane, again: BootTime, what: &str) -> Fetched {
         match self.state.trust {
-            Trust::Proven => self.verified(Some(again)),
             Trust::NeedsProof => self.fail(lane, silent_problem(what)),
+            Trust::Proven => self.verified(Some(again)),
         }
         Fetched::Failed(self.no_value())
     }

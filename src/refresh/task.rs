@@ -20,6 +20,7 @@ use crate::model::{Cause, Key, Kind};
 use crate::telemetry::metrics;
 use crate::wechat::WeChat;
 
+use super::budget::{Forced, Share};
 use super::gate::{Gate, Rank};
 use super::handle::{Feeds, Handle, PauseError, Shared};
 use super::mail::{Ask, Command};
@@ -131,15 +132,17 @@ impl Refresher {
                 biased;
                 () = stop.cancelled() => break,
                 () = removed.cancelled() => break,
-                () = shared.mail.rung() => Box::pin(self.read_mail()).await,
                 // An error means that the hub has gone; then `stop` is about to come.
                 Ok(()) = self.settings.changed() => Box::pin(self.take_settings()).await,
+                // Before the mail: no flood of complaints keeps the schedule waiting. Every
+                // round has a floor, so the mail has its turn too.
+                () = self.around.clock.sleep_until(at) => Box::pin(self.do_due(due)).await,
+                () = shared.mail.rung() => Box::pin(self.read_mail()).await,
                 () = changed(parent_changes.as_mut()) => {
                     if waited_for_parent {
                         Box::pin(self.greet_parent()).await;
                     }
                 }
-                () = self.around.clock.sleep_until(at) => Box::pin(self.do_due(due)).await,
             }
         }
         if self.state.unstored.is_some() {
@@ -203,13 +206,23 @@ impl Refresher {
     async fn do_due(&mut self, due: Due) {
         match due {
             Due::Attempt => {
-                self.renew(Cause::Deadline).await;
+                self.renew(self.scheduled_cause()).await;
             }
             Due::Look => {}
             Due::Verify => self.verify().await,
             Due::SecondForce => self.finish_leak().await,
             Due::Store => self.store_again().await,
         }
+    }
+
+    /// Who pays for an attempt of the schedule: the complainers, if a value was given up for
+    /// them and their share has room; else a war with another program would use up what keeps
+    /// the deadlines.
+    fn scheduled_cause(&self) -> Cause {
+        let deadline_share = self.state.deadline_share(self.shape());
+        let theirs = self.state.given_up
+            && self.state.budget.allows(self.now(), Share::Complaint, Forced::No, deadline_share).is_ok();
+        if theirs { Cause::Complaint } else { Cause::Deadline }
     }
 
     /// What happens next by itself, and when.

@@ -212,6 +212,14 @@ impl Engine {
         }
     }
 
+    /// Every key has a value, and WeChat accepts what readers get.
+    pub(crate) fn readers_are_well(&self) {
+        for handle in self.hub.keys() {
+            let good = handle.read().unwrap_or_else(|why| panic!("{why}: {}", self.report()));
+            assert!(self.alive(good.value.secret.expose()), "a dead value is served: {}", self.report());
+        }
+    }
+
     /// The log after this sequence number.
     pub(crate) fn log_since(&self, seq: u64) -> Vec<Call> {
         self.wechat.control.with_log(|log| log.since(seq).cloned().collect())
@@ -361,6 +369,11 @@ impl Engine {
             ended.unwrap();
         }
         Stopped::of(self)
+    }
+
+    /// Ends for good and hands the clock on, for a test that goes through several engines.
+    pub(crate) async fn end(self) -> Frozen {
+        self.crash().await.frozen
     }
 
     /// Dies at once, whatever is under way.
