@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::clock::BootTime;
 use crate::failpoint;
-use crate::ledger::{Call, CallEnd, Committed, LedgerError};
+use crate::ledger::{Call, CallEnd, Committed, LedgerError, StoredValue};
 use crate::model::{CallMode, Cause, ErrCode, Fingerprint};
 use crate::secret::Secret;
 use crate::telemetry::metrics;
@@ -116,7 +116,6 @@ impl Refresher {
         };
         drop(permit);
         let _ = failpoint::hit("attempt.answered", self.key());
-        self.refreshing = false;
         Ok(Made { call, end })
     }
 
@@ -145,6 +144,7 @@ impl Refresher {
                 (Fetched::Failed(self.no_value()), AttemptResult::Unknown)
             }
         };
+        self.refreshing = false;
         metrics::attempt(self.key().kind, cause, label(result));
         self.state.last =
             Some(LastAttempt { number: call.attempt, cause, mode: call.mode, sent: call.sent.boot, result });
@@ -181,13 +181,7 @@ impl Refresher {
         let verify_at = if call.mode == CallMode::Ticket { None } else { self.state.verification() };
         let held = Held { verify_at: verify_at.or(held.verify_at), ..held };
         let stored = held.stored(&self.around.clock);
-        let around = self.around.clone();
-        let commit = async {
-            failpoint::hit("ledger.commit", &call.key)
-                .map_err(|reached| LedgerError::Other(reached.into()))?;
-            around.ledger.commit(call, &stored).await
-        };
-        match self.note(commit).await {
+        match self.commit(call, &stored).await {
             Ok(Committed::Stored) => self.state.unstored = None,
             Ok(Committed::Fenced(generation)) => {
                 self.state.in_flight = None;
@@ -221,6 +215,21 @@ impl Refresher {
         self.state.held = Some(held);
         self.succeed();
         (fetched, result)
+    }
+
+    /// Stores a value and the end of the call that brought it.
+    pub(super) async fn commit(
+        &mut self,
+        call: &Call,
+        value: &StoredValue,
+    ) -> Result<Committed, &'static str> {
+        let around = self.around.clone();
+        self.note(async {
+            failpoint::hit("ledger.commit", &call.key)
+                .map_err(|reached| LedgerError::Other(reached.into()))?;
+            around.ledger.commit(call, value).await
+        })
+        .await
     }
 
     /// A string that is not the held one.

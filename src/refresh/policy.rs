@@ -240,7 +240,8 @@ fn ticket(value: &Life, jitter: f64, at_the_latest: BootTime) -> BootTime {
     let soon = value.asked + TICKET_SOON.min(value.life / 6);
     let at = near.max(soon).min(at_the_latest);
     let end = value.expires - TICKET_AT_END.min(value.life / 12);
-    if value.asked < end { at.min(end) } else { at }
+    // Asked so shortly before its end that the repeat could not prolong it: again at the end itself.
+    at.min(if value.asked < end { end } else { value.expires })
 }
 
 /// How long to wait after a failure.

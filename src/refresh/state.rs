@@ -215,7 +215,7 @@ impl State {
             if unknown && issuing && past.call.attempt > committed {
                 // From the future: nobody knows how much of the overlap is over, so none is left.
                 let first = if resolved.in_future { now - OVERLAP } else { sent };
-                state.note_unknown(past.call.mode, past.call.attempt, first, (sent + call_limit).min(now));
+                state.note_unknown(past.call.mode, past.call.attempt, first, sent + call_limit);
             }
         }
         if record.set_aside {

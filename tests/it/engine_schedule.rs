@@ -161,7 +161,11 @@ async fn stable_token_that_wechat_repeats_inside_the_window_is_not_asked_for_eac
     engine.ready().await;
     let generation = engine.token().read().unwrap().value.generation;
     engine.walk(LIFE - SECOND * 20, SECOND * 10, Engine::readers_are_well).await;
-    assert_eq!(engine.token().read().unwrap().value.generation, generation, "the same string is the same generation");
+    assert_eq!(
+        engine.token().read().unwrap().value.generation,
+        generation,
+        "the same string is the same generation"
+    );
     engine.walk(SECOND * 60, SECOND, |_| {}).await;
     assert_ne!(engine.token().read().unwrap().value.generation, generation);
     assert!(engine.calls(Endpoint::StableToken) <= 12, "{}", engine.report());

@@ -6,6 +6,7 @@ mod admin;
 mod config;
 mod config_files;
 mod engine_schedule;
+mod engine_tickets;
 mod grpc_auth;
 mod grpc_rpcs;
 mod grpc_server;

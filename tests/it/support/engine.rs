@@ -24,7 +24,7 @@ use zhongkong::refresh::handle::Handle;
 use zhongkong::refresh::task::Surroundings;
 use zhongkong::refresh::view::{Next, View};
 use zhongkong::secret::Secret;
-use zhongkong::simulator::{self, Call, Endpoint};
+use zhongkong::simulator::{self, Call, Endpoint, Script};
 use zhongkong::wechat::{self, WeChat};
 
 use super::frozen::Frozen;
@@ -124,6 +124,14 @@ impl Engine {
         let parts = Parts { base: wechat.base.clone(), clock: &clock, ledger: &ledger, gate: &gate };
         let (hub, stop, tasks) = parts.run(accounts.clone()).await;
         Self { wechat, clock, hub, ledger, gate, accounts, in_flight, stop, tasks, frozen }
+    }
+
+    /// The same, with a WeChat that misbehaves from the first call on.
+    pub(crate) async fn start_scripted(setup: Setup, scripts: impl IntoIterator<Item = Script>) -> Self {
+        // Nothing runs before the first await of the test, so no call precedes the scripts.
+        let engine = Self::start(setup).await;
+        scripts.into_iter().for_each(|script| engine.wechat.control.script(script));
+        engine
     }
 
     /// One classic account "wx1", with its first token.
@@ -235,7 +243,13 @@ pub(crate) struct Tally {
 
 /// A value as a reader gets it.
 pub(crate) fn text(handle: &Handle) -> String {
-    handle.read().unwrap_or_else(|why| panic!("{handle:?} has no value: {why}")).value.secret.expose().to_owned()
+    handle
+        .read()
+        .unwrap_or_else(|why| panic!("{handle:?} has no value: {why}"))
+        .value
+        .secret
+        .expose()
+        .to_owned()
 }
 
 /// Time.
@@ -281,7 +295,8 @@ impl Engine {
         while self.now() < end {
             let now = self.now();
             let announced = self.hub.keys().into_iter().filter_map(|handle| match handle.view().next {
-                Next::At(at) if at > now => Some(at + TICK),
+                // Due, but tokio's timer is rounded up: not yet fired.
+                Next::At(at) if at + TICK > now => Some(at + TICK),
                 Next::At(_) | Next::Paused(_) | Next::ParentMissing | Next::Removed => None,
             });
             let to = announced.min().unwrap_or(end).min(now + stride).min(end);
@@ -326,7 +341,8 @@ impl Engine {
 
     /// The views and the last calls, for the message of a failure.
     pub(crate) fn report(&self) -> String {
-        let views: Vec<String> = self.hub.keys().iter().map(|handle| format!("{:?}", handle.view())).collect();
+        let views: Vec<String> =
+            self.hub.keys().iter().map(|handle| format!("{:?}", handle.view())).collect();
         let calls: Vec<String> = self.wechat.control.with_log(|log| {
             let last = log.calls().rev().take(12).map(|call| {
                 let Call { at_ms, endpoint, forced, outcome, fault, .. } = call;

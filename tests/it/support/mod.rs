@@ -1,4 +1,5 @@
-//! What tests stand on: the frozen clock, a running simulator, an engine, a real memcached, a bare socket.
+//! What tests stand on: the frozen clock, a running simulator, an engine, a real memcached, a
+//! bare socket.
 
 pub(crate) mod engine;
 pub(crate) mod frozen;
