@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, like the tests")]
 
+mod engine_complaints;
+mod engine_lost_answers;
 mod engine_schedule;
+mod engine_stable;
 mod ledger;
 mod ledger_agreement;
 mod ledger_bad_days;
