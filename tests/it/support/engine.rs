@@ -24,11 +24,7 @@ use zhongkong::refresh::handle::{Answer, Handle, NoValue};
 use zhongkong::refresh::task::Surroundings;
 use zhongkong::refresh::view::{Next, View};
 use zhongkong::secret::Secret;
-<<<<<<< HEAD
-use zhongkong::simulator::{self, Call, Endpoint, Script};
-=======
 use zhongkong::simulator::{self, Call, Endpoint, Fault, Script};
->>>>>>> testa
 use zhongkong::wechat::{self, WeChat};
 
 use super::frozen::Frozen;
