@@ -1,6 +1,7 @@
 //! zhongkong (中控): the one process of a company that fetches WeChat credentials.
 
 pub mod admin;
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
