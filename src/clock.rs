@@ -297,7 +297,9 @@ mod tests {
         let begun = tokio::time::Instant::now();
         let until = clock.boot() + Duration::from_secs(3_600);
         let suspended = clock.clone();
+        // Biased: the watch reads the clocks before the lid closes.
         tokio::select! {
+            biased;
             () = clock.watch_for_suspend() => {}
             () = async {
                 tokio::join!(clock.sleep_until(until), async { suspended.suspend(Duration::from_secs(3_600)) });

@@ -14,12 +14,12 @@ use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::clock::Clock;
 use crate::ledger::{Event, LedgerError, Record};
 use crate::model::{AppId, Key, Kind, TokenMode};
-use crate::refresh::handle::{Handle, NoValue};
+use crate::refresh::handle::{Feeds, Handle, NoValue};
 use crate::refresh::task::{Arrival, Refresher, Surroundings};
 use crate::secret::Secret;
 use crate::telemetry::metrics;
@@ -54,7 +54,7 @@ pub struct AccountSettings {
 pub struct Hub {
     around: Arc<Surroundings>,
     accounts: ArcSwap<Accounts>,
-    feed: broadcast::Sender<Key>,
+    feeds: Feeds,
     handover: mpsc::Sender<Job>,
     /// Held over a reload, so that two do not interleave.
     reloading: tokio::sync::Mutex<Ending>,
@@ -80,7 +80,8 @@ struct Slot {
 struct Job {
     refresher: Refresher,
     removed: CancellationToken,
-    ended: CancellationToken,
+    /// Says that the task has ended, also when it never ran or was aborted.
+    _ended: DropGuard,
 }
 
 /// The tasks of all refreshers, to be run.
@@ -107,7 +108,7 @@ impl Hub {
         accounts: Vec<AccountSettings>,
     ) -> Result<(Arc<Self>, Tasks), LedgerError> {
         let mut records: HashMap<Key, Record> = around.ledger.load().await?.into_iter().collect();
-        let (feed, _) = broadcast::channel(FEED);
+        let feeds = Feeds { changes: broadcast::channel(FEED).0, plans: broadcast::channel(FEED).0 };
         let (sender, handover) = mpsc::channel(HANDOVER);
         let mut first = Vec::new();
         let mut table = Accounts::with_capacity(accounts.len());
@@ -120,14 +121,14 @@ impl Hub {
                     Some(record) => record,
                     None => around.ledger.load_key(&key).await?,
                 };
-                first.push(account.open(kind, record, Arrival::Start, &around, &feed));
+                first.push(account.open(kind, record, Arrival::Start, &around, &feeds));
             }
             table.insert(account.appid(), Arc::new(account));
         }
         let hub = Self {
             around,
             accounts: ArcSwap::from_pointee(table),
-            feed,
+            feeds,
             handover: sender,
             reloading: tokio::sync::Mutex::new(Ending::new()),
         };
@@ -179,7 +180,12 @@ impl Hub {
 
     /// Tells of every change from now on.
     pub fn subscribe(&self) -> Feed {
-        Feed(self.feed.subscribe())
+        Feed(self.feeds.changes.subscribe())
+    }
+
+    /// Like [`Hub::subscribe`], and also when the next attempt of a key moves.
+    pub fn subscribe_plans(&self) -> Feed {
+        Feed(self.feeds.plans.subscribe())
     }
 
     /// The latest events of one account or of all, newest first.
@@ -209,17 +215,13 @@ impl Hub {
         let mut jobs = Vec::new();
         for settings in wanted {
             let appid = settings.appid.clone();
-            let mut account = match old.get(&appid) {
-                Some(known) => {
-                    let changed = **known.settings.borrow() != settings;
-                    done.changed += usize::from(changed);
-                    known.with(settings, &mut ending)
-                }
-                None => {
-                    tracing::info!(app = %appid, "account added");
-                    done.added += 1;
-                    Account::new(settings)
-                }
+            let mut account = if let Some(known) = old.get(&appid) {
+                done.changed += usize::from(**known.settings.borrow() != settings);
+                known.with(settings, &mut ending)
+            } else {
+                tracing::info!(app = %appid, "account added");
+                done.added += 1;
+                Account::new(settings)
             };
             for kind in account.wanted() {
                 let key = account.key(kind);
@@ -228,7 +230,7 @@ impl Hub {
                 }
                 match self.around.ledger.load_key(&key).await {
                     Ok(record) => {
-                        jobs.push(account.open(kind, record, Arrival::Added, &self.around, &self.feed));
+                        jobs.push(account.open(kind, record, Arrival::Added, &self.around, &self.feeds));
                     }
                     Err(error) => failure = Some(error),
                 }
@@ -240,7 +242,8 @@ impl Hub {
             let key = job.refresher.handle_key();
             // An error means that the daemon is stopping.
             let _ = self.handover.send(job).await;
-            let _ = self.feed.send(key);
+            let _ = self.feeds.plans.send(key.clone());
+            let _ = self.feeds.changes.send(key);
         }
         failure.map_or(Ok(done), Err)
     }
@@ -290,7 +293,7 @@ impl Account {
         record: Record,
         arrival: Arrival,
         around: &Arc<Surroundings>,
-        feed: &broadcast::Sender<Key>,
+        feeds: &Feeds,
     ) -> Job {
         let parent = match kind {
             Kind::AccessToken => None,
@@ -305,10 +308,10 @@ impl Account {
             around.clone(),
             self.settings.subscribe(),
             parent,
-            feed.clone(),
+            feeds.clone(),
         );
         let slot = Slot { handle, removed: CancellationToken::new(), ended: CancellationToken::new() };
-        let job = Job { refresher, removed: slot.removed.clone(), ended: slot.ended.clone() };
+        let job = Job { refresher, removed: slot.removed.clone(), _ended: slot.ended.clone().drop_guard() };
         self.keys[kind.index()] = Some(slot);
         job
     }
@@ -347,7 +350,6 @@ impl Tasks {
 
 /// Keeps one refresher running, whatever happens in it (L4).
 async fn supervise(mut job: Job, stop: CancellationToken) {
-    let ended = job.ended.clone().drop_guard();
     loop {
         // Sound: what the refresher knows is kept consistent between its await points by
         // `State`'s methods, and an interrupted call is recognised by its intent.
@@ -366,7 +368,6 @@ async fn supervise(mut job: Job, stop: CancellationToken) {
             () = tokio::time::sleep(REST) => {}
         }
     }
-    drop(ended);
 }
 
 fn log_loss(loss: Option<tokio::task::JoinError>) {

@@ -16,7 +16,7 @@ const STATE_DIR: &str = "/var/lib/zhongkong";
 /// Longer than the default time-out of an upstream call, so that one under way is awaited.
 const GRACE: Duration = Duration::from_secs(15);
 /// systemd kills after 90 s by itself; ten minutes serve those who changed that.
-const LONGEST_GRACE: Duration = Duration::from_secs(600);
+const LONGEST_GRACE: Duration = Duration::from_mins(10);
 /// An empty ledger with its log has about 100 KiB; below this it could not work at all.
 const SMALLEST_LEDGER: u64 = 1 << 20;
 

@@ -73,10 +73,10 @@ impl<'de> Deserializer<'de> for Node<'_> {
             // Only a field that asks for it by a newtype takes a bare date.
             DeValue::Datetime(_) => Err(Fault::wrong_type("a date", &visitor)),
             DeValue::Array(items) => {
-                visitor.visit_seq(Items { items, next: 0, trail: &self.trail, skip: self.skip })
+                visitor.visit_seq(Items { list: items, next: 0, trail: &self.trail, skip: self.skip })
             }
             DeValue::Table(table) => visitor.visit_map(Entries {
-                entries: table.iter(),
+                rest: table.iter(),
                 value: None,
                 trail: &self.trail,
                 skip: self.skip,
@@ -99,9 +99,22 @@ impl<'de> Deserializer<'de> for Node<'_> {
         visitor.visit_newtype_struct(self)
     }
 
+    /// serde would take a list for a struct, its fields by their order.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        match self.value {
+            DeValue::Array(_) => Err(Fault::wrong_type("a list", &visitor)),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
-        unit unit_struct seq tuple tuple_struct map struct enum identifier ignored_any
+        unit unit_struct seq tuple tuple_struct map enum identifier ignored_any
     }
 }
 
@@ -129,7 +142,7 @@ impl Trail<'_> {
 }
 
 struct Items<'a> {
-    items: &'a [Spanned<DeValue<'a>>],
+    list: &'a [Spanned<DeValue<'a>>],
     next: usize,
     trail: &'a Trail<'a>,
     skip: &'a HashSet<Place>,
@@ -139,7 +152,7 @@ impl<'de> SeqAccess<'de> for Items<'_> {
     type Error = Fault;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Fault> {
-        let Some(item) = self.items.get(self.next) else { return Ok(None) };
+        let Some(item) = self.list.get(self.next) else { return Ok(None) };
         let index = self.next;
         self.next += 1;
         let node = Node { value: item.get_ref(), trail: Trail::Index(self.trail, index), skip: self.skip };
@@ -148,7 +161,7 @@ impl<'de> SeqAccess<'de> for Items<'_> {
 }
 
 struct Entries<'a, I> {
-    entries: I,
+    rest: I,
     value: Option<(&'a str, &'a DeValue<'a>)>,
     trail: &'a Trail<'a>,
     skip: &'a HashSet<Place>,
@@ -161,7 +174,7 @@ where
     type Error = Fault;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
-        for (key, value) in self.entries.by_ref() {
+        for (key, value) in self.rest.by_ref() {
             let key = key.get_ref().as_ref();
             if Trail::Key(self.trail, key).is_in(self.skip) {
                 continue;
@@ -188,7 +201,16 @@ impl Fault {
     }
 
     fn wrong_type(found: &'static str, expected: &dyn Expected) -> Self {
-        Self::new(What::WrongType { found, expected: expected.to_string() })
+        let expected = match expected.to_string() {
+            // serde's words for what it derived are Rust's; these are TOML's.
+            rust if rust.starts_with("struct ") => "a table".to_owned(),
+            rust if rust == "u32" => "a whole number".to_owned(),
+            rust if rust == "a boolean" => "true or false".to_owned(),
+            rust if rust == "a string" => "text".to_owned(),
+            rust if rust == "a sequence" => "a list".to_owned(),
+            ours => ours,
+        };
+        Self::new(What::WrongType { found, expected })
     }
 
     fn within(mut self, step: Step) -> Self {

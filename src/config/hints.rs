@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn no_hint_is_about_a_key_that_exists() {
         // A hint for a key that has come into being would never be shown, or worse, mislead.
-        let known = super::super::known_keys();
+        let known = crate::config::keys::known_keys();
         assert!(!HINTS.is_empty());
         for hint in HINTS {
             let path = if hint.table.is_empty() {

@@ -107,11 +107,3 @@ impl<'de> MapAccess<'de> for EveryField<'_> {
         seed.deserialize(Asker { path, found: self.table.found })
     }
 }
-
-#[test]
-fn the_mirror_tells_its_keys_down_to_the_parameters_of_a_layout() {
-    let keys = known_keys();
-    for key in ["daemon.log.filter", "account.tickets", "memcached.layouts.preset", "client.not_after"] {
-        assert!(keys.contains(key), "{key} is not among {keys:?}");
-    }
-}

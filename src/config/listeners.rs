@@ -5,7 +5,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use crate::grpc::settings::{Client, Listen, Settings};
+use crate::grpc::settings::{Client, Identity, Listen, Settings, Tls};
 
 use super::context::{Context, is_loopback};
 use super::place::Place;
@@ -65,7 +65,36 @@ pub(super) fn check_grpc(raw: raw::Grpc, clients: Vec<Client>, cx: &mut Context<
     if insecure == Some(true) && !exposed {
         cx.report.warn(&table.key("insecure"), "it changes nothing here: remove it");
     }
+    warn_of_unusable(&clients, &listen, tls.as_ref(), cx);
     Settings { listen, tls, clients }
+}
+
+/// Identities that no listener can ask for: their client would be refused, and nobody sees why.
+fn warn_of_unusable(clients: &[Client], listen: &[Listen], tls: Option<&Tls>, cx: &mut Context<'_>) {
+    let unix = listen.iter().any(|address| matches!(address, Listen::Unix(_)));
+    let authority = tls.is_some_and(|tls| tls.client_ca.is_some());
+    for (index, client) in clients.iter().enumerate() {
+        let place = Place::root().key("client").index(index);
+        for identity in &client.identities {
+            match identity {
+                Identity::TokenSha256(_) => {}
+                Identity::Certificate(_) if authority => {}
+                Identity::Certificate(_) => {
+                    cx.report.warn(
+                        &place.key("certificate"),
+                        "no caller can show one without client_ca in [grpc.tls]",
+                    );
+                }
+                Identity::Uid(_) if unix => {}
+                Identity::Uid(_) => {
+                    cx.report.warn(
+                        &place.key("uid"),
+                        "it is known on a Unix socket only, and grpc.listen has none",
+                    );
+                }
+            }
+        }
+    }
 }
 
 /// Validates `[admin]`.

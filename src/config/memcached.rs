@@ -8,6 +8,7 @@ use crate::mirror::{Layout, Settings};
 use super::context::{Context, is_host_port};
 use super::place::Place;
 use super::raw;
+use super::secrets::shown;
 
 /// A memcached nearby answers in a millisecond; a slower one is caught up later.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -46,7 +47,7 @@ pub(super) fn check(raw: raw::Memcached, cx: &mut Context<'_>) -> Settings {
         if !is_host_port(server) {
             cx.report.error(&place, "a server is written as \"host:port\", like \"127.0.0.1:11211\"");
         } else if !seen.insert(server.as_str()) {
-            cx.report.error(&place, format!("{server} is listed twice"));
+            cx.report.error(&place, format!("{} is listed twice", shown(server)));
         }
     }
     let place = table.key("layouts");

@@ -21,6 +21,8 @@ mod context;
 mod daemon;
 mod de;
 mod environment;
+#[cfg(test)]
+mod example;
 mod hints;
 #[cfg(test)]
 mod keys;
@@ -41,9 +43,6 @@ pub use environment::Environment;
 pub use listeners::AdminSettings;
 pub use reload::restart_needed;
 pub use report::{ConfigError, Problem};
-
-#[cfg(test)]
-use keys::known_keys;
 
 use context::Context;
 use source::Source;

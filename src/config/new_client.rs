@@ -39,7 +39,7 @@ pub fn new_client(name: &str) -> NewClient {
 /// What `token_sha256` holds for this token: 64 hex digits.
 pub fn token_sha256(token: &Secret) -> String {
     let digest = Sha256::digest(token.expose().as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{digest:x}")
 }
 
 #[cfg(test)]

@@ -66,14 +66,11 @@ impl Sources<'_> {
             }
             (None, None, Some(name)) => {
                 let place = key("env");
-                match cx.env.get(name) {
-                    Some(text) => (place, Zeroizing::new(text.to_owned())),
-                    None => {
-                        cx.report
-                            .error(&place, format!("the environment variable {} is not set", shown(name)));
-                        return None;
-                    }
-                }
+                let Some(text) = cx.env.get(name) else {
+                    cx.report.error(&place, format!("the environment variable {} is not set", shown(name)));
+                    return None;
+                };
+                (place, Zeroizing::new(text.to_owned()))
             }
             _ => {
                 let prefix = self.prefix;
@@ -102,14 +99,17 @@ pub(super) fn read(
     privacy: Privacy,
     cx: &mut Context<'_>,
 ) -> Option<Zeroizing<String>> {
-    let shown = shown_path(path);
+    let shown = path.display();
+    // What does not exist is perhaps no path at all.
+    let doubtful = path.to_string_lossy();
+    let doubtful = self::shown(&doubtful);
     match open(path).and_then(|file| Ok((file.metadata()?, file))) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            cx.report.error(place, format!("there is no file {shown}"));
+            cx.report.error(place, format!("there is no file {doubtful}"));
             None
         }
         Err(error) => {
-            cx.report.error(place, format!("cannot open {shown}: {}", error.kind()));
+            cx.report.error(place, format!("cannot open {doubtful}: {}", error.kind()));
             None
         }
         Ok((meta, _)) if !meta.is_file() => {
@@ -130,8 +130,10 @@ pub(super) fn read(
             cx.report.error(place, format!("{shown} is larger than {} KiB", LARGEST_FILE / 1024));
             None
         }
-        Ok((_, file)) => {
-            let mut text = Zeroizing::new(String::new());
+        Ok((meta, file)) => {
+            // Room for all of it at once: a text that grows leaves unwiped copies behind.
+            let room = usize::try_from(meta.len()).unwrap_or(0) + 1;
+            let mut text = Zeroizing::new(String::with_capacity(room));
             if let Err(error) = file.take(LARGEST_FILE).read_to_string(&mut text) {
                 cx.report.error(place, format!("cannot read {shown} as text: {}", error.kind()));
                 return None;
@@ -147,21 +149,18 @@ fn open(path: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(no_wait).open(path)
 }
 
-/// A name or path for a message, unless it may be the secret itself, written where the name of
-/// its place belongs: long and without a dot or a slash.
+/// A name or path for a message, without what may be the secret itself, written where the name
+/// of its place belongs: a long run of letters and digits. A variable's name is left alone.
 pub(super) fn shown(name: &str) -> Cow<'_, str> {
-    let like_secret = |byte: u8| byte.is_ascii_alphanumeric() || b"-_+=".contains(&byte);
+    let like_secret = |letter: char| letter.is_ascii_alphanumeric() || "-_+=".contains(letter);
     let upper = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-    if name.len() >= SECRET_LENGTH && name.bytes().all(like_secret) && !name.bytes().all(upper) {
-        return Cow::Borrowed("(not shown: it looks like a secret)");
+    let mut shown = Cow::Borrowed(name);
+    for run in name.split(|letter: char| !like_secret(letter)) {
+        if run.len() >= SECRET_LENGTH && !run.bytes().all(upper) {
+            shown = Cow::Owned(shown.replace(run, "(not shown: like a secret)"));
+        }
     }
-    Cow::Borrowed(name)
-}
-
-fn shown_path(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let (directory, name) = text.rsplit_once('/').unwrap_or(("", &text));
-    if shown(name) == name { text.into_owned() } else { format!("{directory}/{}", shown(name)) }
+    shown
 }
 
 fn credential(place: &Place, name: &str, cx: &mut Context<'_>) -> Option<Zeroizing<String>> {

@@ -19,20 +19,21 @@ const MOST_FAULTS: usize = 50;
 
 /// A parsed document.
 pub(super) struct Source<'t> {
-    text: &'t str,
+    lines: Lines,
     root: DeValue<'t>,
 }
 
 impl<'t> Source<'t> {
     /// Parses the text, or says every place where it is no TOML.
     pub(super) fn parse(text: &'t str) -> Result<Self, Vec<Problem>> {
+        let lines = Lines::of(text);
         let (root, errors) = DeTable::parse_recoverable(text);
         if errors.is_empty() {
-            return Ok(Self { text, root: root_value(root) });
+            return Ok(Self { lines, root: root_value(root) });
         }
         // Not the error's own Display: it shows the line of the file.
         let problem = |error: &toml::de::Error| Problem {
-            line: error.span().map(|span| line_at(text, span.start)),
+            line: error.span().map(|span| lines.at(span.start)),
             key: String::new(),
             message: format!("this is not TOML: {}", error.message()),
         };
@@ -77,7 +78,7 @@ impl<'t> Source<'t> {
                 },
                 _ => return line,
             };
-            line = Some(line_at(self.text, at));
+            line = Some(self.lines.at(at));
             value = next.get_ref();
         }
         line
@@ -92,6 +93,17 @@ fn message(fault: &Fault) -> String {
     }
 }
 
-fn line_at(text: &str, offset: usize) -> usize {
-    1 + text.bytes().take(offset).filter(|&byte| byte == b'\n').count()
+/// Where the lines end, so that 10,000 accounts with a warning each do not mean 10,000 walks
+/// through the file.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(text: &str) -> Self {
+        Self(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect())
+    }
+
+    /// The line of an offset, from 1.
+    fn at(&self, offset: usize) -> usize {
+        1 + self.0.partition_point(|&end| end < offset)
+    }
 }

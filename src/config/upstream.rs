@@ -18,7 +18,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Below it a call would end before most answers, above it one call would outlast an overlap.
 const TIMEOUT_BOUNDS: std::ops::RangeInclusive<Duration> =
-    Duration::from_millis(100)..=Duration::from_secs(60);
+    Duration::from_millis(100)..=Duration::from_mins(1);
 
 /// Validates the section.
 pub(super) fn check(raw: raw::WeChat, cx: &mut Context<'_>) -> Option<Settings> {

@@ -63,13 +63,12 @@ impl Intents {
 fn intent(signal: i32, stopping: &mut Stopping) -> Option<Intent> {
     match (signal, *stopping) {
         (SIGHUP, Stopping::NotYet) => Some(Intent::Reload),
-        // What is about to end needs no new configuration.
-        (SIGHUP, Stopping::Asked) => None,
         (SIGTERM | SIGINT, Stopping::NotYet) => {
             *stopping = Stopping::Asked;
             Some(Intent::Stop)
         }
         (SIGTERM | SIGINT, Stopping::Asked) => Some(Intent::StopNow),
+        // A reload of what is about to end; no other signal is asked for.
         _ => None,
     }
 }

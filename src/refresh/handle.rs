@@ -133,25 +133,35 @@ pub struct Handle {
     shared: Arc<Shared>,
 }
 
+/// Where the keys of all tasks tell that something changed.
+#[derive(Clone)]
+pub struct Feeds {
+    /// Something that a caller of `GetToken` could notice.
+    pub changes: broadcast::Sender<Key>,
+    /// That, or the next attempt of a key that has a value: for mirrors, whose copies must end
+    /// soon after the attempt that should have replaced them.
+    pub plans: broadcast::Sender<Key>,
+}
+
 /// What the task and the handles share.
 pub(super) struct Shared {
     pub(super) key: Key,
     pub(super) clock: Clock,
     view: ArcSwap<View>,
     version: watch::Sender<u64>,
-    feed: broadcast::Sender<Key>,
+    feeds: Feeds,
     pub(super) mail: Mailbox,
 }
 
 impl Shared {
-    pub(super) fn new(clock: Clock, first: View, feed: broadcast::Sender<Key>) -> Arc<Self> {
+    pub(super) fn new(clock: Clock, first: View, feeds: Feeds) -> Arc<Self> {
         let (version, _) = watch::channel(first.version);
         Arc::new(Self {
             key: first.key.clone(),
             clock,
             view: ArcSwap::from_pointee(first),
             version,
-            feed,
+            feeds,
             mail: Mailbox::default(),
         })
     }
@@ -165,14 +175,18 @@ impl Shared {
     pub(super) fn publish(&self, mut view: View) {
         let before = self.view.load();
         let changed = !view.looks_like(&before);
+        let replanned = changed || (view.value.is_some() && view.next != before.next);
         view.version = before.version + u64::from(changed);
         let version = view.version;
         drop(before);
         self.view.store(Arc::new(view));
+        // An error means that nobody listens.
+        if replanned {
+            let _ = self.feeds.plans.send(self.key.clone());
+        }
         if changed {
             self.version.send_replace(version);
-            // An error means that nobody watches.
-            let _ = self.feed.send(self.key.clone());
+            let _ = self.feeds.changes.send(self.key.clone());
         }
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct State {
     pub(super) ledger_ailing: bool,
     /// The second call after a leak.
     pub(super) leak: Option<Leak>,
+    /// The value was given up for a complaint, and no other has come since.
+    pub(super) given_up: bool,
     pub(super) last_ticket_complaint: Option<BootTime>,
     pub(super) foreign: Foreign,
     pub(super) not_before: BootTime,
@@ -164,6 +166,7 @@ impl State {
             unstored: None,
             ledger_ailing: false,
             leak: None,
+            given_up: false,
             last_ticket_complaint: None,
             foreign: Foreign::default(),
             not_before: BootTime(i64::MIN / 4),
@@ -176,8 +179,10 @@ impl State {
             if confirmed.in_future {
                 state.trust = Trust::NeedsProof;
             }
-            // From the future: it lives as long as it said at most, counted from now.
             let asked = confirmed.at.min(now);
+            // From the future: nobody knows how much of its life is over. Once it is proven alive,
+            // it is served while it is replaced, and for no longer than an old token may be.
+            let life = if confirmed.in_future { stored.life.min(OVERLAP) } else { stored.life };
             state.held = Some(Held {
                 value: Arc::new(Value {
                     secret: stored.value,
@@ -187,9 +192,10 @@ impl State {
                     mode: stored.mode,
                 }),
                 asked,
-                expires: asked + stored.life,
+                expires: asked + life,
                 life: stored.life,
-                verify_at: stored.verify_at.map(|at| clock.resolve(&at).at),
+                // A wall clock that was stepped back must not put it off.
+                verify_at: stored.verify_at.map(|at| clock.resolve(&at).at.min(now + VERIFY_AFTER)),
                 age_known: stored.age_known,
                 not_rotated: false,
                 standing: if stored.dead { Standing::Withdrawn } else { Standing::Good },
@@ -197,7 +203,8 @@ impl State {
         }
         for past in record.calls {
             state.last_attempt = state.last_attempt.max(past.call.attempt);
-            let sent = clock.resolve(&past.call.sent).at.min(now);
+            let resolved = clock.resolve(&past.call.sent);
+            let sent = resolved.at.min(now);
             let issuing = past.call.mode.is_issuing();
             let reached = !matches!(past.end, Some(CallEnd::NeverSent));
             if reached && sent + WINDOW > now {
@@ -206,7 +213,9 @@ impl State {
             }
             let unknown = matches!(past.end, None | Some(CallEnd::Unknown));
             if unknown && issuing && past.call.attempt > committed {
-                state.note_unknown(past.call.mode, past.call.attempt, sent, (sent + call_limit).min(now));
+                // From the future: nobody knows how much of the overlap is over, so none is left.
+                let first = if resolved.in_future { now - OVERLAP } else { sent };
+                state.note_unknown(past.call.mode, past.call.attempt, first, sent + call_limit);
             }
         }
         if record.set_aside {
@@ -294,7 +303,9 @@ impl State {
 
     /// When to probe a value that is committed now, because of calls before it (S3).
     pub(super) fn verification(&self) -> Option<BootTime> {
-        self.unknown.map(|unknown| unknown.last_ended + VERIFY_AFTER)
+        // What the replaced value was to be asked for can as well happen to the new one.
+        let pending = self.held.as_ref().and_then(|held| held.verify_at);
+        pending.max(self.unknown.map(|unknown| unknown.last_ended + VERIFY_AFTER))
     }
 
     /// The facts of the schedule about the value that is served.

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{BootTime, Clock};
@@ -20,11 +20,12 @@ use crate::model::{Cause, Key, Kind};
 use crate::telemetry::metrics;
 use crate::wechat::WeChat;
 
+use super::budget::{Forced, Share};
 use super::gate::{Gate, Rank};
-use super::handle::{Handle, PauseError, Shared};
+use super::handle::{Feeds, Handle, PauseError, Shared};
 use super::mail::{Ask, Command};
 use super::policy::{self, Facts, Failing, HOLD_LOOK, Hold, Lane, Parent, Plan};
-use super::state::{State, Trust};
+use super::state::{Standing, State, Trust};
 use super::view::{Next, Problem, ProblemClass, Usage, View};
 
 /// What every key's task shares with all others.
@@ -86,7 +87,7 @@ impl Refresher {
         around: Arc<Surroundings>,
         settings: watch::Receiver<Arc<AccountSettings>>,
         parent: Option<Handle>,
-        feed: broadcast::Sender<Key>,
+        feeds: Feeds,
     ) -> (Self, Handle) {
         let known = settings.borrow().clone();
         let trust = match arrival {
@@ -110,7 +111,7 @@ impl Refresher {
             foreign: super::view::Foreign::default(),
             version: 0,
         };
-        let shared = Shared::new(around.clock.clone(), blank, feed);
+        let shared = Shared::new(around.clock.clone(), blank, feeds);
         let handle = Handle::new(shared.clone());
         let refresher = Self { shared, around, settings, parent, state, refreshing: false, known };
         refresher.publish();
@@ -120,8 +121,7 @@ impl Refresher {
     /// Keeps the credential fresh until `stop` (the daemon ends) or `removed` (the account
     /// went). A round that is under way is finished first. To be called again if it panics.
     pub async fn run(&mut self, stop: &CancellationToken, removed: &CancellationToken) {
-        self.refreshing = false;
-        self.adopt_orphan().await;
+        self.recover().await;
         let mut parent_changes = self.parent.as_ref().map(Handle::changes);
         let shared = self.shared.clone();
         loop {
@@ -132,15 +132,17 @@ impl Refresher {
                 biased;
                 () = stop.cancelled() => break,
                 () = removed.cancelled() => break,
-                () = shared.mail.rung() => Box::pin(self.read_mail()).await,
                 // An error means that the hub has gone; then `stop` is about to come.
                 Ok(()) = self.settings.changed() => Box::pin(self.take_settings()).await,
+                // Before the mail: no flood of complaints keeps the schedule waiting. Every
+                // round has a floor, so the mail has its turn too.
+                () = self.around.clock.sleep_until(at) => Box::pin(self.do_due(due)).await,
+                () = shared.mail.rung() => Box::pin(self.read_mail()).await,
                 () = changed(parent_changes.as_mut()) => {
-                    if waited_for_parent && self.plan() != Plan::Hold(Hold::ParentMissing) {
-                        Box::pin(self.renew(Cause::Parent)).await;
+                    if waited_for_parent {
+                        Box::pin(self.greet_parent()).await;
                     }
                 }
-                () = self.around.clock.sleep_until(at) => Box::pin(self.do_due(due)).await,
             }
         }
         if self.state.unstored.is_some() {
@@ -157,7 +159,21 @@ impl Refresher {
         self.shared.key.clone()
     }
 
-    /// An issuing call that a panic cut off: nobody knows its outcome.
+    /// Draws the consequences of what a panic cut off; after a good end there are none.
+    async fn recover(&mut self) {
+        if self.state.held.as_ref().is_some_and(|held| held.standing == Standing::ReportedDead) {
+            // The repair did not end, so nobody knows of a better value.
+            self.withdraw().await;
+        }
+        let attempted = std::mem::take(&mut self.refreshing) || self.state.in_flight.is_some();
+        self.adopt_orphan().await;
+        if attempted {
+            // A panic that repeats must not call WeChat once a second.
+            self.fail(Lane::Soon, interrupted());
+        }
+    }
+
+    /// An issuing call without an end: nobody knows its outcome.
     async fn adopt_orphan(&mut self) {
         let Some(call) = self.state.in_flight.take() else { return };
         let now = self.now();
@@ -169,19 +185,44 @@ impl Refresher {
         );
         let around = self.around.clone();
         let _ = self.note(around.ledger.finish(&call, CallEnd::Unknown)).await;
-        self.fail(Lane::Soon, interrupted());
+    }
+
+    /// The parent's value may have come: what waited for it is due now. A ticket that is not due
+    /// stays as it is, because a new parent does not make it old.
+    async fn greet_parent(&mut self) {
+        if self.plan() == Plan::Hold(Hold::ParentMissing) {
+            return;
+        }
+        // A failure that passes by itself most likely was the old parent's.
+        if self.state.failing.is_some_and(|failing| failing.lane == Lane::Soon) {
+            self.state.failing = None;
+            self.state.problem = None;
+        }
+        if matches!(self.plan(), Plan::At(at) if at <= self.now()) {
+            self.renew(Cause::Parent).await;
+        }
     }
 
     async fn do_due(&mut self, due: Due) {
         match due {
             Due::Attempt => {
-                self.renew(Cause::Deadline).await;
+                self.renew(self.scheduled_cause()).await;
             }
             Due::Look => {}
             Due::Verify => self.verify().await,
             Due::SecondForce => self.finish_leak().await,
             Due::Store => self.store_again().await,
         }
+    }
+
+    /// Who pays for an attempt of the schedule: the complainers, if a value was given up for
+    /// them and their share has room; else a war with another program would use up what keeps
+    /// the deadlines.
+    fn scheduled_cause(&self) -> Cause {
+        let deadline_share = self.state.deadline_share(self.shape());
+        let theirs = self.state.given_up
+            && self.state.budget.allows(self.now(), Share::Complaint, Forced::No, deadline_share).is_ok();
+        if theirs { Cause::Complaint } else { Cause::Deadline }
     }
 
     /// What happens next by itself, and when.
@@ -213,8 +254,7 @@ impl Refresher {
             Some(_) | None => Parent::Ready,
         };
         let shape = self.shape();
-        let pace = self.state.budget.pace(now, self.state.deadline_share(shape));
-        let last = self.state.last.as_ref().map_or(BootTime(i64::MIN / 4), |last| last.sent + pace);
+        let paced = self.state.budget.paced_until(now, self.state.deadline_share(shape));
         policy::next(&Facts {
             now,
             shape,
@@ -222,7 +262,7 @@ impl Refresher {
             failing: self.state.failing,
             paused_until: self.state.paused_until,
             parent,
-            not_before: self.state.not_before.max(last),
+            not_before: self.state.not_before.max(paced),
             jitter: self.state.jitter,
         })
     }
@@ -294,8 +334,7 @@ impl Refresher {
     /// Retries a commit that the ledger owes, without an upstream call.
     async fn store_again(&mut self) {
         let Some(mut owed) = self.state.unstored.take() else { return };
-        let ledger = self.around.ledger.clone();
-        if self.note(ledger.commit(&owed.call, &owed.value)).await.is_err() {
+        if self.commit(&owed.call, &owed.value).await.is_err() {
             owed.tries += 1;
             owed.retry_at =
                 self.now() + Duration::from_secs(1 << owed.tries.min(5)).min(Duration::from_secs(30));

@@ -91,15 +91,16 @@ pub fn is_log_filter(text: &str) -> bool {
 
 fn parse_filter(text: &str) -> Option<EnvFilter> {
     // Every directive needs a level: tracing takes a mistyped one, `inof`, for the name of a
-    // module, and would then log nothing at all.
-    let has_level = |directive: &str| {
-        let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level);
-        level.trim().parse::<LevelFilter>().is_ok() && !level.trim().is_empty()
+    // module, and would then log nothing at all. It also takes no space after a comma.
+    let directives: Vec<_> = text.split(',').map(str::trim).collect();
+    let has_level = |directive: &&str| {
+        let level = directive.rsplit_once('=').map_or(*directive, |(_, level)| level);
+        !level.is_empty() && level.parse::<LevelFilter>().is_ok()
     };
-    if !text.split(',').all(has_level) {
+    if !directives.iter().all(has_level) {
         return None;
     }
-    EnvFilter::try_new(text).ok()
+    EnvFilter::try_new(directives.join(",")).ok()
 }
 
 #[cfg(test)]

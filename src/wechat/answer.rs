@@ -24,7 +24,7 @@ const MAX_VALUE: usize = 2048;
 const MAX_LIFE: i64 = 86_400;
 
 /// The life taken when WeChat says more than [`MAX_LIFE`]: the documented one.
-const DOCUMENTED_LIFE: Duration = Duration::from_secs(7_200);
+const DOCUMENTED_LIFE: Duration = Duration::from_hours(2);
 
 /// Longest text kept of a refusal, in characters.
 const MAX_ERRMSG: usize = 256;
@@ -342,3 +342,6 @@ fn address(text: &str) -> Option<IpAddr> {
         .find_map(|word| word.parse::<IpAddr>().ok())
         .map(|address| address.to_canonical())
 }
+
+#[cfg(test)]
+mod tests;

@@ -123,3 +123,82 @@ fn is_set(flag: Option<&Value>) -> bool {
         Some(Value::Bool(true) | Value::Array(_) | Value::Object(_)) => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ErrCode;
+
+    fn says(flow: Flow, body: &str) -> Result<Exchanged, ExchangeFailure> {
+        read(flow, body.as_bytes(), &[&Secret::from("appsecret"), &Secret::from("0cd3")])
+    }
+
+    fn trouble(kind: TroubleKind) -> Result<Exchanged, ExchangeFailure> {
+        Err(ExchangeFailure::Unknown(kind.into()))
+    }
+
+    #[test]
+    fn a_code_of_a_page_brings_the_user_and_says_whether_the_user_is_real() {
+        let body = |extra: &str| {
+            format!(
+                r#"{{"access_token":"U","expires_in":7200,"refresh_token":"R","openid":"o1","scope":"snsapi_base"{extra}}}"#
+            )
+        };
+        let user = |unionid: Option<&str>, is_snapshot_user| {
+            Ok(Exchanged::Web(WebUser {
+                openid: "o1".into(),
+                unionid: unionid.map(str::to_owned),
+                access_token: "U".into(),
+                life: Duration::from_hours(2),
+                refresh_token: "R".into(),
+                scope: "snsapi_base".into(),
+                is_snapshot_user,
+            }))
+        };
+        assert_eq!(says(Flow::Web, &body("")), user(None, false));
+        assert_eq!(says(Flow::Web, &body(r#","unionid":"u1""#)), user(Some("u1"), false));
+        assert_eq!(says(Flow::Web, &body(r#","unionid":"""#)), user(None, false));
+        for no in ["0", "\"0\"", "\"\"", "false", "null"] {
+            assert_eq!(
+                says(Flow::Web, &body(&format!(r#","is_snapshotuser":{no}"#))),
+                user(None, false),
+                "{no}"
+            );
+        }
+        for yes in ["1", "\"1\"", "true", "2"] {
+            assert_eq!(
+                says(Flow::Web, &body(&format!(r#","is_snapshotuser":{yes}"#))),
+                user(None, true),
+                "{yes}"
+            );
+        }
+        assert_eq!(says(Flow::Web, &body(r#","unionid":7"#)), trouble(TroubleKind::FieldBad("unionid")));
+    }
+
+    #[test]
+    fn a_login_of_a_mini_program_brings_its_session_key() {
+        let user = MiniProgramUser { openid: "o1".into(), unionid: None, session_key: "aGk=".into() };
+        for body in [
+            r#"{"openid":"o1","session_key":"aGk="}"#,
+            r#"{"errcode":0,"errmsg":"ok","openid":"o1","session_key":"aGk="}"#,
+        ] {
+            assert_eq!(says(Flow::MiniProgram, body), Ok(Exchanged::MiniProgram(user.clone())));
+        }
+        let lacking = r#"{"openid":"o1"}"#;
+        assert_eq!(says(Flow::MiniProgram, lacking), trouble(TroubleKind::FieldMissing("session_key")));
+        assert_eq!(says(Flow::Web, lacking), trouble(TroubleKind::FieldMissing("access_token")));
+    }
+
+    #[test]
+    fn a_refused_code_is_told_from_an_unreadable_answer_and_echoes_nothing() {
+        let refused =
+            says(Flow::Web, r#"{"errcode":40163,"errmsg":"code 0cd3 been used appsecret, rid: 1-2"}"#);
+        let Err(ExchangeFailure::Refused(refusal)) = refused else { panic!("a refusal: {refused:?}") };
+        assert_eq!(refusal.errcode, ErrCode(40163));
+        assert_eq!(refusal.errmsg, "code *** been used ***");
+        assert_eq!(refusal.rid.as_deref(), Some("1-2"));
+        assert_eq!(says(Flow::Web, "<html>"), trouble(TroubleKind::NotJson));
+        assert_eq!(says(Flow::Web, "{}"), trouble(TroubleKind::FieldMissing("openid")));
+        assert_eq!(says(Flow::Web, r#"{"errcode":-1,"openid":"o1"}"#), trouble(TroubleKind::Contradiction));
+    }
+}

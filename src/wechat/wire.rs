@@ -6,7 +6,7 @@
 //! and a bounded body. Errors of the HTTP library are reduced to a [`TroubleKind`] here and
 //! dropped, because their text carries the URL and the URL carries secrets.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::io;
 use std::time::Duration;
 
@@ -158,21 +158,14 @@ fn unsent_or_unknown(error: &reqwest::Error) -> Unanswered {
 }
 
 /// Whether a connection failed in its TLS handshake, for the wording only.
-fn broke_in_tls(error: &reqwest::Error) -> bool {
-    let mut source = error.source();
-    while let Some(error) = source {
-        if error.is::<rustls::Error>() {
-            return true;
-        }
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            // A handshake that the peer cuts off is an end of file; a TCP connect never is.
-            if error.kind() == io::ErrorKind::UnexpectedEof
-                || error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
-            {
-                return true;
-            }
-        }
-        source = error.source();
+fn broke_in_tls(error: &(dyn Error + 'static)) -> bool {
+    if error.is::<rustls::Error>() {
+        return true;
     }
-    false
+    let Some(io) = error.downcast_ref::<io::Error>() else {
+        return error.source().is_some_and(broke_in_tls);
+    };
+    // A handshake that the peer cuts off is an end of file; a TCP connect never is. What an
+    // io::Error wraps is not its source (that is the wrapped one's source), so it is opened here.
+    io.kind() == io::ErrorKind::UnexpectedEof || io.get_ref().is_some_and(|inner| broke_in_tls(inner))
 }

@@ -1,7 +1,12 @@
 //! All tests over real sockets, files and processes, in one crate so that they link once.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, like the tests")]
+#![allow(clippy::unwrap_used, reason = "clippy's setting spares only test functions, not their helpers")]
 
+mod admin;
+mod config;
+mod config_files;
+mod engine_schedule;
+mod engine_tickets;
 mod grpc_auth;
 mod grpc_rpcs;
 mod grpc_server;
@@ -13,9 +18,15 @@ mod ledger_agreement;
 mod ledger_bad_days;
 mod ledger_file;
 mod ledger_support;
+mod mirror;
+mod mirror_trouble;
+mod process;
 mod simulator;
 mod simulator_faults;
 mod simulator_oauth;
 mod simulator_server;
 mod simulator_stable;
 mod support;
+mod telemetry;
+mod tidy;
+mod wechat;

@@ -54,6 +54,7 @@ const OURS: &str = "report this as a bug of zhongkong, or check what a proxy on 
 const COMPONENT: &str = "an appid of a third-party platform, or one that is run by such a platform, cannot be used \
                          here: configure the account's own appid and AppSecret";
 
+#[expect(clippy::too_many_lines, reason = "one table: a line per number, in their order")]
 pub(super) const fn row(endpoint: Endpoint, number: i64) -> Option<Row> {
     Some(match (endpoint, number) {
         (_, -1) => soon(GLOBAL, "WeChat is busy", BUSY),
@@ -204,10 +205,10 @@ pub(super) const fn row(endpoint: Endpoint, number: i64) -> Option<Row> {
         (_, 89501) => {
             later(180, STABLE, "an earlier question to the administrator has no answer yet", CONFIRM)
         }
-        (_, 89502) => later(180, GLOBAL, "the administrator's confirmation is awaited", CONFIRM),
+        (_, 89502 | 89504 | 89505) => {
+            later(180, GLOBAL, "the administrator's confirmation is awaited", CONFIRM)
+        }
         (_, 89503) => operator(STABLE, "this call needs the administrator's confirmation", CONFIRM),
-        (_, 89504) => later(180, GLOBAL, "the administrator's confirmation is awaited", CONFIRM),
-        (_, 89505) => later(180, GLOBAL, "the administrator's confirmation is awaited", CONFIRM),
         (_, 89506) => later(
             86_400,
             STABLE,

@@ -12,6 +12,7 @@ const CALL: &str = "the program that made the call must be corrected: this is no
 const MENU: &str = "correct the menu that was sent";
 const NEVER: &str = "do not send to this user";
 
+#[expect(clippy::match_same_arms, reason = "one table: a line per number, in their order")]
 pub(super) const fn row(number: i64) -> Option<Row> {
     Some(match number {
         40003 => operator(GLOBAL, "the openid is no follower's, or another account's", CALL),

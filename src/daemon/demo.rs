@@ -1,0 +1,279 @@
+//! `zhongkong demo`: a simulated WeChat and a daemon in one process, to be tried at once.
+//!
+//! Everything is on loopback and in memory, so the end leaves nothing behind. Lives are
+//! short, so that rotation is seen; what is printed can be pasted into another terminal.
+//! The daemon is the real one, with a real client credential, over real sockets.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::{AdminSettings, Config, DaemonSettings, new_client};
+use crate::grpc::settings::{Action, Client, Grants, Identity, Listen, Scope};
+use crate::hub::{AccountSettings, Change, Hub};
+use crate::model::{AppId, Kind, TokenMode};
+use crate::process::signals::Intent;
+use crate::refresh::view::View;
+use crate::secret::Secret;
+use crate::simulator::{self, Account, Accounts, Limits, Simulator};
+use crate::telemetry::{Colour, LogFormat, LogSettings};
+use crate::{grpc, mirror, wechat};
+
+use super::{Addresses, Daemon, RunError, StartError, Store};
+
+/// How the demo is run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Life of a simulated token.
+    pub life: Duration,
+    /// Port of the gRPC face, the admin listener next to it, the simulator: 7780, 7781, 7770 as
+    /// everywhere, or free ones if one of these is taken.
+    pub ports: Ports,
+}
+
+/// Which ports the demo uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ports {
+    /// The documented ones.
+    Documented,
+    /// Free ones.
+    Free,
+}
+
+/// Why the demo does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// A socket of the simulator.
+    #[error("the simulated WeChat cannot listen")]
+    Listen(#[source] io::Error),
+    /// The daemon does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The daemon ended.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The terminal is gone.
+    #[error("cannot print")]
+    Print(#[source] io::Error),
+}
+
+/// The demo's accounts: one of each token mode.
+const ACCOUNTS: [(&str, &str, TokenMode); 2] =
+    [("wxdemo0000000shop", "shop", TokenMode::Stable), ("wxdemo0000000club", "club", TokenMode::Classic)];
+
+/// Runs the demo until an intent ends it.
+pub async fn run(
+    settings: Settings,
+    counters: PrometheusHandle,
+    intents: impl AsyncFnMut() -> Intent,
+) -> Result<(), DemoError> {
+    let wechat = TcpListener::bind(loopback(settings.ports, 7770)).await;
+    let wechat = match wechat {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            TcpListener::bind(loopback(Ports::Free, 0)).await
+        }
+        bound => bound,
+    }
+    .map_err(DemoError::Listen)?;
+    let upstream = wechat.local_addr().map_err(DemoError::Listen)?;
+    let credential = new_client::new_client("demo");
+    let clock = Clock::system();
+    let config = |ports| config(upstream, &credential.token, settings.life, ports);
+    let daemon =
+        match Daemon::build(config(settings.ports), clock.clone(), Store::Memory, counters.clone()).await {
+            Err(StartError::Grpc(_) | StartError::Admin { .. }) => {
+                Daemon::build(config(Ports::Free), clock, Store::Memory, counters).await
+            }
+            built => built,
+        }?;
+
+    let addresses = daemon.addresses();
+    print_guide(&addresses, upstream, &credential.token).map_err(DemoError::Print)?;
+    let simulator = Simulator::new(simulated(settings.life));
+    let stop = CancellationToken::new();
+    let _stop_on_return = stop.clone().drop_guard();
+    let hub = daemon.hub();
+    let nothing_to_reload = {
+        let config = config(settings.ports);
+        move || Ok(crate::config::Loaded { config: config.clone(), warnings: Vec::new() })
+    };
+    tokio::select! {
+        ended = daemon.run(intents, nothing_to_reload) => ended.map_err(DemoError::Run),
+        served = simulator.serve(wechat, stop) => served.map_err(DemoError::Listen),
+        printed = narrate(&hub) => printed.map_err(DemoError::Print),
+    }
+}
+
+fn loopback(ports: Ports, port: u16) -> SocketAddr {
+    let port = match ports {
+        Ports::Documented => port,
+        Ports::Free => 0,
+    };
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+fn simulated(life: Duration) -> simulator::Settings {
+    // Short lives need more calls than a real day grants.
+    let limits = Limits { classic_daily: 1_000_000, ..Limits::default() };
+    let accounts = ACCOUNTS.map(|(appid, name, _)| Account::new(appid, app_secret(name)));
+    simulator::Settings {
+        accounts: Accounts::Listed(accounts.into()),
+        limits,
+        ..simulator::Settings::with_life(life)
+    }
+}
+
+/// Looks like an AppSecret, and is none.
+fn app_secret(name: &str) -> String {
+    format!("{name:0>32}")
+}
+
+fn config(upstream: SocketAddr, token: &Secret, life: Duration, ports: Ports) -> Config {
+    let accounts = ACCOUNTS
+        .map(|(appid, name, token_mode)| AccountSettings {
+            appid: appid.parse::<AppId>().expect("the demo's appids have only letters and digits"),
+            name: Some(name.to_owned()),
+            secret: Secret::from(app_secret(name)),
+            token_mode,
+            tickets: vec![Kind::JsapiTicket],
+            daily_calls: 1_000_000,
+        })
+        .into();
+    let client = Client {
+        name: "demo".to_owned(),
+        identities: vec![Identity::TokenSha256(Sha256::digest(token.expose().as_bytes()).into())],
+        grants: Grants {
+            accounts: Scope::All,
+            kinds: Scope::All,
+            actions: [
+                Action::Read,
+                Action::Complain,
+                Action::Force,
+                Action::Sign,
+                Action::Exchange,
+                Action::Status,
+                Action::Admin,
+            ]
+            .into(),
+        },
+        not_after: None,
+    };
+    let api_base = format!("http://{upstream}");
+    Config {
+        daemon: DaemonSettings {
+            state_dir: PathBuf::new(),
+            pid_file: None,
+            log: LogSettings {
+                format: LogFormat::Text,
+                filter: "warn".to_owned(),
+                colour: Colour::OnTerminal,
+            },
+            seal_keys: None,
+            ledger_max_bytes: None,
+            grace: Duration::from_secs(5),
+        },
+        wechat: wechat::Settings {
+            api_base: api_base.parse().expect("a socket address makes a URL"),
+            connect_timeout: Duration::from_secs(2),
+            timeout: life.min(Duration::from_secs(5)),
+            proxy: None,
+        },
+        grpc: grpc::settings::Settings {
+            listen: vec![Listen::Tcp(loopback(ports, 7780))],
+            tls: None,
+            clients: vec![client],
+        },
+        admin: AdminSettings { listen: loopback(ports, 7781) },
+        mirror: mirror::Settings {
+            servers: Vec::new(),
+            layouts: Vec::new(),
+            timeout: Duration::from_secs(1),
+        },
+        accounts,
+    }
+}
+
+fn print_guide(addresses: &Addresses, upstream: SocketAddr, token: &Secret) -> io::Result<()> {
+    let grpc = addresses.grpc.first().map_or_else(String::new, SocketAddr::to_string);
+    let admin = addresses.admin;
+    let program = std::env::current_exe()
+        .ok()
+        .and_then(|path| path.to_str().map(str::to_owned))
+        .unwrap_or_else(|| "zhongkong".to_owned());
+    let [(shop, ..), (club, ..)] = ACCOUNTS;
+    let mut out = io::stdout().lock();
+    writeln!(
+        out,
+        "zhongkong demo: a simulated WeChat on {upstream}, the daemon on {grpc}; Ctrl-C ends both.
+
+In another terminal:
+
+  export ZHONGKONG_ADDR=http://{grpc}
+  export ZHONGKONG_TOKEN={}
+  alias zhongkong={program}
+
+  zhongkong status                      every credential, its age, what comes next
+  zhongkong get {shop}       the access token, for scripts
+  zhongkong watch                       each rotation as it happens
+  zhongkong explain {club}   why a credential is in its state
+
+Let a stranger kill a token, then report it as a program would that got 40001:
+
+  curl -X POST http://{upstream}/_sim/foreign_fetch -H 'content-type: application/json' -d '{{\"appid\":\"{club}\"}}'
+  curl -X POST http://{upstream}/_sim/kill -H 'content-type: application/json' -d '{{\"appid\":\"{club}\",\"kind\":\"classic\"}}'
+  zhongkong refresh {club} --errcode 40001
+
+What WeChat saw:  curl http://{upstream}/_sim/log     Health and metrics:  curl http://{admin}/readyz /metrics
+
+Below, each change as it happens (values are only ever named by their fingerprints):
+",
+        token.expose()
+    )?;
+    out.flush()
+}
+
+/// A line for every change.
+async fn narrate(hub: &Hub) -> io::Result<()> {
+    let mut changes = hub.subscribe();
+    loop {
+        match changes.next().await {
+            Change::Key(key) => {
+                if let Some(handle) = hub.handle(key.appid.as_str(), key.kind) {
+                    let line = line(hub, &handle.view());
+                    let mut out = io::stdout().lock();
+                    writeln!(out, "{line}")?;
+                    out.flush()?;
+                }
+            }
+            Change::Lagged => {}
+            Change::Closed => return std::future::pending().await,
+        }
+    }
+}
+
+fn line(hub: &Hub, view: &View) -> String {
+    let clock = hub.clock();
+    let at = clock.wall();
+    let name = hub.account_name(view.key.appid.as_str()).unwrap_or_default();
+    let kind = view.key.kind;
+    match view.good(clock.boot()) {
+        Some(good) => {
+            let left = good.remaining.as_secs();
+            let why = view.last.as_ref().map_or("", |last| last.cause.as_str());
+            let note =
+                view.degraded.map_or_else(String::new, |reason| format!("  degraded: {}", reason.as_str()));
+            format!(
+                "{at}  {name} {kind:<14} {}  generation {}  {left} s left  ({why}){note}",
+                good.value.fingerprint, good.value.generation,
+            )
+        }
+        None => format!("{at}  {name} {kind:<14} no value"),
+    }
+}

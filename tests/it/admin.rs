@@ -1,0 +1,92 @@
+//! The admin listener, asked over TCP.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusBuilder;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use zhongkong::admin::{Admin, Readiness};
+use zhongkong::model::{Cause, Kind};
+use zhongkong::telemetry::metrics::{self, AttemptResult};
+
+struct Running {
+    addr: SocketAddr,
+    readiness: watch::Sender<Readiness>,
+    stop: CancellationToken,
+    tasks: JoinSet<std::io::Result<()>>,
+}
+
+async fn start() -> Running {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    ::metrics::with_local_recorder(&recorder, || {
+        metrics::attempt(Kind::AccessToken, Cause::Deadline, AttemptResult::Issued);
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (readiness, seen) = watch::channel(Readiness::NotReady("no account has a token yet".to_owned()));
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Admin::new(listener, seen, handle).run(stop.clone()));
+    Running { addr, readiness, stop, tasks }
+}
+
+async fn get(addr: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn readiness_follows_the_daemon_and_a_daemon_that_vanished_is_not_ready() {
+    let Running { addr, readiness, stop: _stop, tasks: _tasks } = start().await;
+    assert!(get(addr, "/healthz").await.starts_with("HTTP/1.1 200 "));
+    let answer = get(addr, "/readyz").await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("no account has a token yet"), "{answer}");
+    readiness.send_replace(Readiness::Ready);
+    assert!(get(addr, "/readyz").await.starts_with("HTTP/1.1 200 "));
+    drop(readiness);
+    assert!(get(addr, "/readyz").await.starts_with("HTTP/1.1 503 "));
+}
+
+#[tokio::test]
+async fn metrics_are_rendered_as_prometheus_reads_them() {
+    let running = start().await;
+    let answer = get(running.addr, "/metrics").await;
+    assert!(answer.contains("content-type: text/plain; version=0.0.4"), "{answer}");
+    let line = r#"zhongkong_attempts_total{kind="access_token",cause="deadline",result="issued"} 1"#;
+    assert!(answer.contains(line), "{answer}");
+}
+
+#[tokio::test]
+async fn a_stop_ends_the_listener_although_a_caller_keeps_its_connection() {
+    let mut running = start().await;
+    // A caller that asked once and stays connected, as a scraper does.
+    let mut idle = TcpStream::connect(running.addr).await.unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let mut first = [0; 15];
+    idle.read_exact(&mut first).await.unwrap();
+    running.stop.cancel();
+    running.tasks.join_next().await.unwrap().unwrap().unwrap();
+    assert!(TcpStream::connect(running.addr).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_never_ends_its_request_does_not_hold_up_a_stop() {
+    // The clock jumps over the three seconds of the drain as soon as nothing else moves.
+    let mut running = start().await;
+    let mut slow = TcpStream::connect(running.addr).await.unwrap();
+    slow.write_all(b"GET /healthz HTTP/1.1\r\nhost: ").await.unwrap();
+    get(running.addr, "/healthz").await;
+    running.stop.cancel();
+    let ended = tokio::time::timeout(Duration::from_secs(10), running.tasks.join_next()).await;
+    ended.expect("the listener ends within its drain").unwrap().unwrap().unwrap();
+    drop(slow);
+}
