@@ -4,5 +4,6 @@
 pub(crate) mod engine;
 pub(crate) mod frozen;
 pub(crate) mod memcached;
+pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod simulated;
