@@ -24,6 +24,7 @@ mod ledger_support;
 mod mirror;
 mod mirror_trouble;
 mod process;
+mod process_restart;
 mod process_signals;
 mod process_start;
 mod simulator;
