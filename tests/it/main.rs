@@ -25,6 +25,7 @@ mod mirror;
 mod mirror_trouble;
 mod process;
 mod process_restart;
+mod process_secrecy;
 mod process_signals;
 mod process_start;
 mod simulator;
