@@ -51,6 +51,8 @@ async fn with_wechat_down_the_daemon_starts_says_not_ready_and_recovers_by_itsel
     let (status, body) = daemon.page("/readyz").await;
     assert!(status.contains("503") && body.starts_with("not ready: 1 of 1 keys"), "{status} {body}");
     assert!(!body.contains("wx1"), "the page has no password: {body}");
+    // It looks at the reason once a second.
+    while !daemon.page("/readyz").await.1.contains("WeChat cannot be reached") {}
     let ran = site.run(&["get", "wx1"]).await;
     ran.expect(1, &["WeChat cannot be reached", "what to do", "try again"]);
     site.run(&["explain", "wx1"]).await.expect(0, &[]);
