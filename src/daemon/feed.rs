@@ -119,11 +119,9 @@ impl ReadinessWatch {
                     Some(Trouble { reason, first }) => tracing::warn!(%first, "not ready: {reason}"),
                 }
             }
-            self.admin.send_replace(
-                trouble.map_or(crate::admin::Readiness::Ready, |trouble| {
-                    crate::admin::Readiness::NotReady(trouble.reason)
-                }),
-            );
+            self.admin.send_replace(trouble.map_or(crate::admin::Readiness::Ready, |trouble| {
+                crate::admin::Readiness::NotReady(trouble.reason)
+            }));
             tokio::select! {
                 change = changes.next() => {
                     if change == Change::Closed {

@@ -161,7 +161,9 @@ async fn check_config_says_what_is_right_and_what_is_wrong() {
 
     site.section("daemon", "state_dirr = \"x\"\ngrace = \"1 fortnight\"");
     site.write();
-    site.run(&["check-config"]).await.expect(2, &["daemon.state_dirr", "did you mean state_dir", "daemon.grace"]);
+    site.run(&["check-config"])
+        .await
+        .expect(2, &["daemon.state_dirr", "did you mean state_dir", "daemon.grace"]);
     let ran = site.run(&["check-config", "--json"]).await;
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(2), ""), "{ran:?}");
     let document: Value = serde_json::from_str(&ran.stdout).unwrap();

@@ -74,7 +74,10 @@ async fn with_memcached_down_the_daemon_serves_and_catches_it_up_when_it_comes()
     let mut memcached = Memcached::start();
     memcached.kill();
     let mut site = Site::classic(&wechat.base);
-    site.section("memcached", &format!("servers = [\"{}\"]\nlayouts = [\"raw\", \"zhongkong\"]", memcached.addr()));
+    site.section(
+        "memcached",
+        &format!("servers = [\"{}\"]\nlayouts = [\"raw\", \"zhongkong\"]", memcached.addr()),
+    );
     let daemon = site.start_ready().await;
     let value = site.value("wx1").await;
     daemon.line("is not being mirrored to").await;
@@ -145,18 +148,18 @@ async fn with_a_full_ledger_every_account_is_served_and_refreshed_and_wechat_is_
     // SQLite itself refuses: the file may not grow, as on a full disk. Some values fit, the
     // others live in memory.
     let _guard = Guard::start();
-    const ACCOUNTS: usize = 30;
-    const LIMIT: u64 = 1 << 20;
-    let appids: Vec<String> = (0..ACCOUNTS).map(|number| format!("wx{number:02}")).collect();
+    let appids: Vec<String> = (0..30).map(|number| format!("wx{number:02}")).collect();
     let listed: Vec<_> = appids.iter().map(|appid| (appid.as_str(), SECRET)).collect();
     let settings = Settings { token_len: 512, ..Settings::with_life(Duration::from_secs(12)) };
     let wechat = Simulated::start(Settings { accounts: listed_with(&listed).accounts, ..settings }).await;
     let mut site = Site::new(&wechat.base);
     site.start().await.stop().await;
-    fill(&site, LIMIT, 4).await;
+    fill(&site, 1 << 20, 4).await;
 
     site.section("daemon", "state_dir = \"state\"\nledger_max_size = \"1MiB\"");
-    appids.iter().for_each(|appid| site.account(appid, "token_mode = \"classic\""));
+    for appid in &appids {
+        site.account(appid, "token_mode = \"classic\"");
+    }
     let daemon = site.start_ready().await;
     for appid in &appids {
         assert!(wechat.control.alive(&site.value(appid).await), "{appid}");

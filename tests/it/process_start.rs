@@ -32,7 +32,11 @@ async fn an_unknown_key_is_refused_with_its_line_and_the_nearest_right_one() {
     let _guard = Guard::start();
     let mut site = Site::classic(NOWHERE);
     site.section("daemon", "state_dir = \"state\"\ngrase = \"3s\"");
-    refused(&site.fails().await, 2, &["config.toml is not valid", "line ", "daemon.grase", "did you mean grace?"]);
+    refused(
+        &site.fails().await,
+        2,
+        &["config.toml is not valid", "line ", "daemon.grase", "did you mean grace?"],
+    );
     assert!(!site.path("state").exists(), "a refused configuration makes no state directory");
 }
 
@@ -152,10 +156,10 @@ async fn a_lost_or_wrong_seal_key_is_named_and_forgetting_the_values_is_the_way_
     site.section("daemon", "state_dir = \"state\"");
     refused(&site.fails().await, 2, &["`k2026`", "zhongkong ledger forget-values"]);
     site.section("daemon", sealed);
-    site.file("seal", &format!("k2027:{}\n", OTHER_SEAL));
+    site.file("seal", &format!("k2027:{OTHER_SEAL}\n"));
     refused(&site.fails().await, 2, &["`k2026`", "zhongkong ledger forget-values"]);
     // Wrong: another key under the same id.
-    site.file("seal", &format!("k2026:{}\n", OTHER_SEAL));
+    site.file("seal", &format!("k2026:{OTHER_SEAL}\n"));
     refused(&site.fails().await, 2, &["does not open", "`k2026`", "zhongkong ledger forget-values"]);
     assert_eq!(wechat.control.calls().len(), calls, "a start that fails calls nobody");
 
