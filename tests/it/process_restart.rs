@@ -8,9 +8,10 @@ use tonic::transport::Endpoint;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
-use zhongkong::client::Event;
+use zhongkong::client::{Event, Target};
 use zhongkong::model::{Key, Kind};
-use zhongkong::simulator::{Call, Endpoint as Api, ServerMode, Settings};
+use zhongkong::pb::WithdrawnReason as Reason;
+use zhongkong::simulator::{Call, Endpoint as Api, Fault, Script, ServerMode, Settings};
 
 use super::support::frozen::Guard;
 use super::support::memcached::Memcached;
@@ -64,6 +65,42 @@ async fn with_wechat_down_the_daemon_starts_says_not_ready_and_recovers_by_itsel
     assert_eq!(health(&daemon, "zhongkong.v1.TokenControl").await, ServingStatus::Serving);
     assert!(wechat.control.alive(&site.value("wx1").await));
     assert_eq!(wechat.control.count(Api::Token, "wx1"), 1);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_watcher_without_a_value_is_told_each_time_that_the_reason_changes() {
+    // It waits for a value that does not come; "it comes by itself" must not be its last word.
+    let _guard = Guard::start();
+    let wechat = Simulated::start(listed_with(&[("wx1", SECRET)])).await;
+    let site = Site::classic(&wechat.base);
+    site.secret("wx1", "5ec1e75ec1e75ec1e75ec1e75ec1e75e");
+    wechat.control.script(Script::once(Api::Token, Fault::HoldAnswer));
+    let daemon = site.start().await;
+    wechat.control.wait_held(1).await;
+    let client = site.connect().await;
+    let mut watch = client.watch(&[key("wx1")], &[]).await.unwrap();
+    let first = watch.next().await.unwrap().unwrap();
+    assert!(
+        matches!(first, Event::Withdrawn { reason: Reason::Unavailable, problem: None, .. }),
+        "{first:?}"
+    );
+    assert!(matches!(watch.next().await.unwrap().unwrap(), Event::SnapshotComplete));
+
+    wechat.control.release();
+    let refused = watch.next().await.unwrap().unwrap();
+    let Event::Withdrawn { reason: Reason::NeedsOperator, problem: Some(problem), .. } = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(problem.errcode, Some(40125));
+    client.pause(Target::Key(key("wx1")), None).await.unwrap();
+    let paused = watch.next().await.unwrap().unwrap();
+    assert!(matches!(paused, Event::Withdrawn { reason: Reason::Paused, .. }), "{paused:?}");
+
+    site.secret("wx1", SECRET);
+    daemon.reload("configuration taken over").await;
+    client.resume(Target::Key(key("wx1"))).await.unwrap();
+    while !matches!(watch.next().await.unwrap().unwrap(), Event::Token(_)) {}
     daemon.stop().await;
 }
 
