@@ -185,13 +185,13 @@ async fn with_a_full_ledger_every_account_is_served_and_refreshed_and_wechat_is_
     // SQLite itself refuses: the file may not grow, as on a full disk. Some values fit, the
     // others live in memory.
     let _guard = Guard::start();
-    let appids: Vec<String> = (0..30).map(|number| format!("wx{number:02}")).collect();
+    let appids: Vec<String> = (0..60).map(|number| format!("wx{number:02}")).collect();
     let listed: Vec<_> = appids.iter().map(|appid| (appid.as_str(), SECRET)).collect();
     let settings = Settings { token_len: 512, ..Settings::with_life(Duration::from_secs(12)) };
     let wechat = Simulated::start(Settings { accounts: listed_with(&listed).accounts, ..settings }).await;
     let mut site = Site::new(&wechat.base);
     site.start().await.stop().await;
-    fill(&site, 1 << 20, 4).await;
+    fill(&site, 1 << 20, 0).await;
 
     site.section("daemon", "state_dir = \"state\"\nledger_max_size = \"1MiB\"");
     for appid in &appids {
