@@ -2,10 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, like the tests")]
 
+mod engine_budget;
 mod engine_complaints;
+mod engine_faults;
 mod engine_lost_answers;
 mod engine_schedule;
 mod engine_stable;
+mod engine_time;
 mod ledger;
 mod ledger_agreement;
 mod ledger_bad_days;

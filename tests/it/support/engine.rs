@@ -303,7 +303,7 @@ impl Engine {
         while self.now() < end {
             let now = self.now();
             let announced = self.hub.keys().into_iter().filter_map(|handle| match handle.view().next {
-                Next::At(at) if at > now => Some(at + TICK),
+                Next::At(at) if at + TICK > now => Some(at + TICK),
                 Next::At(_) | Next::Paused(_) | Next::ParentMissing | Next::Removed => None,
             });
             let to = announced.min().unwrap_or(end).min(now + stride).min(end);
