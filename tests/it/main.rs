@@ -6,6 +6,7 @@ mod engine_budget;
 mod engine_complaints;
 mod engine_faults;
 mod engine_lost_answers;
+mod engine_random;
 mod engine_schedule;
 mod engine_stable;
 mod engine_time;
