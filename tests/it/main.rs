@@ -5,11 +5,16 @@
 mod admin;
 mod config;
 mod config_files;
+mod engine_budget;
 mod engine_complaints;
+mod engine_faults;
 mod engine_lost_answers;
+mod engine_random;
+mod engine_reload;
 mod engine_schedule;
 mod engine_stable;
 mod engine_tickets;
+mod engine_time;
 mod grpc_auth;
 mod grpc_rpcs;
 mod grpc_server;
