@@ -323,7 +323,10 @@ async fn foreign_refresh_is_recorded_and_the_operator_told() {
     assert_eq!(engine.complain().await.unwrap().outcome, Outcome::Refreshed);
     let events = engine.events("foreign_refresh_suspected").await;
     assert_eq!(events.len(), 1);
-    assert!(events[0].detail.contains("stable") && events[0].detail.contains(&dead.to_string()), "{events:?}");
+    assert!(
+        events[0].detail.contains("stable") && events[0].detail.contains(&dead.to_string()),
+        "{events:?}"
+    );
     assert_eq!(engine.view().foreign.count, 1);
     assert_eq!(engine.view().foreign.latest, Some(engine.now()));
     engine.readers_are_well();

@@ -19,9 +19,10 @@ async fn lost_stable_answer_costs_nothing_and_is_asked_for_again() {
     let engine = Engine::stable().await;
     let natural_end = engine.view().dead_by;
     engine.step(Duration::from_secs(6_890)).await;
-    engine.wechat.control.script(
-        zhongkong::simulator::Script::once(Endpoint::StableToken, Fault::AnswerLost).times(5),
-    );
+    engine
+        .wechat
+        .control
+        .script(zhongkong::simulator::Script::once(Endpoint::StableToken, Fault::AnswerLost).times(5));
     engine
         .walk(Duration::from_secs(280), SECOND, |engine| {
             engine.readers_are_well();
