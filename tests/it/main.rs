@@ -7,6 +7,7 @@ mod config;
 mod config_files;
 mod engine_budget;
 mod engine_complaints;
+mod engine_crash;
 mod engine_faults;
 mod engine_ledger;
 mod engine_lost_answers;
