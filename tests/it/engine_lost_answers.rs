@@ -92,7 +92,7 @@ async fn unanswered_probe_means_no_issuing_call_but_the_last_chance() {
     assert!(engine.tally().probes >= 5, "{:?}", engine.tally());
     engine.walk(SECOND * 2, SECOND, |_| {}).await;
     assert_eq!(engine.calls(Endpoint::Token), calls + 1, "the last chance: {}", engine.report());
-    engine.walk(SECOND * 290, SECOND, |_| {}).await;
+    engine.walk(SECOND * 302, SECOND, |_| {}).await;
     assert_eq!(engine.calls(Endpoint::Token), calls + 1, "{}", engine.report());
     assert!(engine.token().read().is_err());
     // More than 300 s after the last call a probe is answered: no lost call replaced the value,

@@ -317,7 +317,6 @@ impl Engine {
         while self.now() < end {
             let now = self.now();
             let announced = self.hub.keys().into_iter().filter_map(|handle| match handle.view().next {
-                // Due, but tokio's timer is rounded up: not yet fired.
                 Next::At(at) if at + TICK > now => Some(at + TICK),
                 Next::At(_) | Next::Paused(_) | Next::ParentMissing | Next::Removed => None,
             });
