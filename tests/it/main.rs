@@ -5,7 +5,10 @@
 mod admin;
 mod config;
 mod config_files;
+mod engine_complaints;
+mod engine_lost_answers;
 mod engine_schedule;
+mod engine_stable;
 mod engine_tickets;
 mod grpc_auth;
 mod grpc_rpcs;
