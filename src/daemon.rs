@@ -10,35 +10,37 @@
 //! Every part is a task of one `JoinSet`; a part that ends by itself ends the daemon with
 //! its name, and systemd starts it again. Nothing here decides about a credential.
 
-use std::collections::HashMap;
-use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, Loaded, restart_needed};
+use crate::config::{Config, ConfigError, Loaded};
 use crate::grpc;
 use crate::hub::{self, Hub};
 use crate::ledger::sqlite::SqliteLedger;
-use crate::ledger::{Ledger, LedgerError, memory::MemoryLedger, seal, sqlite};
+use crate::ledger::{Ledger, memory::MemoryLedger, seal, sqlite};
 use crate::mirror::{LayoutError, Mirror};
 use crate::model::AppId;
 use crate::process::signals::Intent;
 use crate::refresh::gate::{Gate, IN_FLIGHT};
 use crate::refresh::task::Surroundings;
-use crate::telemetry::metrics;
-use crate::wechat::{self, WeChat};
+use crate::wechat::WeChat;
 
 pub mod demo;
+mod error;
 mod feed;
+mod parts;
+mod reload;
+
+pub use error::{RunError, StartError};
+
+use parts::{Parts, Stops};
+use reload::Reloader;
 
 /// The ledger's file in the state directory.
 pub const LEDGER_FILE: &str = "ledger.db";
@@ -50,68 +52,6 @@ pub enum Store {
     File,
     /// In memory: the demo, which leaves nothing behind.
     Memory,
-}
-
-/// Why the daemon does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The file of seal keys cannot be used.
-    #[error("the seal keys cannot be used")]
-    SealKeys(#[source] seal::KeysError),
-    /// The ledger cannot be used.
-    #[error("the ledger in {dir} cannot be used")]
-    Ledger {
-        /// The state directory.
-        dir: PathBuf,
-        /// Why.
-        #[source]
-        source: LedgerError,
-    },
-    /// A gRPC listener cannot be bound.
-    #[error("the gRPC face cannot listen")]
-    Grpc(#[source] grpc::BindError),
-    /// The gRPC settings do not fit together.
-    #[error("the gRPC face cannot be built")]
-    GrpcSettings(#[source] grpc::SettingsError),
-    /// The admin listener cannot be bound.
-    #[error("the admin listener cannot use {addr}; stop what listens there, or change [admin] listen")]
-    Admin {
-        /// Where.
-        addr: SocketAddr,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A memcached layout cannot hold the accounts.
-    #[error("the memcached mirror cannot hold these accounts")]
-    Layout(#[source] LayoutError),
-    /// WeChat's client cannot be built.
-    #[error("WeChat's client cannot be built")]
-    WeChat(#[source] wechat::SetupError),
-}
-
-impl StartError {
-    /// Whether the configuration, or a file that it names, must be changed: exit code 2.
-    pub fn is_configuration(&self) -> bool {
-        match self {
-            Self::SealKeys(_) | Self::GrpcSettings(_) | Self::Layout(_) | Self::WeChat(_) => true,
-            Self::Ledger { source, .. } => {
-                matches!(source, LedgerError::SealKeyMissing(_) | LedgerError::SealKeyWrong(_))
-            }
-            Self::Grpc(_) | Self::Admin { .. } => false,
-        }
-    }
-}
-
-/// Why the daemon ended although nobody asked it to.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// A part ended or panicked.
-    #[error("the part `{0}` ended by itself; this is a defect, please report the log")]
-    Part(String),
-    /// The attempts under way did not end within the grace.
-    #[error("stopped before every attempt had ended; the next start will know what was under way")]
-    Grace,
 }
 
 /// The daemon, built and not yet running.
@@ -275,119 +215,6 @@ impl Daemon {
                 Ok(())
             }
         }
-    }
-}
-
-/// Three stops, in the order in which they are given.
-#[derive(Default)]
-struct Stops {
-    /// What faces callers.
-    edges: CancellationToken,
-    /// The refreshers.
-    engine: CancellationToken,
-    /// What follows them.
-    last: CancellationToken,
-}
-
-/// The daemon's tasks by name.
-#[derive(Default)]
-struct Parts {
-    running: JoinSet<()>,
-    names: HashMap<tokio::task::Id, &'static str>,
-}
-
-impl Parts {
-    /// Starts a part that ends when `stop` says so, wherever it is.
-    fn start(
-        &mut self,
-        name: &'static str,
-        stop: &CancellationToken,
-        part: impl Future<Output = ()> + Send + 'static,
-    ) {
-        let stop = stop.clone();
-        self.start_stoppable(name, async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = part => {}
-            }
-        });
-    }
-
-    /// Starts a part that knows its own stop.
-    fn start_stoppable(&mut self, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {
-        let id = self.running.spawn(part).id();
-        self.names.insert(id, name);
-    }
-
-    /// The next part that ends. Dropping the future loses nothing.
-    async fn ended(&mut self) -> String {
-        match self.running.join_next_with_id().await {
-            Some(Ok((id, ()))) => self.names.remove(&id).unwrap_or_default().to_owned(),
-            Some(Err(lost)) => {
-                let name = self.names.remove(&lost.id()).unwrap_or_default();
-                tracing::error!(part = name, panicked = lost.is_panic(), "a part of the daemon was lost");
-                name.to_owned()
-            }
-            // There is always a part until all are told to end.
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Waits until none of these runs any more.
-    async fn all_ended(&mut self, names: &[&str]) {
-        while self.names.values().any(|running| names.contains(running)) {
-            self.ended().await;
-        }
-    }
-}
-
-/// Takes a changed configuration over, as far as it can change live.
-struct Reloader<F> {
-    config: Config,
-    hub: Arc<Hub>,
-    control: grpc::Control,
-    load: F,
-}
-
-impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
-    async fn run(mut self, asked: Arc<Notify>) {
-        loop {
-            asked.notified().await;
-            let done = match self.reload().await {
-                Ok(()) => metrics::Done::Ok,
-                Err(error) => {
-                    tracing::error!(
-                        "the configuration was not taken over, everything goes on as before: {error:#}"
-                    );
-                    metrics::Done::Failed
-                }
-            };
-            metrics::reload(done);
-        }
-    }
-
-    /// All or nothing, but for what only a restart can change, which is named.
-    async fn reload(&mut self) -> anyhow::Result<()> {
-        let Loaded { config, warnings } = (self.load)()?;
-        for warning in &warnings {
-            tracing::warn!("configuration: {warning}");
-        }
-        check_layouts(&config)?;
-        self.control.reload(&config.grpc)?;
-        let later = restart_needed(&self.config, &config);
-        if !later.is_empty() {
-            tracing::warn!(keys = later.join(", "), "these settings changed and need a restart");
-        }
-        let done = self.hub.reload(config.accounts.clone()).await?;
-        metrics::reloaded_at(self.hub.clock().wall());
-        tracing::info!(
-            added = done.added,
-            changed = done.changed,
-            removed = done.removed,
-            "configuration taken over"
-        );
-        self.config = config;
-        Ok(())
     }
 }
 

@@ -5,12 +5,19 @@
 //! calls [`set`]. Kill and panic fire once, an error until it is cleared. `kill` is a real
 //! SIGKILL: no destructor runs, no buffer is flushed.
 
+/// A fail-point that was armed with an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a fail-point was reached")]
+pub struct Reached;
+
 #[cfg(debug_assertions)]
 mod armed {
     use std::collections::HashMap;
     use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
     use crate::model::Key;
+
+    use super::Reached;
 
     /// What happens at a fail-point.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +61,7 @@ mod armed {
     }
 
     /// Passes a place. `Err` if the step shall fail.
-    pub fn hit(place: &str, key: &Key) -> Result<(), ()> {
+    pub fn hit(place: &str, key: &Key) -> Result<(), Reached> {
         let action = {
             let mut armed = armed();
             if armed.is_empty() {
@@ -69,7 +76,7 @@ mod armed {
         };
         match action {
             None => Ok(()),
-            Some(Action::Error) => Err(()),
+            Some(Action::Error) => Err(Reached),
             Some(Action::Panic) => panic!("fail-point {place}"),
             Some(Action::Kill) => {
                 let _ =
@@ -88,6 +95,6 @@ pub use armed::{Action, clear, hit, set};
 /// Passes a place; release builds have none armed.
 #[cfg(not(debug_assertions))]
 #[inline]
-pub fn hit(_place: &str, _key: &crate::model::Key) -> Result<(), ()> {
+pub fn hit(_place: &str, _key: &crate::model::Key) -> Result<(), Reached> {
     Ok(())
 }

@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::clock::Clock;
 use crate::ledger::{Event, LedgerError, Record};
@@ -80,7 +80,8 @@ struct Slot {
 struct Job {
     refresher: Refresher,
     removed: CancellationToken,
-    ended: CancellationToken,
+    /// Says that the task has ended, also when it never ran or was aborted.
+    _ended: DropGuard,
 }
 
 /// The tasks of all refreshers, to be run.
@@ -214,17 +215,13 @@ impl Hub {
         let mut jobs = Vec::new();
         for settings in wanted {
             let appid = settings.appid.clone();
-            let mut account = match old.get(&appid) {
-                Some(known) => {
-                    let changed = **known.settings.borrow() != settings;
-                    done.changed += usize::from(changed);
-                    known.with(settings, &mut ending)
-                }
-                None => {
-                    tracing::info!(app = %appid, "account added");
-                    done.added += 1;
-                    Account::new(settings)
-                }
+            let mut account = if let Some(known) = old.get(&appid) {
+                done.changed += usize::from(**known.settings.borrow() != settings);
+                known.with(settings, &mut ending)
+            } else {
+                tracing::info!(app = %appid, "account added");
+                done.added += 1;
+                Account::new(settings)
             };
             for kind in account.wanted() {
                 let key = account.key(kind);
@@ -314,7 +311,7 @@ impl Account {
             feeds.clone(),
         );
         let slot = Slot { handle, removed: CancellationToken::new(), ended: CancellationToken::new() };
-        let job = Job { refresher, removed: slot.removed.clone(), ended: slot.ended.clone() };
+        let job = Job { refresher, removed: slot.removed.clone(), _ended: slot.ended.clone().drop_guard() };
         self.keys[kind.index()] = Some(slot);
         job
     }
@@ -353,7 +350,6 @@ impl Tasks {
 
 /// Keeps one refresher running, whatever happens in it (L4).
 async fn supervise(mut job: Job, stop: CancellationToken) {
-    let ended = job.ended.clone().drop_guard();
     loop {
         // Sound: what the refresher knows is kept consistent between its await points by
         // `State`'s methods, and an interrupted call is recognised by its intent.
@@ -372,7 +368,6 @@ async fn supervise(mut job: Job, stop: CancellationToken) {
             () = tokio::time::sleep(REST) => {}
         }
     }
-    drop(ended);
 }
 
 fn log_loss(loss: Option<tokio::task::JoinError>) {

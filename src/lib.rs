@@ -1,4 +1,24 @@
 //! zhongkong (中控): the one process of a company that fetches WeChat credentials.
+//!
+//! ```text
+//! 4  whole        config  daemon  process  cli  main
+//! 3  edges in     grpc  admin                ask the hub, never what lies below it
+//! 2  engine       hub  refresh               one task per credential
+//! 1  edges out    wechat  ledger  mirror     one foreign thing each, not each other
+//! 0  words        model  secret  clock  telemetry  jsapi  failpoint
+//!
+//!    client (words and pb only)      simulator (nothing of ours)
+//! ```
+//!
+//! A module imports downwards; `tests/it/tidy.rs` fails otherwise. docs/protocol.md tells the
+//! refresh protocol and names the test of every invariant.
+//!
+//! **Invariant:** only a key's own task calls WeChat for it, one call at a time ([`refresh`]).
+//! **Invariant:** a reader waits for nobody: one table look-up, one atomic load ([`hub`]).
+//! **Invariant:** what can kill a value is on disk before it is sent ([`ledger`]).
+//! **Invariant:** a mirror is written and never read back, so no store can cause a call ([`mirror`]).
+//! **Invariant:** a secret is shown by one method only, which no log calls ([`secret`]).
+//! **Invariant:** the simulator shares no type with the client that it tests ([`simulator`]).
 
 pub mod admin;
 pub mod cli;

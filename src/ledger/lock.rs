@@ -47,7 +47,15 @@ impl StateDir {
         }
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
-        let mut file = options.open(dir.join(LOCK_FILE)).map_err(Failure::from)?;
+        let path = dir.join(LOCK_FILE);
+        let mut file = match options.open(&path) {
+            // A read-only ledger is still read, by one process.
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                File::open(&path).or(Err(error))
+            }
+            result => result,
+        }
+        .map_err(Failure::from)?;
         match file.try_lock() {
             Ok(()) => {}
             // Zero: the other has the lock and has not written its number yet.
@@ -68,13 +76,15 @@ fn read_pid(file: &mut File) -> Option<i32> {
 }
 
 fn write_pid(file: &mut File) -> io::Result<()> {
-    file.set_permissions(Permissions::from_mode(FILE_MODE))?;
-    file.set_len(0)?;
-    file.rewind()?;
-    match writeln!(file, "{}", std::process::id()) {
-        // The lock is what counts: a full disk must not keep the daemon from its ledger.
-        Err(error) if error.kind() == io::ErrorKind::StorageFull => Ok(()),
-        result => result,
+    let written = file
+        .set_permissions(Permissions::from_mode(FILE_MODE))
+        .and_then(|()| file.set_len(0))
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "{}", std::process::id()));
+    match written.as_ref().map_err(io::Error::kind) {
+        // The lock is what counts: such a disk must not keep the daemon from its ledger.
+        Err(io::ErrorKind::StorageFull | io::ErrorKind::ReadOnlyFilesystem) => Ok(()),
+        Ok(()) | Err(_) => written,
     }
 }
 

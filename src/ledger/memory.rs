@@ -33,6 +33,8 @@ struct State {
 #[derive(Default)]
 struct Rows {
     value: Option<StoredValue>,
+    /// The highest attempt whose value was stored.
+    committed: Generation,
     calls: BTreeMap<Generation, PastCall>,
     paused_until: Option<Stamp>,
 }
@@ -62,12 +64,12 @@ impl MemoryLedger {
 
     fn record_of(&self, rows: &Rows) -> Record {
         let calls: Vec<_> = rows.calls.values().filter(|past| self.keeps(past)).cloned().collect();
-        let generation = rows.value.as_ref().map(|value| value.generation);
-        let last_attempt = calls.last().map(|past| past.call.attempt).max(generation).unwrap_or_default();
+        let generation = rows.value.as_ref().map(|value| value.generation).unwrap_or_default();
+        let last_call = calls.last().map(|past| past.call.attempt).unwrap_or_default();
         Record {
             value: rows.value.clone(),
             calls,
-            last_attempt,
+            last_attempt: last_call.max(rows.committed).max(generation),
             paused_until: rows.paused_until.clone(),
             set_aside: false,
         }
@@ -97,21 +99,20 @@ impl Rows {
                 stored.verify_at.clone_from(&new.verify_at);
                 stored.age_known = new.age_known;
             }
-            Some(stored) if stored.generation >= call.attempt => {
-                let generation = stored.generation;
+            Some(_) if self.committed >= call.attempt => {
                 self.finish(call, CallEnd::Settled);
-                return Committed::Fenced(generation);
+                return Committed::Fenced(self.committed);
             }
             Some(_) | None => self.value = Some(new.clone()),
         }
+        self.committed = self.committed.max(call.attempt);
         self.row(call).end = Some(CallEnd::Issued);
         self.settle_before(call.attempt);
         Committed::Stored
     }
 
     fn finish(&mut self, call: &Call, end: CallEnd) {
-        let mut later = self.calls.range(call.attempt..).skip_while(|(number, _)| **number == call.attempt);
-        let outdone = end == CallEnd::Unknown && later.any(|(_, past)| past.end == Some(CallEnd::Issued));
+        let outdone = end == CallEnd::Unknown && call.attempt < self.committed;
         let end = if outdone { CallEnd::Settled } else { end };
         let past = self.row(call);
         match past.end {

@@ -29,7 +29,7 @@ pub mod sqlite;
 
 /// How long a call counts in the budgets, and how long shares stay empty after the ledger was
 /// set aside (S6).
-pub const WINDOW: Duration = Duration::from_secs(86_400);
+pub const WINDOW: Duration = Duration::from_hours(24);
 /// How many events are kept: months of a healthy daemon, a megabyte or two of a sick one.
 pub const MAX_EVENTS: u32 = 10_000;
 
@@ -48,15 +48,15 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Stores a value and, in the same transaction, the end of the call that brought it and of
     /// every earlier call of the key. Refused ([`Committed::Fenced`]) unless the call's number is
-    /// greater than the stored generation, or the string is the stored one (then the stored
-    /// generation stays and only its expiry moves: `confirmed`, `life`, `verify_at`, `age_known`;
+    /// greater than the stored generation and than every call that confirmed it, or the string is
+    /// the stored one (then the stored generation stays and only its expiry moves: `confirmed`, `life`, `verify_at`, `age_known`;
     /// a dead string stays dead). The call's row is added if `begin` was not called or failed. A
     /// fenced call is noted as settled: it counts, and the newer value has made it harmless.
     async fn commit(&self, call: &Call, value: &StoredValue) -> Result<Committed, LedgerError>;
 
     /// Notes how a call ended that brought no value. Adds the row if there is none. A row that
-    /// is `Issued` or `Settled` stays so; an unknown end before a later `Issued` is settled at
-    /// once; and of the calls that were never sent only the latest is kept, because nothing
+    /// is `Issued` or `Settled` stays so; an unknown end of a call that is earlier than a commit
+    /// is settled at once; and of the calls that were never sent only the latest is kept, because nothing
     /// counts them and an outage would fill the disk with them.
     async fn finish(&self, call: &Call, end: CallEnd) -> Result<(), LedgerError>;
 
@@ -176,7 +176,7 @@ pub enum CallEnd {
 pub enum Committed {
     /// Stored.
     Stored,
-    /// Not stored: the ledger holds this generation, which is not older (S3).
+    /// Not stored: the ledger holds what this attempt brought or confirmed, which is not older (S3).
     Fenced(Generation),
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::clock::BootTime;
 use crate::failpoint;
-use crate::ledger::{Call, CallEnd, Committed, LedgerError};
+use crate::ledger::{Call, CallEnd, Committed, LedgerError, StoredValue};
 use crate::model::{CallMode, Cause, ErrCode, Fingerprint};
 use crate::secret::Secret;
 use crate::telemetry::metrics;
@@ -88,7 +88,7 @@ impl Refresher {
         if mode.is_issuing() {
             let stored = async {
                 failpoint::hit("ledger.begin", &call.key)
-                    .map_err(|()| LedgerError::Other("fail-point".into()))?;
+                    .map_err(|reached| LedgerError::Other(reached.into()))?;
                 around.ledger.begin(&call).await
             };
             let stored = self.note(stored).await;
@@ -96,7 +96,7 @@ impl Refresher {
                 && proof == Proof::None
                 && cause != Cause::Deadline
             {
-                return Err(self.ledger_in_the_way(reason));
+                return Err(ledger_in_the_way(reason));
             }
             self.state.in_flight = Some(call.clone());
         }
@@ -116,7 +116,6 @@ impl Refresher {
         };
         drop(permit);
         let _ = failpoint::hit("attempt.answered", self.key());
-        self.refreshing = false;
         Ok(Made { call, end })
     }
 
@@ -145,6 +144,7 @@ impl Refresher {
                 (Fetched::Failed(self.no_value()), AttemptResult::Unknown)
             }
         };
+        self.refreshing = false;
         metrics::attempt(self.key().kind, cause, label(result));
         self.state.last =
             Some(LastAttempt { number: call.attempt, cause, mode: call.mode, sent: call.sent.boot, result });
@@ -181,17 +181,15 @@ impl Refresher {
         let verify_at = if call.mode == CallMode::Ticket { None } else { self.state.verification() };
         let held = Held { verify_at: verify_at.or(held.verify_at), ..held };
         let stored = held.stored(&self.around.clock);
-        let around = self.around.clone();
-        let commit = async {
-            failpoint::hit("ledger.commit", &call.key)
-                .map_err(|()| LedgerError::Other("fail-point".into()))?;
-            around.ledger.commit(call, &stored).await
-        };
-        match self.note(commit).await {
+        match self.commit(call, &stored).await {
             Ok(Committed::Stored) => self.state.unstored = None,
             Ok(Committed::Fenced(generation)) => {
                 self.state.in_flight = None;
                 self.state.last_attempt = self.state.last_attempt.max(generation);
+                if call.mode.is_issuing() {
+                    // It was made all the same, and what is held is older than it.
+                    self.state.note_unknown(call.mode, call.attempt, call.sent.boot, self.now());
+                }
                 self.fail(Lane::Soon, fenced_problem());
                 return (Fetched::Failed(self.no_value()), AttemptResult::Unknown);
             }
@@ -206,6 +204,7 @@ impl Refresher {
         self.state.in_flight = None;
         self.state.unknown = None;
         self.state.trust = Trust::Proven;
+        self.state.given_up = false;
         if matches!(fetched, Fetched::New) {
             tracing::info!(
                 app = %call.key.appid, kind = %call.key.kind, cause = cause.as_str(), mode = call.mode.as_str(),
@@ -216,6 +215,21 @@ impl Refresher {
         self.state.held = Some(held);
         self.succeed();
         (fetched, result)
+    }
+
+    /// Stores a value and the end of the call that brought it.
+    pub(super) async fn commit(
+        &mut self,
+        call: &Call,
+        value: &StoredValue,
+    ) -> Result<Committed, &'static str> {
+        let around = self.around.clone();
+        self.note(async {
+            failpoint::hit("ledger.commit", &call.key)
+                .map_err(|reached| LedgerError::Other(reached.into()))?;
+            around.ledger.commit(call, value).await
+        })
+        .await
     }
 
     /// A string that is not the held one.
@@ -261,21 +275,6 @@ impl Refresher {
             self.fail(Lane::Until(denied.until), problem);
         }
         NoValue::Exhausted { retry_after, rule: denied.rule.to_owned(), problem: None }
-    }
-
-    fn ledger_in_the_way(&self, reason: &str) -> NoValue {
-        NoValue::Unavailable {
-            retry_after: super::policy::HOLD_LOOK,
-            problem: Some(Arc::new(Problem {
-                class: ProblemClass::Transient,
-                errcode: None,
-                meaning: format!(
-                    "the ledger cannot be written ({reason}), so a call that may kill a good value waits"
-                ),
-                action: "make the state directory writable again".to_owned(),
-                rid: None,
-            })),
-        }
     }
 
     /// WeChat said no: how to go on.
@@ -350,6 +349,21 @@ pub(super) fn problem(endpoint: Endpoint, reaction: Reaction, refusal: &Refusal)
         meaning: errcode::meaning(endpoint, refusal.errcode).to_owned(),
         action: errcode::action(endpoint, refusal),
         rid: refusal.rid.clone(),
+    }
+}
+
+fn ledger_in_the_way(reason: &str) -> NoValue {
+    NoValue::Unavailable {
+        retry_after: super::policy::HOLD_LOOK,
+        problem: Some(Arc::new(Problem {
+            class: ProblemClass::Transient,
+            errcode: None,
+            meaning: format!(
+                "the ledger cannot be written ({reason}), so a call that may kill a good value waits"
+            ),
+            action: "make the state directory writable again".to_owned(),
+            rid: None,
+        })),
     }
 }
 

@@ -157,10 +157,17 @@ impl Budget {
         }
     }
 
-    /// The least distance to the next attempt, so that the calls left last for the window. The
-    /// calls that the schedule keeps for itself are not paced: a first failure is retried soon
-    /// also by an account of 200 calls a day.
-    pub fn pace(&self, now: BootTime, deadline_share: u32) -> Duration {
+    /// Before when no attempt is made, so that the calls left last for the window; the past, if
+    /// any time will do. Counted from the latest call, also over a restart: a daemon that is
+    /// restarted again and again must not spend the day's calls at once.
+    pub fn paced_until(&self, now: BootTime, deadline_share: u32) -> BootTime {
+        let latest = self.calls.back().map_or(BootTime(i64::MIN / 4), |call| call.at);
+        latest + self.pace(now, deadline_share)
+    }
+
+    /// The least distance between two calls. Those that the schedule keeps for itself are not
+    /// paced: a first failure is retried soon also by an account of 200 calls a day.
+    fn pace(&self, now: BootTime, deadline_share: u32) -> Duration {
         let used = self.total(now, |_| true);
         let Some(oldest) = self.calls.iter().find(|call| call.at + WINDOW > now) else {
             return Duration::ZERO;
@@ -170,6 +177,11 @@ impl Budget {
         }
         let window_left = (oldest.at + WINDOW).since(now);
         window_left / self.limit.saturating_sub(used).max(1)
+    }
+
+    /// How far apart the deadlines' calls are if they last for a whole window.
+    pub fn deadline_round(&self, deadline_share: u32) -> Duration {
+        WINDOW / self.kept(deadline_share).max(1)
     }
 
     /// What deadlines keep: never more than half, so that a very short life starves nobody.
@@ -342,6 +354,8 @@ mod tests {
         // 28 of 200 used at second 27: 172 calls for the 86,373 s until the first one leaves.
         assert_eq!(budget.pace(at(27), SHARE), Duration::from_secs(86_373) / 172);
         assert_eq!(budget.pace(at(86_400 + 27), SHARE), Duration::ZERO);
+        // The distance counts from the latest call, also right after a restart.
+        assert_eq!(budget.paced_until(at(27), SHARE), at(27) + Duration::from_secs(86_373) / 172);
     }
 
     #[test]

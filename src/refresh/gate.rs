@@ -63,6 +63,11 @@ impl Gate {
         turn.await.expect("a queued caller is always let in")
     }
 
+    /// How many calls could begin at once.
+    pub fn free(&self) -> usize {
+        self.lock().free
+    }
+
     fn leave(&self) {
         loop {
             let next = {

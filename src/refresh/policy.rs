@@ -20,6 +20,8 @@ const STABLE_LAG: Duration = Duration::from_secs(2);
 /// Stable renewals are spread over this much of the window. WeChat sets the phase, so all keys
 /// may come at once: 60 of 200 s is 0.3 of them in the busiest minute, and a third is left for retries.
 const STABLE_SPREAD: Duration = Duration::from_secs(200);
+/// A stable token that WeChat repeats inside of the window is asked for again after this.
+const STABLE_AGAIN: Duration = Duration::from_secs(30);
 /// A ticket of known age is asked for this long before its end, and again this much earlier
 /// by jitter (facts sheet §1.4: "300…600").
 const TICKET_MARGIN: Duration = Duration::from_secs(300);
@@ -194,7 +196,12 @@ pub fn next(facts: &Facts) -> Plan {
             value.and_then(|value| last_chance(&value)).map_or(retry, |chance| retry.min(chance))
         }
         (None, None) => facts.now,
-        (None, Some(value)) => renewal(facts.shape, &value, facts.jitter),
+        (None, Some(value)) => match value.last_chance {
+            LastChance::NotNeeded => renewal(facts.shape, &value, facts.jitter),
+            // A lost call of an earlier run, or from before a resume or a reload: the value is
+            // bounded, and no failure of this run leads to the next look at it.
+            LastChance::Open | LastChance::Used => facts.now,
+        },
     };
     Plan::At(at.max(facts.not_before))
 }
@@ -207,18 +214,20 @@ fn renewal(shape: Shape, value: &Life, jitter: f64) -> BootTime {
             // Jitter only ever asks earlier: the margin is a promise.
             let (least, most) =
                 if third > CLASSIC_MARGIN { (CLASSIC_MARGIN, third) } else { (third, value.life / 2) };
-            value.expires - (least + (most - least).mul_f64(jitter))
+            value.expires - (least + most.saturating_sub(least).mul_f64(jitter))
         }
         Shape::Stable => {
             let window = STABLE_WINDOW.min(third);
             let lag = STABLE_LAG.min(window / 10);
             let spread = STABLE_SPREAD.min(window * 2 / 3);
-            value.expires - window + lag + spread.mul_f64(jitter)
+            let at = value.expires - window + lag + spread.mul_f64(jitter);
+            // Repeated inside of the window, by a clock that is not ours: not every second.
+            at.max(value.asked + STABLE_AGAIN.min(window / 10))
         }
         Shape::DatedTicket => ticket(value, jitter, BootTime::FAR),
         Shape::UndatedTicket => {
             let dating = TICKET_DATING.min(third);
-            ticket(value, jitter, value.asked + (dating - dating.mul_f64(jitter / 10.0)))
+            ticket(value, jitter, value.asked + dating.mul_f64(1.0 - jitter / 10.0))
         }
     }
 }
@@ -231,7 +240,8 @@ fn ticket(value: &Life, jitter: f64, at_the_latest: BootTime) -> BootTime {
     let soon = value.asked + TICKET_SOON.min(value.life / 6);
     let at = near.max(soon).min(at_the_latest);
     let end = value.expires - TICKET_AT_END.min(value.life / 12);
-    if value.asked < end { at.min(end) } else { at }
+    // Asked so shortly before its end that the repeat could not prolong it: again at the end itself.
+    at.min(if value.asked < end { end } else { value.expires })
 }
 
 /// How long to wait after a failure.
@@ -270,7 +280,7 @@ pub fn deadline_share(shape: Shape, life: Duration) -> u32 {
         Shape::DatedTicket => TICKET_MARGIN.min(third),
         Shape::UndatedTicket => life.saturating_sub(TICKET_DATING.min(third)),
     };
-    let round = (life - margin).as_secs().max(1);
+    let round = life.saturating_sub(margin).as_secs().max(1);
     u32::try_from((2 * 86_400_u64).div_ceil(round)).unwrap_or(u32::MAX)
 }
 

@@ -12,7 +12,7 @@ use crate::wechat::errcode::{self, Endpoint, Reaction};
 
 use super::attempt::{Fetched, Proof, problem};
 use super::handle::{NoValue, Outcome};
-use super::policy::{self, Lane, LastChance, Plan};
+use super::policy::{self, Lane, LastChance, Plan, RETRY_CAP_NEAR_END};
 use super::state::{Leak, Standing, Trust};
 use super::task::Refresher;
 use super::verdict::Verdict;
@@ -146,6 +146,9 @@ impl Refresher {
             Ok(answer) => (answer.good.value.secret.clone(), answer.outcome == Outcome::StillValid),
             Err(_) => return self.conclude(first, cause).await,
         };
+        // Where the slow lane was, if that is where it ends again: the refusals in between are
+        // part of one failure.
+        let failing = self.state.failing;
         self.conclude(first, cause).await;
         let second = match self.call(CallMode::Ticket, cause, Proof::None, Some(&token)).await {
             Ok(made) => made,
@@ -161,6 +164,7 @@ impl Refresher {
             "WeChat refuses the account's token for tickets, though it accepts it elsewhere; check that the account \
              has the JS-SDK or card permission and that appid and AppSecret belong together"
                 .clone_into(&mut problem.action);
+            self.state.failing = failing;
             self.fail(Lane::Operator, problem);
             return Fetched::Failed(self.no_value());
         }
@@ -189,19 +193,21 @@ impl Refresher {
                 self.state.trust = Trust::Proven;
                 self.fetch_anew().await
             }
-            Verdict::Other => {
-                self.state.trust = Trust::Proven;
-                self.fetch_anew().await
-            }
-            Verdict::Silent(what) => {
-                self.fail(Lane::Soon, silent_problem(&what));
-                Fetched::Failed(self.no_value())
-            }
-            Verdict::TooOften(until) => {
-                self.fail(Lane::Until(until), silent_problem("it was asked too often"));
-                Fetched::Failed(self.no_value())
-            }
+            // No proof: what needed one is not served before it is replaced.
+            Verdict::Other => self.fetch_anew().await,
+            Verdict::Silent(what) => self.prove_later(Lane::Soon, self.now() + RETRY_CAP_NEAR_END, &what),
+            Verdict::TooOften(until) => self.prove_later(Lane::Until(until), until, "it was asked too often"),
         }
+    }
+
+    /// No verdict. A value that is served all the same is asked about again; the schedule must
+    /// not take that for a reason to fetch.
+    fn prove_later(&mut self, lane: Lane, again: BootTime, what: &str) -> Fetched {
+        match self.state.trust {
+            Trust::NeedsProof => self.fail(lane, silent_problem(what)),
+            Trust::Proven => self.verified(Some(again)),
+        }
+        Fetched::Failed(self.no_value())
     }
 
     /// The call of the account's mode, whatever is held.
@@ -219,12 +225,13 @@ impl Refresher {
             Verdict::Dead => {
                 tracing::warn!(
                     app = %self.key().appid, kind = %self.key().kind,
-                    "a call whose answer was lost replaced the value after all; it is fetched again",
+                    "the value turned out to be dead, killed by a call whose answer was lost or by a reset of the \
+                     AppSecret; it is fetched again",
                 );
                 self.withdraw().await;
                 self.fetch_anew().await;
             }
-            Verdict::Silent(_) => self.verified(Some(self.now() + policy::RETRY_CAP_NEAR_END)),
+            Verdict::Silent(_) => self.verified(Some(self.now() + RETRY_CAP_NEAR_END)),
             Verdict::TooOften(until) => self.verified(Some(until)),
         }
     }
@@ -252,7 +259,11 @@ impl Refresher {
             }
             Fetched::Same | Fetched::Failed(_) => {
                 // Not done until it succeeded: the operator was promised a dead value.
-                let second_at = self.now() + policy::FORCE_SPACING;
+                let retry = match self.plan() {
+                    Plan::At(at) if self.state.failing.is_some() => at,
+                    Plan::At(_) | Plan::Hold(_) => self.now(),
+                };
+                let second_at = retry.max(self.now() + policy::FORCE_SPACING);
                 self.state.leak = Some(Leak { second_at, ..leak });
             }
         }
@@ -262,6 +273,15 @@ impl Refresher {
     pub(super) async fn withdraw(&mut self) {
         self.state.withdraw();
         self.publish();
+        self.note_dead().await;
+    }
+
+    /// Tells the ledger that the held value is dead.
+    pub(super) async fn note_dead(&mut self) {
+        // What the ledger is still owed must not come to it as alive.
+        if let Some(owed) = &mut self.state.unstored {
+            owed.value.dead = true;
+        }
         let Some(generation) = self.state.held.as_ref().map(|held| held.value.generation) else { return };
         let around = self.around.clone();
         let key: Key = self.key().clone();

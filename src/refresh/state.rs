@@ -16,7 +16,7 @@ use super::policy::{self, Failing, LastChance, Life, OVERLAP, Shape, VERIFY_AFTE
 use super::view::{Degraded, Foreign, LastAttempt, Problem, Value};
 
 /// Probes that a key may make in one go, and how fast they come back (architecture §4).
-const PROBE_BURST: f64 = 10.0;
+const PROBE_BURST: u32 = 10;
 const PROBE_REFILL: Duration = Duration::from_secs(6);
 
 /// Everything that a key's task remembers.
@@ -41,6 +41,8 @@ pub(super) struct State {
     pub(super) ledger_ailing: bool,
     /// The second call after a leak.
     pub(super) leak: Option<Leak>,
+    /// The value was given up for a complaint, and no other has come since.
+    pub(super) given_up: bool,
     pub(super) last_ticket_complaint: Option<BootTime>,
     pub(super) foreign: Foreign,
     pub(super) not_before: BootTime,
@@ -111,28 +113,29 @@ pub(super) struct Leak {
     pub(super) second_at: BootTime,
 }
 
-/// A token bucket.
+/// A token bucket. Holds time instead of tokens: exact, where fractions of a token are not.
 #[derive(Debug)]
 pub(super) struct Bucket {
-    level: f64,
+    credit: Duration,
     at: BootTime,
 }
 
 impl Bucket {
     fn full() -> Self {
-        Self { level: PROBE_BURST, at: BootTime(i64::MIN / 4) }
+        Self { credit: PROBE_REFILL * PROBE_BURST, at: BootTime(i64::MIN / 4) }
     }
 
     /// Takes one, or says when there is one again.
     pub(super) fn take(&mut self, now: BootTime) -> Result<(), BootTime> {
-        let refilled = now.since(self.at).as_secs_f64() / PROBE_REFILL.as_secs_f64();
-        self.level = (self.level + refilled).min(PROBE_BURST);
+        self.credit = self.credit.saturating_add(now.since(self.at)).min(PROBE_REFILL * PROBE_BURST);
         self.at = now;
-        if self.level >= 1.0 {
-            self.level -= 1.0;
-            return Ok(());
+        match self.credit.checked_sub(PROBE_REFILL) {
+            Some(left) => {
+                self.credit = left;
+                Ok(())
+            }
+            None => Err(now + (PROBE_REFILL - self.credit)),
         }
-        Err(now + PROBE_REFILL.mul_f64(1.0 - self.level))
     }
 }
 
@@ -164,6 +167,7 @@ impl State {
             unstored: None,
             ledger_ailing: false,
             leak: None,
+            given_up: false,
             last_ticket_complaint: None,
             foreign: Foreign::default(),
             not_before: BootTime(i64::MIN / 4),
@@ -176,8 +180,10 @@ impl State {
             if confirmed.in_future {
                 state.trust = Trust::NeedsProof;
             }
-            // From the future: it lives as long as it said at most, counted from now.
             let asked = confirmed.at.min(now);
+            // From the future: nobody knows how much of its life is over. Once it is proven alive,
+            // it is served while it is replaced, and for no longer than an old token may be.
+            let life = if confirmed.in_future { stored.life.min(OVERLAP) } else { stored.life };
             state.held = Some(Held {
                 value: Arc::new(Value {
                     secret: stored.value,
@@ -187,9 +193,10 @@ impl State {
                     mode: stored.mode,
                 }),
                 asked,
-                expires: asked + stored.life,
+                expires: asked + life,
                 life: stored.life,
-                verify_at: stored.verify_at.map(|at| clock.resolve(&at).at),
+                // A wall clock that was stepped back must not put it off.
+                verify_at: stored.verify_at.map(|at| clock.resolve(&at).at.min(now + VERIFY_AFTER)),
                 age_known: stored.age_known,
                 not_rotated: false,
                 standing: if stored.dead { Standing::Withdrawn } else { Standing::Good },
@@ -197,7 +204,8 @@ impl State {
         }
         for past in record.calls {
             state.last_attempt = state.last_attempt.max(past.call.attempt);
-            let sent = clock.resolve(&past.call.sent).at.min(now);
+            let resolved = clock.resolve(&past.call.sent);
+            let sent = resolved.at.min(now);
             let issuing = past.call.mode.is_issuing();
             let reached = !matches!(past.end, Some(CallEnd::NeverSent));
             if reached && sent + WINDOW > now {
@@ -206,7 +214,9 @@ impl State {
             }
             let unknown = matches!(past.end, None | Some(CallEnd::Unknown));
             if unknown && issuing && past.call.attempt > committed {
-                state.note_unknown(past.call.mode, past.call.attempt, sent, (sent + call_limit).min(now));
+                // From the future: nobody knows how much of the overlap is over, so none is left.
+                let first = if resolved.in_future { now - OVERLAP } else { sent };
+                state.note_unknown(past.call.mode, past.call.attempt, first, sent + call_limit);
             }
         }
         if record.set_aside {
@@ -294,7 +304,9 @@ impl State {
 
     /// When to probe a value that is committed now, because of calls before it (S3).
     pub(super) fn verification(&self) -> Option<BootTime> {
-        self.unknown.map(|unknown| unknown.last_ended + VERIFY_AFTER)
+        // What the replaced value was to be asked for can as well happen to the new one.
+        let pending = self.held.as_ref().and_then(|held| held.verify_at);
+        pending.max(self.unknown.map(|unknown| unknown.last_ended + VERIFY_AFTER))
     }
 
     /// The facts of the schedule about the value that is served.

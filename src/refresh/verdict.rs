@@ -58,7 +58,7 @@ impl Refresher {
 
     async fn judge_one(&mut self, seen: Option<Fingerprint>, errcode: ErrCode) -> Result<Answer, NoValue> {
         let now = self.now();
-        let Some(good) = self.state.good(now) else { return self.nothing_to_complain_about().await };
+        let Some(good) = self.state.good(now) else { return self.nothing_to_complain_about(seen).await };
         // Judged again: it may have waited for an attempt that replaced the value.
         if seen != Some(good.value.fingerprint) {
             return self.answer(Outcome::AlreadyReplaced);
@@ -93,22 +93,27 @@ impl Refresher {
 
     /// There is no good value: a caller's impatience brings no call forward that waits for a
     /// reason, but it may wait for the one that is due now.
-    async fn nothing_to_complain_about(&mut self) -> Result<Answer, NoValue> {
+    async fn nothing_to_complain_about(&mut self, seen: Option<Fingerprint>) -> Result<Answer, NoValue> {
         match self.plan() {
             Plan::At(at) if at <= self.now() => match self.renew(Cause::Deadline).await {
-                Fetched::New | Fetched::Same => self.answer(Outcome::Refreshed),
+                Fetched::New | Fetched::Same => {
+                    let proven = self.state.held.as_ref().map(|held| held.value.fingerprint) == seen;
+                    self.answer(if proven { Outcome::StillValid } else { Outcome::Refreshed })
+                }
                 Fetched::Failed(why) => Err(why),
             },
             Plan::At(_) | Plan::Hold(_) => Err(self.no_value()),
         }
     }
 
-    /// WeChat called the value dead: it is served with a warning until the repair ends.
+    /// WeChat called the value dead: it is served with a warning until the repair ends. The
+    /// ledger takes it for dead at once, so that a restart in the middle does not serve it.
     async fn repair(&mut self) -> Result<Answer, NoValue> {
         if let Some(held) = &mut self.state.held {
             held.standing = Standing::ReportedDead;
         }
         self.publish();
+        self.note_dead().await;
         let fetched = match self.account().token_mode {
             TokenMode::Classic => self.fetch(CallMode::Classic, Cause::Complaint, Proof::Dead).await,
             TokenMode::Stable => match self.fetch(CallMode::Stable, Cause::Complaint, Proof::Dead).await {
@@ -121,9 +126,13 @@ impl Refresher {
             Fetched::Same => Err(self.no_value()),
             Fetched::Failed(why) => {
                 if let NoValue::Exhausted { retry_after, problem: None, .. } = &why {
-                    // The complainers' share is used up; the schedule must not pay for it.
-                    self.state.not_before = self.state.not_before.max(self.now() + *retry_after);
+                    // The complainers' share is used up. It pays for the next attempt as soon as it
+                    // can; the deadlines' share steps in no faster than it lasts for a day.
+                    let share = self.state.deadline_share(self.shape());
+                    let wait = (*retry_after).min(self.state.budget.deadline_round(share));
+                    self.state.not_before = self.state.not_before.max(self.now() + wait);
                 }
+                self.state.given_up = true;
                 self.withdraw().await;
                 Err(why)
             }
@@ -198,6 +207,8 @@ impl Refresher {
                 }
                 self.answer(Outcome::Refreshed)
             }
+            // There was none, and WeChat stands by the one that had been put aside.
+            Fetched::Same if force == Force::Once && missing => self.answer(Outcome::StillValid),
             Fetched::Same => {
                 let rule =
                     "WeChat ignores forced calls less than 30 s apart and repeated the token".to_owned();

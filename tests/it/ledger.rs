@@ -1,5 +1,7 @@
 //! What every ledger guarantees: one suite, run over the one in memory and the one in a file.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use std::time::Duration;
 
 use zhongkong::clock::{Clock, WallTime};
@@ -36,6 +38,7 @@ over_both!(
     a_committed_value_is_loaded_as_it_was_stored,
     a_commit_that_is_not_newer_is_fenced_and_changes_nothing_but_counts,
     the_same_string_keeps_its_generation_and_moves_its_expiry,
+    a_late_answer_does_not_replace_a_value_that_was_confirmed_since,
     the_same_string_stays_dead,
     a_commit_settles_every_earlier_call_and_no_later_one,
     a_repeated_begin_keeps_the_first,
@@ -118,6 +121,17 @@ async fn the_same_string_keeps_its_generation_and_moves_its_expiry(ledger: &dyn 
         assert_eq!((stored.life, stored.verify_at, stored.age_known), (same.life, same.verify_at, true));
         assert_eq!(record.last_attempt, Generation(9));
     }
+}
+
+async fn a_late_answer_does_not_replace_a_value_that_was_confirmed_since(ledger: &dyn Ledger, clock: &Clock) {
+    // The disk was full when attempt 8 brought its string, and 9 brought the one of 7 again.
+    let key = key("wx1");
+    store(ledger, &key, 7, "token", clock).await;
+    store(ledger, &key, 9, "token", clock).await;
+    let late = call(&key, 8, clock);
+    let fenced = ledger.commit(&late, &value("late", &late)).await.unwrap();
+    assert_eq!(fenced, Committed::Fenced(Generation(9)));
+    assert_eq!(ledger.load_key(&key).await.unwrap().value.unwrap().generation, Generation(7));
 }
 
 async fn the_same_string_stays_dead(ledger: &dyn Ledger, clock: &Clock) {

@@ -1,11 +1,15 @@
 //! Random histories: the ledger in a file and the one in memory give the same answers.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+use std::collections::HashMap;
+
 use proptest::prelude::*;
 use zhongkong::ledger::memory::MemoryLedger;
-use zhongkong::ledger::{Call, CallEnd, Committed, Ledger, Record, StoredValue};
+use zhongkong::ledger::{Call, CallEnd, Committed, Ledger, Record, StoredValue, WINDOW};
 use zhongkong::model::{CallMode, Cause, ErrCode, Generation, Key};
 
-use crate::ledger_support::{HOUR, StateDir, clock, event, key, later, value};
+use crate::ledger_support::{HOUR, StateDir, call, clock, event, key, later, value};
 
 /// What can happen to a ledger, with small numbers so that things meet.
 #[derive(Clone, Debug)]
@@ -18,7 +22,7 @@ enum Step {
     Pause(Who, Option<u32>),
     Record(Who),
     Hours(u32),
-    StepWall(i64),
+    Wall(i64),
 }
 
 #[derive(Clone, Debug)]
@@ -53,7 +57,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (who(), prop::option::of(0..40_u32)).prop_map(|(who, hours)| Step::Pause(who, hours)),
         1 => who().prop_map(Step::Record),
         2 => (1..30_u32).prop_map(Step::Hours),
-        1 => (-100_000_000..100_000_000_i64).prop_map(Step::StepWall),
+        1 => (-100_000_000..100_000_000_i64).prop_map(Step::Wall),
     ]
 }
 
@@ -76,30 +80,31 @@ async fn agree(steps: Vec<Step>) {
     let (dir, clock) = (StateDir::new(), clock());
     let memory = MemoryLedger::new(clock.clone());
     let file = dir.open(&clock).await.ledger;
-    let call_of = |who: &Who| Call {
-        key: key_of(who),
-        attempt: Generation(who.attempt),
-        mode: who.mode,
-        cause: Cause::ALL[usize::from(who.key)],
-        sent: clock.stamp(),
+    // A number is given to one call only: whatever says it again means that call, and no call
+    // lasts a day.
+    let mut calls: HashMap<(u8, u64), Call> = HashMap::new();
+    let mut call_of = |who: &Who| {
+        let new = || Call { mode: who.mode, cause: Cause::Parent, ..call(&key_of(who), who.attempt, &clock) };
+        let call = calls.entry((who.key, who.attempt)).or_insert_with(new).clone();
+        (clock.resolve(&call.sent).at + WINDOW > clock.boot()).then_some(call)
     };
     let mut highest = [Generation::default(); 3];
     for step in steps {
         match &step {
             Step::Begin(who) => {
-                let call = call_of(who);
+                let Some(call) = call_of(who) else { continue };
                 memory.begin(&call).await.unwrap();
                 file.begin(&call).await.unwrap();
             }
             Step::Commit(who, text) => {
-                let call = call_of(who);
+                let Some(call) = call_of(who) else { continue };
                 let value =
                     StoredValue { verify_at: Some(call.sent.clone()), ..value(&text.to_string(), &call) };
                 let committed: Committed = memory.commit(&call, &value).await.unwrap();
                 assert_eq!(committed, file.commit(&call, &value).await.unwrap(), "{step:?}");
             }
             Step::Finish(who, end) => {
-                let call = call_of(who);
+                let Some(call) = call_of(who) else { continue };
                 memory.finish(&call, *end).await.unwrap();
                 file.finish(&call, *end).await.unwrap();
             }
@@ -122,7 +127,7 @@ async fn agree(steps: Vec<Step>) {
                 file.record(&event).await.unwrap();
             }
             Step::Hours(hours) => clock.suspend(HOUR * *hours),
-            Step::StepWall(ms) => clock.step_wall(*ms),
+            Step::Wall(ms) => clock.step_wall(*ms),
         }
         let (expected, found) = (all_of(&memory).await, all_of(&file).await);
         assert_eq!(found, expected, "after {step:?}");

@@ -1,5 +1,7 @@
 //! The file: durable at every answer, one process at a time, sealed, closed to others.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use std::os::unix::fs::PermissionsExt as _;
 
 use futures_util::future::join_all;

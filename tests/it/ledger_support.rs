@@ -1,5 +1,7 @@
 //! Rows, clocks and files for the tests of the ledger.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use zhongkong::secret::Secret;
 
 /// 2023-11-14T22:13:20Z.
 pub(crate) const WALL: WallTime = WallTime(1_700_000_000_000);
-pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
+pub(crate) const HOUR: Duration = Duration::from_hours(1);
 
 /// A clock that runs with the real one from [`WALL`]; `suspend` lets hours pass.
 pub(crate) fn clock() -> Clock {
@@ -47,7 +49,7 @@ pub(crate) fn value(text: &str, call: &Call) -> StoredValue {
         mode: call.mode,
         issued: call.sent.clone(),
         confirmed: call.sent.clone(),
-        life: Duration::from_secs(7_200),
+        life: Duration::from_hours(2),
         verify_at: None,
         age_known: false,
         dead: false,

@@ -8,6 +8,7 @@ CREATE TABLE stored_values (
     appid TEXT NOT NULL,
     kind TEXT NOT NULL,
     generation INTEGER NOT NULL,
+    committed INTEGER NOT NULL, -- the highest attempt that brought this string; no earlier one matters
     fingerprint TEXT,
     value BLOB,                 -- UTF-8, or nonce and ciphertext when seal_key is set
     seal_key TEXT,              -- id of the key that seals it; NULL: in clear

@@ -55,8 +55,11 @@ impl Failure {
     /// What to show of it in a log.
     pub(super) fn source(&self) -> String {
         match self {
-            Self::Full(source) | Self::ReadOnly(source) | Self::Corrupt(source) => source.to_string(),
-            Self::Io(source) | Self::Other(source) => source.to_string(),
+            Self::Full(source)
+            | Self::ReadOnly(source)
+            | Self::Corrupt(source)
+            | Self::Io(source)
+            | Self::Other(source) => source.to_string(),
             Self::SealKeyMissing(id) | Self::SealKeyWrong(id) => id.clone(),
         }
     }

@@ -60,6 +60,15 @@ enum Before {
     File,
 }
 
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// To write, or to say why it cannot.
+    Write,
+    /// To read a file on a read-only file system.
+    Read,
+}
+
 /// Opens the database, setting an unsound one aside. Looks at files without leaving the
 /// thread: nothing else happens yet when a ledger is opened.
 pub(super) async fn open(settings: &Settings, clock: &Clock) -> Result<Sound, Failure> {
@@ -113,9 +122,13 @@ pub async fn forget_values(settings: &Settings) -> Result<u64, LedgerError> {
 
 /// A connection as the ledger wants it.
 pub(super) async fn connect(settings: &Settings) -> Result<SqliteConnection, Failure> {
-    let mut conn = establish(settings).await?;
-    tune(&mut conn, settings).await?;
-    Ok(conn)
+    match try_connect(settings).await {
+        Ok(conn) => Ok(conn),
+        Err(Unsound(failure, conn)) => {
+            close(conn).await;
+            Err(failure)
+        }
+    }
 }
 
 /// The directory of a ledger.
@@ -126,7 +139,7 @@ pub(super) fn state_dir(path: &Path) -> &Path {
 async fn try_open(settings: &Settings, clock: &Clock, aside: Option<PathBuf>) -> Result<Sound, Unsound> {
     let without = |failure| Unsound(failure, None);
     let before = prepare_file(&settings.path).map_err(without)?;
-    let mut conn = establish(settings).await.map_err(without)?;
+    let mut conn = try_connect(settings).await?;
     match check(&mut conn, settings, clock, before, aside.as_deref()).await {
         Ok((records, set_aside_recently)) => {
             Ok(Sound { conn, records, set_aside: aside, set_aside_recently })
@@ -142,9 +155,31 @@ async fn close(conn: Option<Box<SqliteConnection>>) {
     }
 }
 
-async fn establish(settings: &Settings) -> Result<SqliteConnection, Failure> {
+/// A connection to write with, or one to read with where nothing can be written.
+async fn try_connect(settings: &Settings) -> Result<SqliteConnection, Unsound> {
+    let without = |failure| Unsound(failure, None);
+    let mut conn = establish(settings, Access::Write).await.map_err(without)?;
+    match tune(&mut conn, settings).await {
+        Ok(()) => Ok(conn),
+        // SQLite cannot make the index of a WAL here. With no WAL the file is all there is, and
+        // nobody can change it.
+        Err(Failure::ReadOnly(_)) if !taken(&with_tail(&settings.path, "-wal")) => {
+            close(Some(Box::new(conn))).await;
+            establish(settings, Access::Read).await.map_err(without)
+        }
+        Err(failure) => Err(Unsound(failure, Some(Box::new(conn)))),
+    }
+}
+
+async fn establish(settings: &Settings, access: Access) -> Result<SqliteConnection, Failure> {
+    let read_only = match access {
+        Access::Write => false,
+        Access::Read => true,
+    };
     let options = SqliteConnectOptions::new()
         .filename(&settings.path)
+        .read_only(read_only)
+        .immutable(read_only)
         .create_if_missing(false) // prepare_file did, with the right mode
         .busy_timeout(BUSY)
         .row_buffer_size(1_024)
@@ -178,7 +213,6 @@ async fn check(
     before: Before,
     aside: Option<&Path>,
 ) -> Result<(HashMap<Key, Record>, bool), Failure> {
-    tune(conn, settings).await?;
     let verdict: String = sqlx::query("PRAGMA quick_check(1)").fetch_one(&mut *conn).await?.try_get(0)?;
     if verdict != "ok" {
         return Err(Failure::unsound(verdict));
@@ -236,7 +270,13 @@ fn migrations() -> Migrator {
 fn prepare_file(path: &Path) -> Result<Before, Failure> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
-    let length = options.open(path)?.metadata()?.len();
+    let length = match options.open(path) {
+        // On a read-only file system there is nothing to prepare: what is there is read.
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+            return if taken(path) { Ok(Before::File) } else { Err(error.into()) };
+        }
+        result => result?.metadata()?.len(),
+    };
     // SQLite gives a WAL that it makes the mode of its database.
     let [wal, shm] = ["-wal", "-shm"].map(|tail| with_tail(path, tail));
     for file in [path, &wal, &shm] {

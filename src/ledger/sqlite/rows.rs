@@ -41,7 +41,7 @@ macro_rules! per_key {
 const VALUES: (&str, &str) = per_key!(
     "SELECT appid, kind, generation, fingerprint, value, seal_key, mode, issued_wall, issued_boot,
         issued_boot_id, confirmed_wall, confirmed_boot, confirmed_boot_id, life_ms, verify_wall,
-        verify_boot, verify_boot_id, age_known, dead
+        verify_boot, verify_boot_id, age_known, dead, committed
      FROM stored_values",
     "?1 IS NOT NULL", // every query takes the same arguments
     ""
@@ -126,7 +126,8 @@ pub(super) async fn load(
         let key = reader.key(&row)?;
         let generation = generation(row.try_get(2)?)?;
         let value = reader.value(&row, &key, generation, seal)?;
-        let record = Record { value, last_attempt: generation, ..Record::default() };
+        let last_attempt = self::generation(row.try_get(19)?)?.max(generation);
+        let record = Record { value, last_attempt, ..Record::default() };
         records.insert(key, record);
     }
     drop(values);
@@ -152,7 +153,9 @@ pub(super) async fn load(
     drop(pauses);
 
     if set_aside_since(conn, day).await? {
-        records.values_mut().for_each(|record| record.set_aside = true);
+        for record in records.values_mut() {
+            record.set_aside = true;
+        }
         if let Some(key) = only {
             records.entry(key.clone()).or_default().set_aside = true;
         }

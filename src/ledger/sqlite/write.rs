@@ -64,8 +64,8 @@ const INSERT_CALL: &str = "INSERT INTO calls
 const FINISH_CALL: &str = "INSERT INTO calls
     (appid, kind, attempt, mode, cause, sent_wall, sent_boot, sent_boot_id, ended, errcode)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,
-        CASE WHEN ?9 = 'unknown' AND EXISTS (SELECT 1 FROM calls
-            WHERE appid = ?1 AND kind = ?2 AND attempt > ?3 AND ended = 'issued') THEN 'settled' ELSE ?9 END,
+        CASE WHEN ?9 = 'unknown' AND EXISTS (SELECT 1 FROM stored_values
+            WHERE appid = ?1 AND kind = ?2 AND committed > ?3) THEN 'settled' ELSE ?9 END,
         ?10)
     ON CONFLICT DO UPDATE SET ended = excluded.ended, errcode = excluded.errcode
     WHERE ended IS NULL OR ended NOT IN ('issued', 'settled')";
@@ -83,8 +83,9 @@ async fn finish(conn: &mut SqliteConnection, call: &Call, end: CallEnd) -> Resul
     const ONLY_THE_LATEST: &str =
         "DELETE FROM calls WHERE appid = ? AND kind = ? AND attempt < ? AND ended = 'never_sent'";
     let (word, code) = end_word(end);
-    bind_call(sqlx::query(FINISH_CALL), call).bind(word).bind(code).execute(&mut *conn).await?;
-    if end == CallEnd::NeverSent {
+    let query = bind_call(sqlx::query(FINISH_CALL), call).bind(word).bind(code);
+    let noted = query.execute(&mut *conn).await?.rows_affected() > 0;
+    if noted && end == CallEnd::NeverSent {
         bind_key(sqlx::query(ONLY_THE_LATEST), &call.key).bind(column(call.attempt)).execute(conn).await?;
     }
     Ok(())
@@ -96,7 +97,7 @@ async fn commit(
     new: &StoredValue,
     seal: &Keys,
 ) -> Result<Committed, Failure> {
-    const STORED: &str = "SELECT generation, fingerprint FROM stored_values WHERE appid = ? AND kind = ?";
+    const STORED: &str = "SELECT committed, fingerprint FROM stored_values WHERE appid = ? AND kind = ?";
     let stored = bind_key(sqlx::query(STORED), &call.key).fetch_optional(&mut *conn).await?;
     let stored = match stored {
         None => None,
@@ -104,9 +105,9 @@ async fn commit(
     };
     match stored {
         Some((_, Some(print))) if print == new.fingerprint.to_string() => confirm(conn, call, new).await?,
-        Some((generation, _)) if generation >= column(call.attempt) => {
+        Some((committed, _)) if committed >= column(call.attempt) => {
             finish(conn, call, CallEnd::Settled).await?;
-            return Ok(Committed::Fenced(Generation(generation.unsigned_abs())));
+            return Ok(Committed::Fenced(Generation(committed.unsigned_abs())));
         }
         Some(_) | None => replace(conn, call, new, seal).await?,
     }
@@ -119,10 +120,11 @@ async fn commit(
 async fn confirm(conn: &mut SqliteConnection, call: &Call, new: &StoredValue) -> Result<(), Failure> {
     const CONFIRM: &str = "UPDATE stored_values SET confirmed_wall = ?3, confirmed_boot = ?4,
         confirmed_boot_id = ?5, verify_wall = ?6, verify_boot = ?7, verify_boot_id = ?8, life_ms = ?9,
-        age_known = ?10 WHERE appid = ?1 AND kind = ?2";
+        age_known = ?10, committed = max(committed, ?11) WHERE appid = ?1 AND kind = ?2";
     let query = bind_stamp(bind_key(sqlx::query(CONFIRM), &call.key), Some(&new.confirmed));
     let query = bind_stamp(query, new.verify_at.as_ref());
-    query.bind(life_ms(new)).bind(new.age_known).execute(conn).await?;
+    let query = query.bind(life_ms(new)).bind(new.age_known).bind(column(call.attempt));
+    query.execute(conn).await?;
     Ok(())
 }
 
@@ -133,13 +135,14 @@ async fn replace(
     seal: &Keys,
 ) -> Result<(), Failure> {
     const REPLACE: &str = "INSERT OR REPLACE INTO stored_values
-        (appid, kind, generation, fingerprint, value, seal_key, mode, issued_wall, issued_boot,
+        (appid, kind, generation, committed, fingerprint, value, seal_key, mode, issued_wall, issued_boot,
          issued_boot_id, confirmed_wall, confirmed_boot, confirmed_boot_id, verify_wall, verify_boot,
          verify_boot_id, life_ms, age_known, dead)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let AtRest { bytes, key } = seal.seal(&call.key, new.generation, &new.value);
     let query = bind_key(sqlx::query(REPLACE), &call.key)
         .bind(column(new.generation))
+        .bind(column(call.attempt))
         .bind(new.fingerprint.to_string())
         .bind(bytes)
         .bind(key.as_ref().map(KeyId::to_string))

@@ -29,7 +29,7 @@ const BATCH: usize = 256;
 /// How many operations wait in the queue before their callers do.
 pub(super) const QUEUE: usize = 1_024;
 /// How often rows that count no more are dropped, within a write that is made anyway.
-const PRUNE_EVERY: Duration = Duration::from_secs(600);
+const PRUNE_EVERY: Duration = Duration::from_mins(10);
 
 /// Where an answer goes.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
@@ -107,10 +107,16 @@ impl Writer {
         self.loaded = None;
         let (writes, replies): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
         match self.transact(&writes).await {
-            Ok(done) => replies.into_iter().zip(done).for_each(|(reply, done)| answer(reply, Ok(done))),
+            Ok(done) => {
+                for (reply, done) in replies.into_iter().zip(done) {
+                    answer(reply, Ok(done));
+                }
+            }
             Err(failure) => {
                 let failure = self.recover(failure).await;
-                replies.into_iter().for_each(|reply| answer(reply, Err(failure.clone())));
+                for reply in replies {
+                    answer(reply, Err(failure.clone()));
+                }
             }
         }
     }

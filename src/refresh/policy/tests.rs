@@ -1,5 +1,7 @@
 //! The schedule at its edges, and as a property over everything.
 
+#![expect(clippy::float_cmp, reason = "whole seconds, which are exact")]
+
 use proptest::prelude::*;
 
 use super::*;
@@ -183,5 +185,26 @@ proptest! {
             Lane::Operator | Lane::Until(_) => 600.0,
         };
         prop_assert!(due >= 0.5 && due <= cap, "{due} of {cap}");
+    }
+}
+
+#[test]
+fn a_value_bounded_by_an_unknown_call_is_looked_at_at_once() {
+    // The process died in a call that a complaint caused, hours before the renewal; or a
+    // reload wiped the failure away. Waiting for the renewal would outwait the bound.
+    for last_chance in [LastChance::Open, LastChance::Used] {
+        let bounded = Life { dead_by: NOW + seconds(300), last_chance, ..life(7_200) };
+        for shape in [Shape::Classic, Shape::Stable] {
+            assert_eq!(due_in(&facts(shape, Some(bounded), 0.5)), 0.0);
+        }
+    }
+}
+
+#[test]
+fn a_ticket_repeated_shortly_before_its_end_is_asked_for_again_at_its_end() {
+    // WeChat repeats the string with its true remaining life of 9 s: a minute would be too long.
+    let value = Life { asked: NOW, expires: NOW + seconds(9), dead_by: NOW + seconds(9), ..life(7_200) };
+    for shape in [Shape::DatedTicket, Shape::UndatedTicket] {
+        assert_eq!(due_in(&facts(shape, Some(value), 0.5)), 9.0);
     }
 }

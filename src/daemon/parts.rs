@@ -1,0 +1,73 @@
+//! The daemon's tasks: each has a name, an owner and a stop.
+
+use std::collections::HashMap;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Three stops, in the order in which they are given.
+#[derive(Default)]
+pub(super) struct Stops {
+    /// What faces callers.
+    pub(super) edges: CancellationToken,
+    /// The refreshers.
+    pub(super) engine: CancellationToken,
+    /// What follows them.
+    pub(super) last: CancellationToken,
+}
+
+/// The daemon's tasks by name.
+#[derive(Default)]
+pub(super) struct Parts {
+    running: JoinSet<()>,
+    names: HashMap<tokio::task::Id, &'static str>,
+}
+
+impl Parts {
+    /// Starts a part that ends when `stop` says so, wherever it is.
+    pub(super) fn start(
+        &mut self,
+        name: &'static str,
+        stop: &CancellationToken,
+        part: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let stop = stop.clone();
+        self.start_stoppable(name, async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = part => {}
+            }
+        });
+    }
+
+    /// Starts a part that knows its own stop.
+    pub(super) fn start_stoppable(
+        &mut self,
+        name: &'static str,
+        part: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let id = self.running.spawn(part).id();
+        self.names.insert(id, name);
+    }
+
+    /// The next part that ends. Dropping the future loses nothing.
+    pub(super) async fn ended(&mut self) -> String {
+        match self.running.join_next_with_id().await {
+            Some(Ok((id, ()))) => self.names.remove(&id).unwrap_or_default().to_owned(),
+            Some(Err(lost)) => {
+                let name = self.names.remove(&lost.id()).unwrap_or_default();
+                tracing::error!(part = name, panicked = lost.is_panic(), "a part of the daemon was lost");
+                name.to_owned()
+            }
+            // There is always a part until all are told to end.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits until none of these runs any more.
+    pub(super) async fn all_ended(&mut self, names: &[&str]) {
+        while self.names.values().any(|running| names.contains(running)) {
+            self.ended().await;
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! HUP: the configuration is read again and taken over, as far as it can change live.
+//!
+//! Everything is checked before anything is changed; a bad file changes nothing and says why.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::config::{Config, ConfigError, Loaded, restart_needed};
+use crate::grpc;
+use crate::hub::Hub;
+use crate::telemetry::metrics;
+
+use super::check_layouts;
+
+/// Takes a changed configuration over, as far as it can change live.
+pub(super) struct Reloader<F> {
+    pub(super) config: Config,
+    pub(super) hub: Arc<Hub>,
+    pub(super) control: grpc::Control,
+    pub(super) load: F,
+}
+
+impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
+    /// Reads the configuration again whenever asked; asks that come together are one.
+    pub(super) async fn run(mut self, asked: Arc<Notify>) {
+        loop {
+            asked.notified().await;
+            let done = match self.reload().await {
+                Ok(()) => metrics::Done::Ok,
+                Err(error) => {
+                    tracing::error!(
+                        "the configuration was not taken over, everything goes on as before: {error:#}"
+                    );
+                    metrics::Done::Failed
+                }
+            };
+            metrics::reload(done);
+        }
+    }
+
+    /// All or nothing, but for what only a restart can change, which is named.
+    async fn reload(&mut self) -> anyhow::Result<()> {
+        let Loaded { config, warnings } = (self.load)()?;
+        for warning in &warnings {
+            tracing::warn!("configuration: {warning}");
+        }
+        check_layouts(&config)?;
+        self.control.reload(&config.grpc)?;
+        let later = restart_needed(&self.config, &config);
+        if !later.is_empty() {
+            tracing::warn!(keys = later.join(", "), "these settings changed and need a restart");
+        }
+        let done = self.hub.reload(config.accounts.clone()).await?;
+        metrics::reloaded_at(self.hub.clock().wall());
+        tracing::info!(
+            added = done.added,
+            changed = done.changed,
+            removed = done.removed,
+            "configuration taken over"
+        );
+        self.config = config;
+        Ok(())
+    }
+}
