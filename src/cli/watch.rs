@@ -4,6 +4,7 @@
 //! printed. What no waiting mends (a wrong token, no right) ends the command.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -200,8 +201,8 @@ impl Printer {
             }
             Event::Withdrawn { key, reason, retry_after, problem } => {
                 let errcode = problem.as_ref().and_then(|problem| problem.errcode);
-                let is_new = self.is_news(key, Seen::Withdrawn { reason: *reason, errcode });
-                if !is_new || self.is_only_absent(key, *reason) {
+                let absent = self.is_only_absent(key, *reason);
+                if !self.is_news(key, Seen::Withdrawn { reason: *reason, errcode }) || absent {
                     return Ok(());
                 }
                 let now = self.clock.wall();
@@ -232,10 +233,10 @@ impl Printer {
         self.which.has(key) && self.seen.insert(key.clone(), seen.clone()) != Some(seen)
     }
 
-    /// A kind that the account does not have, and that nobody named.
+    /// A kind that the account never had here, and that nobody named.
     fn is_only_absent(&self, key: &Key, reason: WithdrawnReason) -> bool {
         let absent = matches!(reason, WithdrawnReason::NotFound | WithdrawnReason::Forbidden);
-        absent && self.which.kinds.is_empty() && key.kind != Kind::AccessToken
+        absent && !self.seen.contains_key(key) && self.which.kinds.is_empty() && key.kind != Kind::AccessToken
     }
 
     fn token_line(&self, token: &Token, now: WallTime) -> String {
@@ -289,7 +290,7 @@ impl Printer {
             line.push_str(": ");
             line.push_str(&words::plain(&problem.meaning));
             if let Some(errcode) = problem.errcode {
-                line.push_str(&format!(" (errcode {errcode})"));
+                let _ = write!(line, " (errcode {errcode})");
             }
         }
         line
