@@ -34,8 +34,9 @@ pub use open::{Settings, forget_values};
 /// A handle of the ledger. A clone is the same ledger.
 #[derive(Clone)]
 pub struct SqliteLedger {
-    // Before the task, so that it goes first and the task sees that nobody is left.
     queue: mpsc::Sender<Op>,
+    // Aborts the task with the last handle. Nobody waits for an answer then, and a transaction
+    // that is cut off is rolled back.
     _task: Arc<JoinSet<()>>,
 }
 
