@@ -122,6 +122,16 @@ async fn value_that_lost_calls_killed_is_withdrawn_and_replaced() {
 }
 
 #[tokio::test]
+async fn death_that_a_lost_call_explains_accuses_nobody() {
+    // A caller meets the dead value before the retry does.
+    let engine = after_an_unanswered_call(Fault::AnswerLost).await;
+    engine.wechat.control.kill("wx1", zhongkong::simulator::Kind::Classic);
+    assert_eq!(engine.complain().await.unwrap().outcome, Outcome::Refreshed);
+    assert_eq!(engine.events("foreign_refresh_suspected").await, []);
+    assert_eq!(engine.view().foreign.count, 0);
+}
+
+#[tokio::test]
 async fn late_request_that_replaces_a_newer_value_is_found_out() {
     // S3, peers C3.17 (lanrion #81, WxJava #1222, the 2015 blog): a request is on its way for
     // so long that it is processed after the one that followed it. The later answer is held,
