@@ -32,6 +32,7 @@ mod ledger_support;
 mod mirror;
 mod mirror_trouble;
 mod process;
+mod process_start;
 mod simulator;
 mod simulator_faults;
 mod simulator_oauth;
