@@ -9,7 +9,7 @@ use std::time::Duration;
 use zhongkong::clock::{BootTime, Clock};
 use zhongkong::failpoint::{self, Action};
 use zhongkong::hub::AccountSettings;
-use zhongkong::ledger::{CallEnd, Ledger, Record};
+use zhongkong::ledger::{CallEnd, Record};
 use zhongkong::model::{CallMode, Generation, Kind, TokenMode};
 use zhongkong::refresh::handle::Force;
 use zhongkong::refresh::view::{Degraded, Next, State, View};

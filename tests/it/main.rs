@@ -32,6 +32,7 @@ mod ledger_support;
 mod mirror;
 mod mirror_trouble;
 mod process;
+mod process_kill;
 mod process_start;
 mod simulator;
 mod simulator_faults;
