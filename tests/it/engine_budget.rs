@@ -10,8 +10,8 @@ use zhongkong::simulator::{Call, Caller, Endpoint, Fault, Kind as Issued};
 use crate::support::engine::{Engine, Setup, account};
 
 const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(86_400);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// The most calls of ours at the token endpoints in any 24 h.
 fn densest_day(engine: &Engine) -> usize {

@@ -316,14 +316,17 @@ async fn foreign_refresh_is_recorded_and_the_operator_told() {
     // peers C1.4, C1.10, C2.12, C2.15: hours are lost before "a colleague's project uses the same
     // account". Two foreign fetches kill ours; the first complaint finds it out.
     let engine = Engine::classic().await;
-    engine.pass(Duration::from_secs(600)).await;
+    engine.pass(Duration::from_mins(10)).await;
     engine.wechat.control.foreign_fetch("wx1").unwrap();
     engine.wechat.control.foreign_fetch("wx1").unwrap();
     let dead = engine.print();
     assert_eq!(engine.complain().await.unwrap().outcome, Outcome::Refreshed);
     let events = engine.events("foreign_refresh_suspected").await;
     assert_eq!(events.len(), 1);
-    assert!(events[0].detail.contains("stable") && events[0].detail.contains(&dead.to_string()), "{events:?}");
+    assert!(
+        events[0].detail.contains("stable") && events[0].detail.contains(&dead.to_string()),
+        "{events:?}"
+    );
     assert_eq!(engine.view().foreign.count, 1);
     assert_eq!(engine.view().foreign.latest, Some(engine.now()));
     engine.readers_are_well();

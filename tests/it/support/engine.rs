@@ -33,9 +33,9 @@ use super::simulated::Simulated;
 /// Real time that a wait may take. The longest takes some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// So many turns of the runtime without a change mean that nothing goes on any more.
-const QUIET: u32 = 24;
+const QUIET: u32 = 16;
 /// So many turns are given to a call that is neither answered nor held: it is a slow one.
-const STUCK: u32 = 1_500;
+const STUCK: u32 = 400;
 /// tokio's timers are rounded up to the next millisecond; this is past the rounding.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
 /// The limit of one call.
@@ -257,7 +257,13 @@ pub(crate) struct Tally {
 
 /// A value as a reader gets it.
 pub(crate) fn text(handle: &Handle) -> String {
-    handle.read().unwrap_or_else(|why| panic!("{handle:?} has no value: {why}")).value.secret.expose().to_owned()
+    handle
+        .read()
+        .unwrap_or_else(|why| panic!("{handle:?} has no value: {why}"))
+        .value
+        .secret
+        .expose()
+        .to_owned()
 }
 
 /// Time.
@@ -348,7 +354,8 @@ impl Engine {
 
     /// The views and the last calls, for the message of a failure.
     pub(crate) fn report(&self) -> String {
-        let views: Vec<String> = self.hub.keys().iter().map(|handle| format!("{:?}", handle.view())).collect();
+        let views: Vec<String> =
+            self.hub.keys().iter().map(|handle| format!("{:?}", handle.view())).collect();
         let calls: Vec<String> = self.wechat.control.with_log(|log| {
             let last = log.calls().rev().take(12).map(|call| {
                 let Call { at_ms, endpoint, forced, outcome, fault, .. } = call;
