@@ -142,19 +142,11 @@ impl Daemon {
         mut intents: impl AsyncFnMut() -> Intent,
         load: impl Fn() -> Result<Loaded, ConfigError> + Send + 'static,
     ) -> Result<(), RunError> {
-        let Self {
-            config,
-            hub,
-            tasks,
-            grpc,
-            listeners,
-            admin,
-            admin_addr: _,
-            mirror,
-            feeder,
-            readiness,
-            file,
-        } = self;
+        let Self { config, hub, tasks, grpc, listeners, admin, admin_addr, mirror, feeder, readiness, file } =
+            self;
+        // Ports that were 0 are known now, and nothing else tells them.
+        let faces: Vec<_> = listeners.iter().map(ToString::to_string).collect();
+        tracing::info!(grpc = %faces.join(","), admin = %admin_addr, "listening");
         let grace = config.daemon.grace;
         let accounts = config.accounts.len();
         let stop = Stops::default();

@@ -5,6 +5,7 @@
 //! file that nobody listens on is what a killed daemon left behind and is replaced; one
 //! that somebody listens on is not touched.
 
+use std::fmt;
 use std::fs::{self, Permissions};
 use std::io;
 use std::net::SocketAddr;
@@ -29,7 +30,7 @@ pub(super) enum Socket {
     Tcp(TcpListener),
     Unix {
         listener: UnixListener,
-        #[expect(dead_code, reason = "held for its drop, which removes the file")]
+        /// Held for its drop, which removes the file.
         file: SocketFile,
     },
 }
@@ -85,6 +86,19 @@ impl Listener {
         match &self.socket {
             Socket::Tcp(listener) => listener.local_addr().ok(),
             Socket::Unix { .. } => None,
+        }
+    }
+}
+
+/// As it is written in the configuration; a port that was 0 is known now.
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.socket {
+            Socket::Tcp(listener) => match listener.local_addr() {
+                Ok(addr) => write!(f, "{addr}"),
+                Err(_) => f.write_str("?"),
+            },
+            Socket::Unix { listener: _, file } => write!(f, "unix:{}", file.path.display()),
         }
     }
 }

@@ -5,5 +5,6 @@ pub(crate) mod ailing;
 pub(crate) mod engine;
 pub(crate) mod frozen;
 pub(crate) mod memcached;
+pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod simulated;

@@ -1,0 +1,409 @@
+//! The real binary as a process: a site (directory, configuration, secrets), the daemon in it,
+//! and commands that speak to it.
+//!
+//! Nothing here waits for time: a daemon is waited for by the lines of its log
+//! ([`Process::line`]) and by its end ([`Process::ended`]). Listeners have no fixed port: gRPC
+//! is a Unix socket in the site, the admin listener says in the log which port it was given.
+//! A process dies with its value. Nothing of the test's environment reaches it but PATH.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use zhongkong::client::{Client, Credentials};
+use zhongkong::model::{Key, Kind};
+
+use super::raw::raw_get;
+
+/// The bearer token of the client "test", which may do everything.
+pub(crate) const TOKEN: &str = "t0ken-of-the-test-with-all-rights-AAAAAAAAAA";
+/// The AppSecret of every account of a site that is not told otherwise.
+pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
+/// How long a `get` of a test waits for a value.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A directory with everything that a daemon needs.
+pub(crate) struct Site {
+    dir: TempDir,
+    /// The file's sections by name, in the order of the names; [`Site::write`] puts them out.
+    sections: BTreeMap<String, String>,
+    /// Environment variables of its processes.
+    env: BTreeMap<String, String>,
+}
+
+impl Site {
+    /// One client, "test", no account, WeChat at this address.
+    pub(crate) fn new(wechat: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut site = Self { dir, sections: BTreeMap::new(), env: BTreeMap::new() };
+        let socket = site.socket();
+        site.section("daemon", "state_dir = \"state\"\n");
+        site.section("wechat", &format!("api_base = \"{wechat}\"\n"));
+        site.section("grpc", &format!("listen = [\"unix:{}\"]\n", socket.display()));
+        site.section("admin", "listen = \"127.0.0.1:0\"\n");
+        site.client("test", TOKEN);
+        site
+    }
+
+    /// The same with one classic account, "wx1".
+    pub(crate) fn classic(wechat: &str) -> Self {
+        let mut site = Self::new(wechat);
+        site.account("wx1", "token_mode = \"classic\"");
+        site
+    }
+
+    /// Replaces the text of a section: `daemon`, `memcached`, …
+    pub(crate) fn section(&mut self, name: &str, body: &str) {
+        self.sections.insert(name.to_owned(), format!("[{name}]\n{body}\n"));
+    }
+
+    /// Adds an account with [`SECRET`], or changes it; `more` are lines of its section.
+    pub(crate) fn account(&mut self, appid: &str, more: &str) {
+        self.secret(appid, SECRET);
+        let body = format!("[[account]]\nappid = \"{appid}\"\nsecret_file = \"{appid}.secret\"\n{more}\n\n");
+        self.sections.insert(format!("x-account-{appid}"), body);
+    }
+
+    /// Takes an account out.
+    pub(crate) fn without_account(&mut self, appid: &str) {
+        self.sections.remove(&format!("x-account-{appid}")).expect("the site has the account");
+    }
+
+    /// Writes the secret file of an account.
+    pub(crate) fn secret(&self, appid: &str, secret: &str) {
+        self.file(&format!("{appid}.secret"), &format!("{secret}\n"));
+    }
+
+    /// Adds a client that may do everything.
+    pub(crate) fn client(&mut self, name: &str, token: &str) {
+        let mut hash = String::new();
+        for byte in Sha256::digest(token.as_bytes()) {
+            write!(hash, "{byte:02x}").unwrap();
+        }
+        let body = format!(
+            "[[client]]\nname = \"{name}\"\ntoken_sha256 = \"{hash}\"\naccounts = [\"*\"]\nactions = [\"read\", \
+             \"complain\", \"force\", \"sign\", \"exchange\", \"status\", \"admin\"]\n\n"
+        );
+        self.sections.insert(format!("y-client-{name}"), body);
+    }
+
+    /// Takes a client out.
+    pub(crate) fn without_client(&mut self, name: &str) {
+        self.sections.remove(&format!("y-client-{name}")).expect("the site has the client");
+    }
+
+    /// Text that is not like the other sections, put at the end of the file.
+    pub(crate) fn raw(&mut self, text: &str) {
+        self.sections.insert("z".to_owned(), text.to_owned());
+    }
+
+    /// Sets an environment variable of the processes to come.
+    pub(crate) fn env(&mut self, name: &str, value: &str) {
+        self.env.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Unsets it.
+    pub(crate) fn without_env(&mut self, name: &str) {
+        self.env.remove(name);
+    }
+
+    /// A file in the site that only its owner can read.
+    pub(crate) fn file(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// A path in the site.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The ledger's file.
+    pub(crate) fn ledger(&self) -> PathBuf {
+        self.path("state/ledger.db")
+    }
+
+    /// The gRPC socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.path("grpc.sock")
+    }
+
+    /// Puts the configuration out; every start and [`Process::reload`] need it.
+    pub(crate) fn write(&self) -> PathBuf {
+        let text: String = self.sections.values().map(String::as_str).collect();
+        self.file("config.toml", &text);
+        self.path("config.toml")
+    }
+
+    /// Starts the daemon and does not wait for it.
+    pub(crate) fn spawn(&self) -> Process {
+        let config = self.write();
+        let mut command = self.command();
+        command.arg("--config").arg(config).arg("run");
+        Process::spawn(command)
+    }
+
+    /// Starts the daemon and waits until it runs.
+    pub(crate) async fn start(&self) -> Process {
+        let process = self.spawn();
+        process.line("running accounts=").await;
+        process
+    }
+
+    /// Starts the daemon and waits until every key has a value.
+    pub(crate) async fn start_ready(&self) -> Process {
+        let process = self.start().await;
+        process.line("feed: ready").await;
+        process
+    }
+
+    /// Runs the daemon, which must end by itself.
+    pub(crate) async fn fails(&self) -> Ran {
+        let mut process = self.spawn();
+        let status = process.ended().await;
+        Ran { code: status.code(), stdout: process.stdout(), stderr: process.stderr() }
+    }
+
+    /// Runs a command as the client "test" of this site.
+    pub(crate) async fn run(&self, args: &[&str]) -> Ran {
+        let mut command = self.command();
+        command.env("ZHONGKONG_ADDR", self.addr()).env("ZHONGKONG_TOKEN", TOKEN);
+        command.env("ZHONGKONG_CONFIG", self.path("config.toml")).args(args);
+        ran(command).await
+    }
+
+    /// The address of the gRPC face.
+    pub(crate) fn addr(&self) -> String {
+        format!("unix:{}", self.socket().display())
+    }
+
+    /// A connection of the client "test".
+    pub(crate) async fn connect(&self) -> Client {
+        self.connect_as(TOKEN).await
+    }
+
+    /// A connection with a bearer token.
+    pub(crate) async fn connect_as(&self, token: &str) -> Client {
+        let credentials = Credentials { token: Some(token.into()), ..Credentials::default() };
+        Client::connect(&self.addr(), credentials).await.unwrap()
+    }
+
+    /// The value of an access token, waited for.
+    pub(crate) async fn value(&self, appid: &str) -> String {
+        let token = self.connect().await.get(&key(appid), PATIENCE).await.unwrap();
+        token.value.expect("the client may read").expose().to_owned()
+    }
+
+    fn command(&self) -> Command {
+        let mut command = binary();
+        command.current_dir(self.dir.path()).envs(&self.env);
+        command
+    }
+}
+
+/// The access token of an account.
+pub(crate) fn key(appid: &str) -> Key {
+    Key::new(appid.parse().unwrap(), Kind::AccessToken)
+}
+
+/// The binary, without the test's environment.
+pub(crate) fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zhongkong"));
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// What a command that has ended said.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    /// The exit code; `None` after a signal.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    /// It ended with this code, and its error output has each of these.
+    pub(crate) fn expect(&self, code: i32, says: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        for words in says {
+            assert!(self.stderr.contains(words), "nothing says {words:?}: {self:?}");
+        }
+    }
+
+    /// The document on stdout of a command that succeeded.
+    pub(crate) fn document(&self) -> serde_json::Value {
+        self.expect(0, &[]);
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) async fn ran(mut command: Command) -> Ran {
+    let output = command.output().await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// A running process; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    said: Arc<Said>,
+    readers: JoinSet<()>,
+}
+
+struct Said {
+    stdout: Mutex<String>,
+    /// Whole lines, and whether more may come.
+    stderr: watch::Sender<(Vec<String>, More)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum More {
+    MayCome,
+    Ended,
+}
+
+impl Process {
+    /// Starts it and reads what it says.
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (stderr, _) = watch::channel((Vec::new(), More::MayCome));
+        let said = Arc::new(Said { stdout: Mutex::default(), stderr });
+        let mut readers = JoinSet::new();
+        readers.spawn(read_out(child.stdout.take().unwrap(), said.clone()));
+        readers.spawn(read_err(child.stderr.take().unwrap(), said.clone()));
+        Self { child, said, readers }
+    }
+
+    /// Its id.
+    pub(crate) fn pid(&self) -> Pid {
+        let id = self.child.id().expect("it has not been waited for");
+        Pid::from_raw(i32::try_from(id).unwrap()).unwrap()
+    }
+
+    /// The first line on stderr that contains this; panics if it ends without one.
+    pub(crate) async fn line(&self, words: &str) -> String {
+        self.line_after(0, words).await
+    }
+
+    /// The same among the lines from `mark` on; see [`Process::mark`].
+    pub(crate) async fn line_after(&self, mark: usize, words: &str) -> String {
+        let mut lines = self.said.stderr.subscribe();
+        let seen = lines
+            .wait_for(|(lines, more)| find(lines, mark, words).is_some() || *more == More::Ended)
+            .await
+            .expect("the sender is ours");
+        match find(&seen.0, mark, words) {
+            Some(line) => line,
+            None => panic!("it ended and never said {words:?}:\n{}", seen.0.join("\n")),
+        }
+    }
+
+    /// How many lines it has written to stderr.
+    pub(crate) fn mark(&self) -> usize {
+        self.said.stderr.borrow().0.len()
+    }
+
+    /// How many lines on stderr contain this.
+    pub(crate) fn count(&self, words: &str) -> usize {
+        self.said.stderr.borrow().0.iter().filter(|line| line.contains(words)).count()
+    }
+
+    /// All that it wrote to stderr.
+    pub(crate) fn stderr(&self) -> String {
+        self.said.stderr.borrow().0.join("\n")
+    }
+
+    /// All that it wrote to stdout.
+    pub(crate) fn stdout(&self) -> String {
+        self.said.stdout.lock().unwrap().clone()
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// HUP, and waits for what the log says about it.
+    pub(crate) async fn reload(&self, words: &str) -> String {
+        let mark = self.mark();
+        self.signal(Signal::HUP);
+        self.line_after(mark, words).await
+    }
+
+    /// Waits for its end and reads all that it said.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let status = self.child.wait().await.unwrap();
+        while let Some(read) = self.readers.join_next().await {
+            read.unwrap();
+        }
+        status
+    }
+
+    /// TERM, and an orderly end.
+    pub(crate) async fn stop(mut self) -> String {
+        self.signal(Signal::TERM);
+        let status = self.ended().await;
+        assert_eq!(status.code(), Some(0), "{}", self.stderr());
+        self.stderr()
+    }
+
+    /// KILL.
+    pub(crate) async fn kill(mut self) {
+        self.signal(Signal::KILL);
+        self.ended().await;
+    }
+
+    /// Where the admin listener is.
+    pub(crate) async fn admin(&self) -> SocketAddr {
+        let line = self.line("listening").await;
+        let (_, rest) = line.split_once("admin=").expect("the line names the admin listener");
+        rest.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    /// `GET` of an admin page: status line and body.
+    pub(crate) async fn page(&self, path: &str) -> (String, String) {
+        let seen = raw_get(self.admin().await, path).await;
+        let status = std::str::from_utf8(&seen.bytes).unwrap().lines().next().unwrap().to_owned();
+        (status, seen.body().to_owned())
+    }
+}
+
+fn find(lines: &[String], mark: usize, words: &str) -> Option<String> {
+    lines.iter().skip(mark).find(|line| line.contains(words)).cloned()
+}
+
+async fn read_out(mut stdout: impl AsyncRead + Unpin, said: Arc<Said>) {
+    let mut bytes = [0; 4_096];
+    while let Ok(read @ 1..) = stdout.read(&mut bytes).await {
+        said.stdout.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..read]));
+    }
+}
+
+async fn read_err(stderr: impl AsyncRead + Unpin, said: Arc<Said>) {
+    let mut lines = BufReader::new(stderr).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        said.stderr.send_modify(|(lines, _)| lines.push(line));
+    }
+    said.stderr.send_modify(|(_, more)| *more = More::Ended);
+}
+
+/// The path as text.
+pub(crate) fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
