@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::grpc;
 use crate::hub::{self, Change, Hub};
 use crate::mirror::{Entry, MirrorHandle};
+use crate::model::Key;
 use crate::refresh::handle::Handle;
 use crate::refresh::view::Next;
 
@@ -75,6 +76,14 @@ pub(super) struct ReadinessWatch {
     admin: watch::Sender<crate::admin::Readiness>,
 }
 
+/// Why the daemon is not ready.
+struct Trouble {
+    /// For a page that everybody on the host can read: without an appid.
+    reason: String,
+    /// One of the keys, for the log.
+    first: Key,
+}
+
 /// After this, keys that have no value do not hold up the others.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A burst of changes is looked at once.
@@ -107,11 +116,13 @@ impl ReadinessWatch {
             if (was == grpc::Readiness::Ready) != ready {
                 match &trouble {
                     None => tracing::info!("ready"),
-                    Some(reason) => tracing::warn!("not ready: {reason}"),
+                    Some(Trouble { reason, first }) => tracing::warn!(%first, "not ready: {reason}"),
                 }
             }
             self.admin.send_replace(
-                trouble.map_or(crate::admin::Readiness::Ready, crate::admin::Readiness::NotReady),
+                trouble.map_or(crate::admin::Readiness::Ready, |trouble| {
+                    crate::admin::Readiness::NotReady(trouble.reason)
+                }),
             );
             tokio::select! {
                 change = changes.next() => {
@@ -126,13 +137,14 @@ impl ReadinessWatch {
     }
 
     /// Why the daemon is not ready, if it is not.
-    fn trouble(&self, patient: bool) -> Option<String> {
+    fn trouble(&self, patient: bool) -> Option<Trouble> {
         let keys = self.hub.keys().len();
         let missing = hub::missing(&self.hub);
         let (first, why) = missing.first()?;
         if !patient && missing.len() < keys {
             return None;
         }
-        Some(format!("{} of {keys} keys have no value, among them {first}: {why}", missing.len()))
+        let reason = format!("{} of {keys} keys have no value, the first because: {why}", missing.len());
+        Some(Trouble { reason, first: first.clone() })
     }
 }

@@ -210,16 +210,18 @@ pub enum LedgerError {
     #[error("the ledger did not answer in time")]
     Slow,
     /// Another process holds the ledger.
-    #[error("the state directory is in use by process {0}")]
+    #[error("the state directory is in use by process {0}: stop that daemon, or give this one a state_dir of its own")]
     InUse(i32),
     /// Other users may replace files in the state directory.
     #[error("the state directory can be written by others; run: chmod go-w {}", .0.display())]
     StateDirWritable(PathBuf),
     /// A value is sealed with a key that is not configured.
-    #[error("a stored value is sealed with key `{0}`, which is not among the configured seal keys")]
+    #[error("a stored value is sealed with key `{0}`, which is not among the configured seal keys: add it again, or give up \
+             the stored values with `zhongkong ledger forget-values`")]
     SealKeyMissing(String),
     /// A value cannot be opened with the key that it names.
-    #[error("a stored value does not open with seal key `{0}`")]
+    #[error("a stored value does not open with seal key `{0}`: bring back the key that had this id, or give up the stored \
+             values with `zhongkong ledger forget-values`")]
     SealKeyWrong(String),
     /// The writer has stopped.
     #[error("the ledger is closed")]

@@ -37,6 +37,8 @@ mod mirror;
 mod mirror_trouble;
 mod process;
 mod process_kill;
+mod process_restart;
+mod process_signals;
 mod process_start;
 mod simulator;
 mod simulator_faults;
