@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "clippy's setting spares only test functions, not their helpers")]
 
 mod admin;
+mod cli;
+mod cli_explain;
+mod cli_setup;
+mod cli_support;
 mod config;
 mod config_files;
 mod engine_complaints;
