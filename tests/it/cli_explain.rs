@@ -13,6 +13,7 @@ use zhongkong::pb::{
 
 const NOW: i64 = 1_790_000_000;
 
+#[expect(clippy::unnecessary_wraps, reason = "as the fields of a message take it")]
 fn at(offset: i64) -> Option<Timestamp> {
     Some(Timestamp { seconds: NOW + offset, nanos: 0 })
 }
@@ -43,6 +44,7 @@ fn fresh() -> KeyStatus {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the fields of a message take it")]
 fn problem(class: ProblemClass, errcode: Option<i64>, meaning: &str, action: &str) -> Option<pb::Problem> {
     let (meaning, action) = (meaning.to_owned(), action.to_owned());
     Some(pb::Problem { class: class.into(), errcode, meaning, action, rid: String::new() })
