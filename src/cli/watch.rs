@@ -131,7 +131,7 @@ struct Printer {
 }
 
 /// What makes a message news.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seen {
     Token { generation: Generation, state: pb::TokenState, reason: pb::DegradedReason, ends: i64 },
     Withdrawn { reason: WithdrawnReason, errcode: Option<i64> },
@@ -252,7 +252,7 @@ impl Printer {
         if !self.which.has(key) {
             return false;
         }
-        let before = self.seen.insert(key.clone(), seen.clone());
+        let before = self.seen.insert(key.clone(), seen);
         before.is_none_or(|before| !before.says(&seen))
     }
 
