@@ -131,10 +131,9 @@ impl Budget {
         forced: Forced,
         deadline_share: u32,
     ) -> Result<(), Denied> {
-        let operator_share = (self.limit / 20).max(1);
-        let by = |share: Share| self.total(now, |call| call.share == share);
-        let operator_left = operator_share.saturating_sub(by(Share::Operator));
-        let deadline_left = self.kept(deadline_share).saturating_sub(by(Share::Deadline));
+        let operator_left = self.operator_left(now);
+        let by_deadlines = self.total(now, |call| call.share == Share::Deadline);
+        let deadline_left = self.kept(deadline_share).saturating_sub(by_deadlines);
         let kept_for_others = match share {
             Share::Deadline => operator_left,
             Share::Complaint => operator_left + deadline_left,
@@ -176,7 +175,17 @@ impl Budget {
             return Duration::ZERO;
         }
         let window_left = (oldest.at + WINDOW).since(now);
-        window_left / self.limit.saturating_sub(used).max(1)
+        // What is kept for operators is not there for anybody who is paced.
+        let paced = self.limit.saturating_sub(self.operator_left(now));
+        let by_what_is_left = window_left / paced.saturating_sub(used).max(1);
+        // And never faster than what lasts beside one burst: else the calls used up before it
+        // leaves the window are followed by a hole as long as the quiet time before it.
+        by_what_is_left.max(WINDOW / paced.saturating_sub(self.kept(deadline_share)).max(1))
+    }
+
+    /// What operators may still use: 5 % of the limit.
+    fn operator_left(&self, now: BootTime) -> u32 {
+        (self.limit / 20).max(1).saturating_sub(self.total(now, |call| call.share == Share::Operator))
     }
 
     /// How far apart the deadlines' calls are if they last for a whole window.
@@ -351,8 +360,11 @@ mod tests {
         for call in 0..=i64::from(SHARE) {
             budget.count(at(call), Share::Deadline, Forced::No);
         }
-        // 28 of 200 used at second 27: 172 calls for the 86,373 s until the first one leaves.
-        assert_eq!(budget.pace(at(27), SHARE), Duration::from_secs(86_373) / 172);
+        // 28 of 200 used at second 27 and 10 kept for operators: 162 calls for the 86,373 s until
+        // the first one leaves, and 163 a day beside the burst.
+        assert_eq!(budget.pace(at(27), SHARE), Duration::from_secs(86_373) / 162);
+        budget.count(at(60_000), Share::Deadline, Forced::No);
+        assert_eq!(budget.pace(at(60_000), SHARE), Duration::from_secs(86_400) / 163);
         assert_eq!(budget.pace(at(86_400 + 27), SHARE), Duration::ZERO);
         // The distance counts from the latest call, also right after a restart.
         assert_eq!(budget.paced_until(at(27), SHARE), at(27) + Duration::from_secs(86_373) / 172);

@@ -11,9 +11,9 @@ use crate::support::engine::{Engine, Setup, TICK, Tally, account, manual_clock, 
 use crate::support::frozen::Frozen;
 
 const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(86_400);
-const LIFE: Duration = Duration::from_secs(7_200);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+const LIFE: Duration = Duration::from_hours(2);
 
 fn next_at(engine: &Engine) -> BootTime {
     match engine.view().next {
@@ -31,7 +31,7 @@ async fn classic_token_is_renewed_in_its_window_over_days_with_one_call_each() {
     let (mut calls, end) = (1, engine.now() + DAY * 5);
     while engine.now() < end {
         let left = engine.view().dead_by.since(next_at(&engine));
-        assert!(left >= Duration::from_secs(600) && left <= LIFE / 3, "renewed with {left:?} left");
+        assert!(left >= Duration::from_mins(10) && left <= LIFE / 3, "renewed with {left:?} left");
         let old = engine.value();
         engine.step_to_next().await;
         calls += 1;
@@ -52,7 +52,7 @@ async fn stable_token_is_renewed_inside_the_window_in_which_wechat_rolls_over() 
     let (mut calls, end) = (1, engine.now() + DAY * 5);
     while engine.now() < end {
         let left = engine.view().dead_by.since(next_at(&engine));
-        assert!(left >= Duration::from_secs(90) && left < Duration::from_secs(300), "{left:?} left");
+        assert!(left >= Duration::from_secs(90) && left < Duration::from_mins(5), "{left:?} left");
         let old = engine.value();
         engine.step_to_next().await;
         calls += 1;
@@ -68,10 +68,10 @@ async fn short_lives_are_renewed_in_proportion() {
     // The demo's tokens live a minute: the margins shrink with the life, nobody sees a gap.
     let mut frozen = Frozen::start();
     for mode in [TokenMode::Classic, TokenMode::Stable] {
-        let setup = Setup::new(vec![account("wx1", mode)]).life(Duration::from_secs(60));
+        let setup = Setup::new(vec![account("wx1", mode)]).life(Duration::from_mins(1));
         let engine = Engine::start_with(frozen, manual_clock(), setup).await;
         engine.ready().await;
-        engine.walk(Duration::from_secs(1_200), SECOND * 5, Engine::readers_are_well).await;
+        engine.walk(Duration::from_mins(20), SECOND * 5, Engine::readers_are_well).await;
         let calls = engine.calls(Endpoint::Token) + engine.calls(Endpoint::StableToken);
         assert!((20..=62).contains(&calls), "{mode:?}: {calls} calls in twenty minutes");
         frozen = engine.end().await;
@@ -88,14 +88,18 @@ async fn outage_of_ten_minutes_is_survived_by_a_classic_token() {
     let due = next_at(&engine);
     engine.pass(due.since(engine.now()) + TICK).await;
     let old = engine.value();
-    engine.walk(Duration::from_secs(580), SECOND, |engine| assert_eq!(engine.value(), old)).await;
-    engine.readers_are_well();
+    engine
+        .walk(Duration::from_secs(585), SECOND, |engine| {
+            engine.readers_are_well();
+            assert_eq!(engine.value(), old);
+        })
+        .await;
     assert!(engine.view().failures > 3, "{}", engine.report());
     assert_eq!(engine.calls(Endpoint::Token), 1);
     // What never reached WeChat uses up no budget.
     assert_eq!(engine.view().budget.used, 1);
     engine.wechat.control.set_mode(ServerMode::Up).await;
-    engine.walk(SECOND * 30, SECOND, |_| {}).await;
+    engine.walk(SECOND * 61, SECOND, Engine::readers_are_well).await;
     assert_ne!(engine.value(), old, "{}", engine.report());
     assert_eq!(engine.view().failures, 0);
     engine.readers_are_well();
@@ -135,14 +139,14 @@ async fn nearly_dead_answers_do_not_make_the_engine_spin() {
         engine.wechat.control.script(Script::forever(endpoint, Fault::ExpiresIn(ExpiresIn::Value(1))));
         let (mut most, mut before) = (0, engine.last_seq());
         engine
-            .walk(HOUR, SECOND, |engine| {
+            .walk(HOUR, SECOND * 10, |engine| {
                 let now = engine.last_seq();
                 most = most.max(now - before);
                 before = now;
             })
             .await;
         let calls = engine.calls(endpoint);
-        assert!(most <= 1, "{most} calls in a second");
+        assert!(most <= 1, "{most} calls at once");
         assert!((30..=1_050).contains(&calls), "{mode:?}: {calls} calls in an hour");
         engine.wechat.control.clear_faults();
         engine.walk(SECOND * 100, SECOND, |_| {}).await;
@@ -160,7 +164,7 @@ async fn stable_token_that_wechat_repeats_inside_the_window_is_not_asked_for_eac
     let engine = Engine::start(setup).await;
     engine.ready().await;
     let generation = engine.token().read().unwrap().value.generation;
-    engine.walk(LIFE - SECOND * 20, SECOND * 10, Engine::readers_are_well).await;
+    engine.walk(SECOND * 7_180, SECOND * 10, Engine::readers_are_well).await;
     assert_eq!(
         engine.token().read().unwrap().value.generation,
         generation,
@@ -248,7 +252,7 @@ async fn ten_accounts_do_not_share_anything_but_the_gate() {
             .script(Script::forever(Endpoint::Token, Fault::errcode(40125)).only(format!("wx{n}")));
     }
     engine.settle().await;
-    engine.walk(HOUR * 3, Duration::from_secs(60), |_| {}).await;
+    engine.walk(HOUR * 3, Duration::from_mins(1), |_| {}).await;
     let mut values = std::collections::HashSet::new();
     for n in 0..10 {
         let handle = engine.handle(&format!("wx{n}"), Kind::AccessToken);
