@@ -177,9 +177,9 @@ fn asked(source: &client::Error, addr: &str) -> String {
 
 /// Whether the failure is the connection's, not the daemon's word: that has its details.
 pub(super) fn broken(refusal: &Refusal) -> bool {
-    // What speaks no HTTP/2 there is told by its name only.
-    let foreign = refusal.message.starts_with("h2 protocol error");
-    refusal.reason.is_none() && (refusal.code == Code::Unavailable || foreign)
+    // The daemon gives no UNKNOWN; tonic does, for a peer that speaks no HTTP/2.
+    let transport = matches!(refusal.code, Code::Unavailable | Code::Unknown);
+    refusal.reason.is_none() && (transport || refusal.message.starts_with("h2 protocol error"))
 }
 
 fn client_advice(addr: &str, needs: Action, source: &client::Error) -> Option<String> {

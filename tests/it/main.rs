@@ -7,6 +7,10 @@
 )]
 
 mod admin;
+mod cli;
+mod cli_explain;
+mod cli_setup;
+mod cli_support;
 mod config;
 mod config_files;
 mod engine_budget;
