@@ -1,1 +1,3 @@
+//! Placeholder until the measurements land.
+
 fn main() {}

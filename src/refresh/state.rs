@@ -134,7 +134,7 @@ impl Bucket {
                 self.credit = left;
                 Ok(())
             }
-            None => Err(now + (PROBE_REFILL - self.credit)),
+            None => Err(now + (PROBE_REFILL.saturating_sub(self.credit))),
         }
     }
 }

@@ -242,12 +242,11 @@ async fn ticket_that_is_new_at_each_call_is_never_missing_or_dead() {
 async fn walk_two_days(engine: &Engine) {
     let mut looks = 0;
     engine
-        .walk(48 * HOUR, MINUTE, |engine| match ticket(engine).read() {
-            Ok(good) => {
+        .walk(48 * HOUR, MINUTE, |engine| {
+            if let Ok(good) = ticket(engine).read() {
                 looks += 1;
                 assert!(engine.alive(good.value.secret.expose()), "dead: {}", engine.report());
-            }
-            Err(_) => {
+            } else {
                 let due = matches!(ticket(engine).view().next, Next::At(at) if at <= engine.now());
                 assert!(due || engine.gate.free() < IN_FLIGHT, "nobody asks: {}", engine.report());
             }
