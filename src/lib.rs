@@ -21,6 +21,7 @@
 //! **Invariant:** the simulator shares no type with the client that it tests ([`simulator`]).
 
 pub mod admin;
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;

@@ -7,6 +7,7 @@
 //!
 //! Absent on purpose: retries. Whether to ask again, and when, is in the error.
 
+pub mod cache;
 mod connect;
 mod error;
 mod token;

@@ -230,7 +230,11 @@ Let a stranger kill a token, then report it as a program would that got 40001:
   curl -X POST http://{upstream}/_sim/kill -H 'content-type: application/json' -d '{{\"appid\":\"{club}\",\"kind\":\"classic\"}}'
   zhongkong refresh {club} --errcode 40001
 
-What WeChat saw:  curl http://{upstream}/_sim/log     Health and metrics:  curl http://{admin}/readyz /metrics
+What the simulated WeChat saw, and the daemon's health and metrics:
+
+  curl http://{upstream}/_sim/log
+  curl http://{admin}/readyz
+  curl http://{admin}/metrics
 
 Below, each change as it happens (values are only ever named by their fingerprints):
 ",

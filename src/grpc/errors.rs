@@ -64,21 +64,6 @@ impl Failure {
     }
 }
 
-impl Action {
-    /// The action's name in the configuration and in messages.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Complain => "complain",
-            Self::Force => "force",
-            Self::Sign => "sign",
-            Self::Exchange => "exchange",
-            Self::Status => "status",
-            Self::Admin => "admin",
-        }
-    }
-}
-
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
         status(&failure)

@@ -101,3 +101,18 @@ pub enum Action {
     /// Pause and resume keys.
     Admin,
 }
+
+impl Action {
+    /// The action's name in the configuration and in messages.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Complain => "complain",
+            Self::Force => "force",
+            Self::Sign => "sign",
+            Self::Exchange => "exchange",
+            Self::Status => "status",
+            Self::Admin => "admin",
+        }
+    }
+}

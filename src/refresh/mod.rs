@@ -15,10 +15,12 @@
 //! **Invariant:** what must outlive a panic lives in `state`, outside of every future.
 
 mod attempt;
+mod books;
 pub mod budget;
 pub mod gate;
 pub mod handle;
 mod mail;
+mod orders;
 pub mod policy;
 mod renew;
 mod state;

@@ -16,7 +16,7 @@ use super::policy::{self, Failing, LastChance, Life, OVERLAP, Shape, VERIFY_AFTE
 use super::view::{Degraded, Foreign, LastAttempt, Problem, Value};
 
 /// Probes that a key may make in one go, and how fast they come back (architecture §4).
-const PROBE_BURST: f64 = 10.0;
+const PROBE_BURST: u32 = 10;
 const PROBE_REFILL: Duration = Duration::from_secs(6);
 
 /// Everything that a key's task remembers.
@@ -113,28 +113,29 @@ pub(super) struct Leak {
     pub(super) second_at: BootTime,
 }
 
-/// A token bucket.
+/// A token bucket. Holds time instead of tokens: exact, where fractions of a token are not.
 #[derive(Debug)]
 pub(super) struct Bucket {
-    level: f64,
+    credit: Duration,
     at: BootTime,
 }
 
 impl Bucket {
     fn full() -> Self {
-        Self { level: PROBE_BURST, at: BootTime(i64::MIN / 4) }
+        Self { credit: PROBE_REFILL * PROBE_BURST, at: BootTime(i64::MIN / 4) }
     }
 
     /// Takes one, or says when there is one again.
     pub(super) fn take(&mut self, now: BootTime) -> Result<(), BootTime> {
-        let refilled = now.since(self.at).as_secs_f64() / PROBE_REFILL.as_secs_f64();
-        self.level = (self.level + refilled).min(PROBE_BURST);
+        self.credit = self.credit.saturating_add(now.since(self.at)).min(PROBE_REFILL * PROBE_BURST);
         self.at = now;
-        if self.level >= 1.0 {
-            self.level -= 1.0;
-            return Ok(());
+        match self.credit.checked_sub(PROBE_REFILL) {
+            Some(left) => {
+                self.credit = left;
+                Ok(())
+            }
+            None => Err(now + (PROBE_REFILL - self.credit)),
         }
-        Err(now + PROBE_REFILL.mul_f64(1.0 - self.level))
     }
 }
 

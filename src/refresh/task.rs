@@ -8,23 +8,20 @@
 //! panic cut off is of unknown outcome.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{BootTime, Clock};
 use crate::hub::AccountSettings;
-use crate::ledger::{CallEnd, Event, Ledger, LedgerError, Record};
-use crate::model::{Cause, Key, Kind};
-use crate::telemetry::metrics;
+use crate::ledger::{CallEnd, Ledger, Record};
+use crate::model::{Cause, Key};
 use crate::wechat::WeChat;
 
 use super::budget::{Forced, Share};
 use super::gate::{Gate, Rank};
-use super::handle::{Feeds, Handle, PauseError, Shared};
-use super::mail::{Ask, Command};
-use super::policy::{self, Facts, Failing, HOLD_LOOK, Hold, Lane, Parent, Plan};
+use super::handle::{Feeds, Handle, Shared};
+use super::policy::{self, Facts, HOLD_LOOK, Hold, Lane, Parent, Plan};
 use super::state::{Standing, State, Trust};
 use super::view::{Next, Problem, ProblemClass, Usage, View};
 
@@ -57,11 +54,8 @@ pub struct Refresher {
     pub(super) parent: Option<Handle>,
     pub(super) state: State,
     pub(super) refreshing: bool,
-    known: Arc<AccountSettings>,
+    pub(super) known: Arc<AccountSettings>,
 }
-
-/// The ledger's share of an attempt: one second for each write (architecture §4).
-const LEDGER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is due next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,22 +181,6 @@ impl Refresher {
         let _ = self.note(around.ledger.finish(&call, CallEnd::Unknown)).await;
     }
 
-    /// The parent's value may have come: what waited for it is due now. A ticket that is not due
-    /// stays as it is, because a new parent does not make it old.
-    async fn greet_parent(&mut self) {
-        if self.plan() == Plan::Hold(Hold::ParentMissing) {
-            return;
-        }
-        // A failure that passes by itself most likely was the old parent's.
-        if self.state.failing.is_some_and(|failing| failing.lane == Lane::Soon) {
-            self.state.failing = None;
-            self.state.problem = None;
-        }
-        if matches!(self.plan(), Plan::At(at) if at <= self.now()) {
-            self.renew(Cause::Parent).await;
-        }
-    }
-
     async fn do_due(&mut self, due: Due) {
         match due {
             Due::Attempt => {
@@ -265,194 +243,6 @@ impl Refresher {
             not_before: self.state.not_before.max(paced),
             jitter: self.state.jitter,
         })
-    }
-
-    async fn read_mail(&mut self) {
-        let mail = self.shared.mail.take();
-        for command in mail.commands {
-            self.obey(command).await;
-        }
-        for batch in mail.batches {
-            if batch.callers() == 0 {
-                tracing::debug!(app = %self.key().appid, kind = %self.key().kind, "every caller of a request has gone");
-            }
-            let answer = match batch.ask {
-                Ask::Complaint(seen) => self.judge(seen, batch.errcode, batch.callers()).await,
-                Ask::Force(force) => self.force(force).await,
-            };
-            // Published first, so that whoever is answered also reads what the answer says.
-            self.publish();
-            batch.answer(answer);
-        }
-    }
-
-    async fn obey(&mut self, command: Command) {
-        let ledger = self.around.ledger.clone();
-        let key = self.key().clone();
-        match command {
-            Command::Pause(until, reply) => {
-                let stamp = self.around.clock.stamp_of(until);
-                let stored = self.note(ledger.pause(&key, Some(stamp))).await;
-                let result = stored.map(|()| {
-                    self.state.paused_until = Some(until);
-                    tracing::info!(app = %key.appid, kind = %key.kind, until = %self.around.clock.wall_of(until), "paused");
-                });
-                self.publish();
-                let _ = reply.send(result.map_err(PauseError::Ledger));
-            }
-            Command::Resume(reply) => {
-                let result = self.note(ledger.pause(&key, None)).await.map(|()| {
-                    self.state.paused_until = None;
-                    self.state.failing = None;
-                    tracing::info!(app = %key.appid, kind = %key.kind, "resumed");
-                });
-                self.publish();
-                let _ = reply.send(result.map_err(PauseError::Ledger));
-            }
-        }
-    }
-
-    /// A reload: what it changed decides what is done at once.
-    async fn take_settings(&mut self) {
-        let new = self.settings.borrow_and_update().clone();
-        let old = std::mem::replace(&mut self.known, new.clone());
-        self.state.budget.set_limit(new.daily_calls);
-        // Whatever stood in the way, the operator may have just mended it.
-        self.state.failing = None;
-        self.state.problem = None;
-        if self.key().kind != Kind::AccessToken || self.is_paused() {
-            return;
-        }
-        if old.token_mode != new.token_mode {
-            // The old mode's value is served to its end, or until the new mode's first one.
-            self.renew(Cause::Command).await;
-        } else if old.secret != new.secret && self.state.good(self.now()).is_some() {
-            self.prove("the AppSecret changed").await;
-        }
-    }
-
-    /// Retries a commit that the ledger owes, without an upstream call.
-    async fn store_again(&mut self) {
-        let Some(mut owed) = self.state.unstored.take() else { return };
-        if self.commit(&owed.call, &owed.value).await.is_err() {
-            owed.tries += 1;
-            owed.retry_at =
-                self.now() + Duration::from_secs(1 << owed.tries.min(5)).min(Duration::from_secs(30));
-            self.state.unstored = Some(owed);
-        } else {
-            tracing::info!(app = %self.key().appid, kind = %self.key().kind, tries = owed.tries, "the ledger has the value now");
-        }
-    }
-
-    /// Runs a ledger operation within its second; keeps count of whether the ledger is well.
-    pub(super) async fn note<T>(
-        &mut self,
-        operation: impl Future<Output = Result<T, LedgerError>>,
-    ) -> Result<T, &'static str> {
-        let result = match tokio::time::timeout(LEDGER_PATIENCE, operation).await {
-            Ok(result) => result,
-            Err(_) => Err(LedgerError::Slow),
-        };
-        match result {
-            Ok(done) => {
-                if std::mem::take(&mut self.state.ledger_ailing) {
-                    tracing::info!(app = %self.key().appid, kind = %self.key().kind, "the ledger takes writes again");
-                }
-                Ok(done)
-            }
-            Err(error) => {
-                let reason = error.reason();
-                metrics::ledger_error(metrics::LedgerStep::Other, reason);
-                if !std::mem::replace(&mut self.state.ledger_ailing, true) {
-                    let cause =
-                        std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                    tracing::error!(
-                        app = %self.key().appid, kind = %self.key().kind, reason, cause,
-                        "{error}; the daemon goes on from memory, and what it fetches would be lost with it",
-                    );
-                }
-                Err(reason)
-            }
-        }
-    }
-
-    /// Records an event, if the ledger can.
-    pub(super) async fn event(&mut self, what: &str, detail: String) {
-        let event = Event {
-            at: self.around.clock.wall(),
-            key: Some(self.key().clone()),
-            what: what.to_owned(),
-            detail,
-        };
-        let ledger = self.around.ledger.clone();
-        let _ = self.note(ledger.record(&event)).await;
-    }
-
-    /// Takes a failure into account, unless it happened under settings that are gone.
-    pub(super) fn fail(&mut self, lane: Lane, problem: Problem) {
-        let now = self.now();
-        self.state.jitter = rand::random();
-        self.state.not_before = now + policy::FLOOR;
-        if self.settings.has_changed().unwrap_or(false) {
-            return;
-        }
-        let same_lane =
-            |failing: &&Failing| std::mem::discriminant(&failing.lane) == std::mem::discriminant(&lane);
-        let count = self.state.failing.as_ref().filter(same_lane).map_or(0, |failing| failing.count) + 1;
-        self.state.failing = Some(Failing { count, at: now, lane });
-        let key = self.key();
-        if count <= 3 {
-            tracing::warn!(
-                app = %key.appid, kind = %key.kind, failures = count,
-                errcode = problem.errcode.map(|code| code.0), rid = problem.rid.as_deref(),
-                "could not refresh: {}; {}", problem.meaning, problem.action,
-            );
-        } else {
-            tracing::debug!(app = %key.appid, kind = %key.kind, failures = count, "could not refresh: {}", problem.meaning);
-        }
-        self.state.problem = Some(Arc::new(problem));
-    }
-
-    /// An attempt went well: whatever was wrong is over.
-    pub(super) fn succeed(&mut self) {
-        self.state.jitter = rand::random();
-        self.state.not_before = self.now() + policy::FLOOR;
-        if let Some(failing) = self.state.failing.take() {
-            tracing::info!(app = %self.key().appid, kind = %self.key().kind, failures = failing.count, "recovered");
-        }
-        self.state.problem = None;
-    }
-
-    /// Makes the state visible.
-    pub(super) fn publish(&self) {
-        let state = &self.state;
-        let now = self.now();
-        let next = match self.plan() {
-            Plan::At(at) => Next::At(at),
-            Plan::Hold(Hold::Paused(until)) => Next::Paused(until),
-            Plan::Hold(Hold::ParentMissing) => Next::ParentMissing,
-        };
-        self.shared.publish(View {
-            key: self.key().clone(),
-            value: state.serving().map(|held| held.value.clone()),
-            dead_by: state.dead_by(),
-            degraded: state.degraded(),
-            refreshing: self.refreshing,
-            next,
-            last: state.last.clone(),
-            failures: state.failing.map_or(0, |failing| failing.count),
-            problem: state.problem.clone(),
-            budget: state.budget.usage(now),
-            foreign: state.foreign,
-            version: 0,
-        });
-    }
-
-    fn say_removed(&self) {
-        let mut view = (*self.shared.view()).clone();
-        view.value = None;
-        view.next = Next::Removed;
-        self.shared.publish(view);
     }
 
     pub(super) fn key(&self) -> &Key {

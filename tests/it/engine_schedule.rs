@@ -95,7 +95,7 @@ async fn outage_of_ten_minutes_is_survived_by_a_classic_token() {
     // What never reached WeChat uses up no budget.
     assert_eq!(engine.view().budget.used, 1);
     engine.wechat.control.set_mode(ServerMode::Up).await;
-    engine.walk(SECOND * 30, SECOND, |_| {}).await;
+    engine.walk(SECOND * 60, SECOND, |_| {}).await;
     assert_ne!(engine.value(), old, "{}", engine.report());
     assert_eq!(engine.view().failures, 0);
     engine.readers_are_well();
@@ -135,14 +135,14 @@ async fn nearly_dead_answers_do_not_make_the_engine_spin() {
         engine.wechat.control.script(Script::forever(endpoint, Fault::ExpiresIn(ExpiresIn::Value(1))));
         let (mut most, mut before) = (0, engine.last_seq());
         engine
-            .walk(HOUR, SECOND, |engine| {
+            .walk(HOUR, SECOND * 10, |engine| {
                 let now = engine.last_seq();
                 most = most.max(now - before);
                 before = now;
             })
             .await;
         let calls = engine.calls(endpoint);
-        assert!(most <= 1, "{most} calls in a second");
+        assert!(most <= 1, "{most} calls at once");
         assert!((30..=1_050).contains(&calls), "{mode:?}: {calls} calls in an hour");
         engine.wechat.control.clear_faults();
         engine.walk(SECOND * 100, SECOND, |_| {}).await;

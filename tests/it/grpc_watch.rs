@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use zhongkong::client::cache::Cache;
 use zhongkong::client::{Code, Error, Event, Token, Watch};
 use zhongkong::grpc::settings::Action;
 use zhongkong::model::{ErrCode, Generation, Key, Kind};
@@ -148,13 +149,17 @@ async fn unknown_and_forbidden_keys_are_withdrawn_and_come_alive_later() {
 
 #[tokio::test]
 async fn account_that_is_removed_is_withdrawn_and_told_again_when_it_returns() {
+    // The client holds the value from before; told to drop it, it needs the string again.
     let world = world().await;
-    let mut watch = world.client("web").watch(&[], &[]).await.unwrap();
+    let web = world.client("web");
+    let held = web.get(&access("wx2"), NOW).await.unwrap();
+    let mut watch = web.watch(&[], &[(access("wx2"), held.generation)]).await.unwrap();
     assert_eq!(snapshot(&mut watch).await.len(), 4);
     world.hub.reload(vec![account("wx1")]).await.unwrap();
     assert_eq!(withdrawn(&mut watch, &access("wx2")).await, Reason::NotFound);
     world.hub.reload(vec![account("wx1"), account("wx2")]).await.unwrap();
-    assert!(token(&mut watch, &access("wx2")).await.value.is_some());
+    let back = token(&mut watch, &access("wx2")).await;
+    assert_eq!((back.generation, back.value), (held.generation, held.value));
 }
 
 #[tokio::test]
@@ -280,4 +285,32 @@ async fn stop_ends_a_watch_with_unavailable_and_the_server_with_it() {
     assert_eq!((refusal.code, refusal.reason.as_deref()), (Code::Unavailable, Some("STOPPING")));
     drop(watch);
     world.served.join_next().await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn local_copy_follows_the_daemon_and_is_not_used_beyond_its_last_word() {
+    // A service reads from its copy; the daemon rotates the value, then dies.
+    let world = world().await;
+    let (cache, feeder) = Cache::new(world.client("web"), world.clock.clone(), vec![]);
+    let mut changes = cache.changes();
+    let mut tasks = tokio::task::JoinSet::new();
+    let stop = tokio_util::sync::CancellationToken::new();
+    tasks.spawn(feeder.run(stop.clone()));
+    changes.changed().await.unwrap();
+    let first = cache.get(&access("wx1")).unwrap();
+    let fresh = rotate(&world, "wx1").await;
+    while cache.get(&access("wx1")).is_none_or(|held| held.generation != fresh.generation) {
+        changes.changed().await.unwrap();
+    }
+    let held = cache.get(&access("wx1")).unwrap();
+    assert!(held.generation > first.generation);
+    assert_eq!(Some(&held.value), fresh.value.as_ref());
+
+    world.stop.cancel();
+    world.frozen.advance_secs(59).await;
+    assert!(cache.get(&access("wx1")).is_some());
+    world.frozen.advance_secs(1).await;
+    assert_eq!(cache.get(&access("wx1")), None);
+    stop.cancel();
+    tasks.join_next().await.unwrap().unwrap().unwrap();
 }

@@ -16,15 +16,15 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use zhongkong::clock::{BootTime, Clock, WallTime};
 use zhongkong::hub::{AccountSettings, Hub};
-use zhongkong::ledger::Ledger;
 use zhongkong::ledger::memory::MemoryLedger;
-use zhongkong::model::{Fingerprint, Kind, TokenMode};
+use zhongkong::ledger::{Event, Ledger};
+use zhongkong::model::{ErrCode, Fingerprint, Kind, TokenMode};
 use zhongkong::refresh::gate::{Gate, IN_FLIGHT};
-use zhongkong::refresh::handle::Handle;
+use zhongkong::refresh::handle::{Answer, Handle, NoValue};
 use zhongkong::refresh::task::Surroundings;
 use zhongkong::refresh::view::{Next, View};
 use zhongkong::secret::Secret;
-use zhongkong::simulator::{self, Call, Endpoint, Script};
+use zhongkong::simulator::{self, Call, Endpoint, Fault, Script};
 use zhongkong::wechat::{self, WeChat};
 
 use super::frozen::Frozen;
@@ -185,6 +185,28 @@ impl Engine {
         self.token().read().unwrap().value.fingerprint
     }
 
+    /// A complaint about the access token of "wx1" as it is read now.
+    pub(crate) async fn complain(&self) -> Result<Answer, NoValue> {
+        let seen = self.token().read().ok().map(|good| good.value.fingerprint);
+        self.token().complain(seen, ErrCode(40001)).await
+    }
+
+    /// The recorded events of this sort, newest first.
+    pub(crate) async fn events(&self, what: &str) -> Vec<Event> {
+        let events = self.ledger.events(None, 1_000).await.unwrap();
+        events.into_iter().filter(|event| event.what == what).collect()
+    }
+
+    /// Lets every call of the endpoint fail in this way until the faults are cleared.
+    pub(crate) fn always(&self, endpoint: Endpoint, fault: Fault) {
+        self.wechat.control.script(Script::forever(endpoint, fault));
+    }
+
+    /// Lets the next call of the endpoint fail in this way.
+    pub(crate) fn once(&self, endpoint: Endpoint, fault: Fault) {
+        self.wechat.control.script(Script::once(endpoint, fault));
+    }
+
     /// Whether WeChat accepts this value.
     pub(crate) fn alive(&self, value: &str) -> bool {
         self.wechat.control.alive(value)
@@ -295,7 +317,6 @@ impl Engine {
         while self.now() < end {
             let now = self.now();
             let announced = self.hub.keys().into_iter().filter_map(|handle| match handle.view().next {
-                // Due, but tokio's timer is rounded up: not yet fired.
                 Next::At(at) if at + TICK > now => Some(at + TICK),
                 Next::At(_) | Next::Paused(_) | Next::ParentMissing | Next::Removed => None,
             });

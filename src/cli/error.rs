@@ -1,0 +1,239 @@
+//! Why a command failed, and what to do about it.
+//!
+//! [`failed`](super::failed) writes it for people and programs. Nothing here ever holds a value
+//! or a token (S7).
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+use crate::client::{self, Code, Refusal};
+use crate::config::ConfigError;
+use crate::grpc::SettingsError;
+use crate::grpc::settings::Action;
+use crate::ledger::LedgerError;
+use crate::ledger::seal::KeysError;
+use crate::mirror::LayoutError;
+
+use super::words;
+
+const FAILED: u8 = 1;
+/// Wrong usage or configuration.
+const WRONG: u8 = 2;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CliError {
+    /// The arguments do not fit together; says how.
+    #[error("{0}")]
+    Usage(String),
+    /// There is no configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The gRPC section does not fit together.
+    #[error("the gRPC face cannot be built from the configuration")]
+    Grpc(#[from] SettingsError),
+    /// The file of seal keys cannot be used.
+    #[error("the seal keys cannot be used")]
+    SealKeys(#[from] KeysError),
+    /// A memcached layout cannot hold the accounts.
+    #[error("the memcached mirror cannot hold these accounts")]
+    Layout(#[from] LayoutError),
+    /// A file of credentials cannot be used.
+    #[error("cannot use {}: {why}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// The rule and the fix.
+        why: String,
+    },
+    /// The daemon refused, or was not there.
+    #[error("{}", asked(source, addr))]
+    Client {
+        /// Where the daemon was looked for.
+        addr: String,
+        /// What the command needs there.
+        needs: Action,
+        /// What came back.
+        source: client::Error,
+    },
+    /// The ledger cannot be used.
+    #[error("the ledger in {} cannot be used", dir.display())]
+    Ledger {
+        /// The state directory.
+        dir: PathBuf,
+        /// Why.
+        source: LedgerError,
+    },
+    /// There is no ledger.
+    #[error("there is no ledger at {}", .0.display())]
+    NoLedger(PathBuf),
+    /// The account has no such credential.
+    #[error("there is no {what}")]
+    NoKey {
+        /// What was asked for.
+        what: String,
+        /// What the account has.
+        has: String,
+    },
+    /// An address is taken, or not ours.
+    #[error("cannot listen on {addr}")]
+    Listen {
+        /// Which address.
+        addr: std::net::SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The simulator ended.
+    #[error("the simulator cannot go on")]
+    Serve(#[source] io::Error),
+    /// Nobody takes the result.
+    #[error("cannot write the result")]
+    Stdout(#[source] io::Error),
+    /// The operator said no.
+    #[error("nothing was changed")]
+    Declined,
+    /// Everything was said on stdout; only the exit code is left.
+    #[error("failed")]
+    Told(u8),
+}
+
+impl CliError {
+    /// What was wrong with the configuration was said as a document.
+    pub(super) const TOLD_WRONG: Self = Self::Told(WRONG);
+
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_)
+            | Self::Config(_)
+            | Self::Grpc(_)
+            | Self::SealKeys(_)
+            | Self::Layout(_)
+            | Self::File { .. }
+            | Self::Client { source: client::Error::Address(_), .. } => WRONG,
+            Self::Client { .. }
+            | Self::Ledger { .. }
+            | Self::NoLedger(_)
+            | Self::NoKey { .. }
+            | Self::Listen { .. }
+            | Self::Serve(_)
+            | Self::Stdout(_)
+            | Self::Declined => FAILED,
+            Self::Told(code) => *code,
+        }
+    }
+
+    pub(super) fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Client { source: client::Error::Refused(refusal), .. } => Some(refusal),
+            _ => None,
+        }
+    }
+
+    /// What to do, where that is known.
+    pub(super) fn advice(&self) -> Option<String> {
+        match self {
+            Self::Client { addr, needs, source } => client_advice(addr, *needs, source),
+            Self::Ledger { source: LedgerError::InUse(_), .. } => {
+                Some("stop the daemon first (systemctl stop zhongkong), then try again".to_owned())
+            }
+            Self::NoLedger(_) => Some("--config names the configuration whose state_dir is meant".to_owned()),
+            Self::NoKey { has, .. } => Some(format!(
+                "the account has: {has}; tickets are kept where its section of the configuration lists them in \
+                 tickets"
+            )),
+            Self::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
+                Some("stop what listens there, or choose another address with --listen".to_owned())
+            }
+            Self::Config(ConfigError::Unreadable { source, .. })
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                Some("--config FILE or ZHONGKONG_CONFIG names another file".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The sentence about a failed call. The message of a refusal ends with what to do, which has
+/// its own line.
+fn asked(source: &client::Error, addr: &str) -> String {
+    match source {
+        client::Error::Refused(refusal) if broken(refusal) => {
+            format!("the connection to the daemon at {addr} broke: {}", words::plain(&refusal.message))
+        }
+        client::Error::Refused(refusal) => {
+            let message = refusal.message.as_str();
+            let action = refusal.action.as_deref().unwrap_or_default();
+            let rest = message.strip_suffix(action).and_then(|rest| rest.strip_suffix("; "));
+            words::plain(rest.unwrap_or(message))
+        }
+        client::Error::Connect(_) => format!("the daemon cannot be reached at {addr}"),
+        client::Error::Address(_) | client::Error::Answer { .. } | client::Error::Silent => {
+            source.to_string()
+        }
+    }
+}
+
+/// Whether the failure is the connection's, not the daemon's word: that has its details.
+pub(super) fn broken(refusal: &Refusal) -> bool {
+    // What speaks no HTTP/2 there is told by its name only.
+    let foreign = refusal.message.starts_with("h2 protocol error");
+    refusal.reason.is_none() && (refusal.code == Code::Unavailable || foreign)
+}
+
+fn client_advice(addr: &str, needs: Action, source: &client::Error) -> Option<String> {
+    match source {
+        client::Error::Connect(cause) => Some(match io_kind(cause) {
+            Some(io::ErrorKind::PermissionDenied) => {
+                "this user may not use the socket: run as a user who may, or give another --addr".to_owned()
+            }
+            _ => not_running(addr),
+        }),
+        client::Error::Refused(refusal) => refusal_advice(addr, needs, refusal),
+        client::Error::Address(client::AddressError::NoAuthority) => {
+            Some("give it with --ca FILE".to_owned())
+        }
+        client::Error::Address(_) => Some("look at --addr, --token-file and --ca".to_owned()),
+        client::Error::Answer { .. } => {
+            Some("the daemon is of another version: install the same one on both sides".to_owned())
+        }
+        client::Error::Silent => None,
+    }
+}
+
+fn refusal_advice(addr: &str, needs: Action, refusal: &Refusal) -> Option<String> {
+    let needs = needs.as_str();
+    match refusal.code {
+        _ if broken(refusal) => Some(not_running(addr)),
+        Code::Unauthenticated => Some(
+            "give the bearer token of a [[client]] with --token-file FILE or in ZHONGKONG_TOKEN; `zhongkong \
+             new-client NAME` makes one"
+                .to_owned(),
+        ),
+        Code::PermissionDenied => Some(format!(
+            "this needs the action \"{needs}\": in the configuration, that [[client]] must have it in actions, and \
+             the account and kind in accounts and kinds; then send the daemon HUP"
+        )),
+        Code::NotFound => Some("`zhongkong status` lists what there is".to_owned()),
+        _ => refusal.action.as_deref().map(words::plain),
+    }
+}
+
+fn not_running(addr: &str) -> String {
+    format!(
+        "is the daemon running (systemctl status zhongkong), and is {addr} among grpc.listen of its configuration? \
+         --addr or ZHONGKONG_ADDR names another address"
+    )
+}
+
+fn io_kind(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            return Some(io.kind());
+        }
+        next = error.source();
+    }
+    None
+}

@@ -1,0 +1,143 @@
+//! The books of a key's task: what it tells the ledger, the log and its readers.
+//!
+//! Owns the ledger's second of patience and the rule that an ailing ledger is reported
+//! once, not with every write; the count of failures; and the view that is published.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::ledger::{Event, LedgerError};
+use crate::telemetry::metrics;
+
+use super::policy::{self, Failing, Hold, Lane, Plan};
+use super::task::Refresher;
+use super::view::{Next, Problem, View};
+
+/// The ledger's share of an attempt: one second for each write (architecture §4).
+const LEDGER_PATIENCE: Duration = Duration::from_secs(1);
+
+impl Refresher {
+    /// Retries a commit that the ledger owes, without an upstream call.
+    pub(super) async fn store_again(&mut self) {
+        let Some(mut owed) = self.state.unstored.take() else { return };
+        if self.commit(&owed.call, &owed.value).await.is_err() {
+            owed.tries += 1;
+            owed.retry_at =
+                self.now() + Duration::from_secs(1 << owed.tries.min(5)).min(Duration::from_secs(30));
+            self.state.unstored = Some(owed);
+        } else {
+            tracing::info!(app = %self.key().appid, kind = %self.key().kind, tries = owed.tries, "the ledger has the value now");
+        }
+    }
+
+    /// Runs a ledger operation within its second; keeps count of whether the ledger is well.
+    pub(super) async fn note<T>(
+        &mut self,
+        operation: impl Future<Output = Result<T, LedgerError>>,
+    ) -> Result<T, &'static str> {
+        let result = match tokio::time::timeout(LEDGER_PATIENCE, operation).await {
+            Ok(result) => result,
+            Err(_) => Err(LedgerError::Slow),
+        };
+        match result {
+            Ok(done) => {
+                if std::mem::take(&mut self.state.ledger_ailing) {
+                    tracing::info!(app = %self.key().appid, kind = %self.key().kind, "the ledger takes writes again");
+                }
+                Ok(done)
+            }
+            Err(error) => {
+                let reason = error.reason();
+                metrics::ledger_error(metrics::LedgerStep::Other, reason);
+                if !std::mem::replace(&mut self.state.ledger_ailing, true) {
+                    let cause =
+                        std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                    tracing::error!(
+                        app = %self.key().appid, kind = %self.key().kind, reason, cause,
+                        "{error}; the daemon goes on from memory, and what it fetches would be lost with it",
+                    );
+                }
+                Err(reason)
+            }
+        }
+    }
+
+    /// Records an event, if the ledger can.
+    pub(super) async fn event(&mut self, what: &str, detail: String) {
+        let event = Event {
+            at: self.around.clock.wall(),
+            key: Some(self.key().clone()),
+            what: what.to_owned(),
+            detail,
+        };
+        let ledger = self.around.ledger.clone();
+        let _ = self.note(ledger.record(&event)).await;
+    }
+
+    /// Takes a failure into account, unless it happened under settings that are gone.
+    pub(super) fn fail(&mut self, lane: Lane, problem: Problem) {
+        let now = self.now();
+        self.state.jitter = rand::random();
+        self.state.not_before = now + policy::FLOOR;
+        if self.settings.has_changed().unwrap_or(false) {
+            return;
+        }
+        let same_lane =
+            |failing: &&Failing| std::mem::discriminant(&failing.lane) == std::mem::discriminant(&lane);
+        let count = self.state.failing.as_ref().filter(same_lane).map_or(0, |failing| failing.count) + 1;
+        self.state.failing = Some(Failing { count, at: now, lane });
+        let key = self.key();
+        if count <= 3 {
+            tracing::warn!(
+                app = %key.appid, kind = %key.kind, failures = count,
+                errcode = problem.errcode.map(|code| code.0), rid = problem.rid.as_deref(),
+                "could not refresh: {}; {}", problem.meaning, problem.action,
+            );
+        } else {
+            tracing::debug!(app = %key.appid, kind = %key.kind, failures = count, "could not refresh: {}", problem.meaning);
+        }
+        self.state.problem = Some(Arc::new(problem));
+    }
+
+    /// An attempt went well: whatever was wrong is over.
+    pub(super) fn succeed(&mut self) {
+        self.state.jitter = rand::random();
+        self.state.not_before = self.now() + policy::FLOOR;
+        if let Some(failing) = self.state.failing.take() {
+            tracing::info!(app = %self.key().appid, kind = %self.key().kind, failures = failing.count, "recovered");
+        }
+        self.state.problem = None;
+    }
+
+    /// Makes the state visible.
+    pub(super) fn publish(&self) {
+        let state = &self.state;
+        let now = self.now();
+        let next = match self.plan() {
+            Plan::At(at) => Next::At(at),
+            Plan::Hold(Hold::Paused(until)) => Next::Paused(until),
+            Plan::Hold(Hold::ParentMissing) => Next::ParentMissing,
+        };
+        self.shared.publish(View {
+            key: self.key().clone(),
+            value: state.serving().map(|held| held.value.clone()),
+            dead_by: state.dead_by(),
+            degraded: state.degraded(),
+            refreshing: self.refreshing,
+            next,
+            last: state.last.clone(),
+            failures: state.failing.map_or(0, |failing| failing.count),
+            problem: state.problem.clone(),
+            budget: state.budget.usage(now),
+            foreign: state.foreign,
+            version: 0,
+        });
+    }
+
+    pub(super) fn say_removed(&self) {
+        let mut view = (*self.shared.view()).clone();
+        view.value = None;
+        view.next = Next::Removed;
+        self.shared.publish(view);
+    }
+}
