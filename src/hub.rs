@@ -78,7 +78,8 @@ struct Slot {
 
 /// A refresher and how it is told to end.
 struct Job {
-    refresher: Refresher,
+    /// Boxed: a future holds its arguments twice, and there is one for each idle key.
+    refresher: Box<Refresher>,
     removed: CancellationToken,
     /// Says that the task has ended, also when it never ran or was aborted.
     _ended: DropGuard,
@@ -112,14 +113,16 @@ impl Hub {
         let (sender, handover) = mpsc::channel(HANDOVER);
         let mut first = Vec::new();
         let mut table = Accounts::with_capacity(accounts.len());
+        // What keys without rows have in common: perhaps a ledger that was set aside.
+        let mut nothing: Option<Record> = None;
         for settings in accounts {
             let mut account = Account::new(settings);
             for kind in account.wanted() {
                 let key = account.key(kind);
-                // A key without rows may still belong to a ledger that was set aside.
-                let record = match records.remove(&key) {
-                    Some(record) => record,
-                    None => around.ledger.load_key(&key).await?,
+                let record = match (records.remove(&key), &nothing) {
+                    (Some(record), _) => record,
+                    (None, Some(nothing)) => nothing.clone(),
+                    (None, None) => nothing.insert(around.ledger.load_key(&key).await?).clone(),
                 };
                 first.push(account.open(kind, record, Arrival::Start, &around, &feeds));
             }
@@ -311,7 +314,11 @@ impl Account {
             feeds.clone(),
         );
         let slot = Slot { handle, removed: CancellationToken::new(), ended: CancellationToken::new() };
-        let job = Job { refresher, removed: slot.removed.clone(), _ended: slot.ended.clone().drop_guard() };
+        let job = Job {
+            refresher: Box::new(refresher),
+            removed: slot.removed.clone(),
+            _ended: slot.ended.clone().drop_guard(),
+        };
         self.keys[kind.index()] = Some(slot);
         job
     }
@@ -330,7 +337,8 @@ impl Tasks {
     /// aborts them, which the daemon does after its grace.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut tasks = JoinSet::new();
-        for job in self.first.drain(..) {
+        // Taken, not drained: the room of 20,000 jobs is not kept for as long as they run.
+        for job in std::mem::take(&mut self.first) {
             tasks.spawn(supervise(job, stop.clone()));
         }
         loop {

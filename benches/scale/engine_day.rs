@@ -22,9 +22,12 @@ const DAY: u32 = 86_400;
 
 pub(crate) fn run() -> anyhow::Result<()> {
     title("A day of the engine, 500 keys (frozen clock, simulated WeChat)");
-    for (mode, spread) in
-        [(TokenMode::Classic, true), (TokenMode::Classic, false), (TokenMode::Stable, true), (TokenMode::Stable, false)]
-    {
+    for (mode, spread) in [
+        (TokenMode::Classic, true),
+        (TokenMode::Classic, false),
+        (TokenMode::Stable, true),
+        (TokenMode::Stable, false),
+    ] {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let minutes = runtime.block_on(day(mode, if spread { Start::Spread } else { Start::Cold }))?;
         let (most, mean) = busiest(&minutes);

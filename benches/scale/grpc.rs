@@ -128,9 +128,8 @@ async fn caller(channel: Channel, begun: Instant) -> anyhow::Result<Vec<Duration
 /// A request with the bearer token.
 pub(crate) fn request<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
-    let header = tonic::metadata::MetadataValue::from_static(
-        "Bearer a-bearer-token-of-forty-three-characters-00",
-    );
+    let header =
+        tonic::metadata::MetadataValue::from_static("Bearer a-bearer-token-of-forty-three-characters-00");
     request.metadata_mut().insert("authorization", header);
     request
 }
@@ -157,7 +156,8 @@ pub(crate) fn serve(bare: bool) -> anyhow::Result<()> {
         let upstream = Upstream::start().await?;
         let clock = Clock::system();
         let ledger = Arc::new(MemoryLedger::new(clock.clone()));
-        let engine = Engine::start(&upstream.base, &clock, ledger, accounts(1, TokenMode::Classic, &[])).await?;
+        let engine =
+            Engine::start(&upstream.base, &clock, ledger, accounts(1, TokenMode::Classic, &[])).await?;
         engine.warm().await?;
         let (_ready, readiness) = watch::channel(Readiness::Ready);
         let server = Server::new(&grpc_settings(), engine.hub.clone(), readiness)?;

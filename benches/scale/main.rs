@@ -35,7 +35,7 @@ fn main() -> anyhow::Result<()> {
         Some("grpc-server") => return grpc::serve(args.get(1).is_some_and(|which| which == "bare")),
         _ => {}
     }
-    for unknown in args.iter().filter(|arg| !SCENARIOS.contains(&arg.as_str())) {
+    if let Some(unknown) = args.iter().find(|arg| !SCENARIOS.contains(&arg.as_str())) {
         anyhow::bail!("no scenario {unknown:?}; there are: {}", SCENARIOS.join(", "));
     }
     for scenario in SCENARIOS {

@@ -50,7 +50,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut go = server.stdin.take().context("piped")?;
-    let received = runtime.block_on(watch_all(&addr, || go.write_all(b"go\n").context("the server is gone")))?;
+    let received =
+        runtime.block_on(watch_all(&addr, || go.write_all(b"go\n").context("the server is gone")))?;
     let mut commits = HashMap::new();
     for line in lines {
         let line = line?;
@@ -121,9 +122,13 @@ pub(crate) fn serve() -> anyhow::Result<()> {
     runtime.block_on(async {
         let upstream = Upstream::start().await?;
         let clock = Clock::system();
-        let ledger = Arc::new(Timed { ledger: MemoryLedger::new(clock.clone()), commits: std::sync::Mutex::default() });
+        let ledger = Arc::new(Timed {
+            ledger: MemoryLedger::new(clock.clone()),
+            commits: std::sync::Mutex::default(),
+        });
         let engine =
-            Engine::start(&upstream.base, &clock, ledger.clone(), accounts(1, TokenMode::Classic, &[])).await?;
+            Engine::start(&upstream.base, &clock, ledger.clone(), accounts(1, TokenMode::Classic, &[]))
+                .await?;
         engine.warm().await?;
         let (_ready, readiness) = watch::channel(Readiness::Ready);
         let server = Server::new(&grpc_settings(), engine.hub.clone(), readiness)?;
