@@ -19,12 +19,15 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::clock::Clock;
 use crate::ledger::{Event, LedgerError, Record};
 use crate::model::{AppId, Key, Kind, TokenMode};
-use crate::refresh::handle::{Feeds, Handle, NoValue};
+use crate::refresh::handle::{Feeds, Handle};
 use crate::refresh::task::{Arrival, Refresher, Surroundings};
 use crate::secret::Secret;
 use crate::telemetry::metrics;
 
 pub mod exchange;
+mod stock;
+
+pub use stock::{Stock, stock};
 
 /// How many changes a slow watcher may be behind before it looks at every key again.
 const FEED: usize = 4_096;
@@ -407,9 +410,4 @@ impl Feed {
             Err(broadcast::error::RecvError::Closed) => Change::Closed,
         }
     }
-}
-
-/// Whether every key has a good value, and if not, which has none and why.
-pub fn missing(hub: &Hub) -> Vec<(Key, NoValue)> {
-    hub.keys().iter().filter_map(|handle| Some((handle.key().clone(), handle.read().err()?))).collect()
 }
