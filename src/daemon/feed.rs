@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::grpc;
-use crate::hub::{self, Change, Hub};
+use crate::hub::{self, Change, Hub, Stock};
 use crate::mirror::{Entry, MirrorHandle};
 use crate::model::Key;
 use crate::refresh::handle::Handle;
@@ -86,8 +86,10 @@ struct Trouble {
 
 /// After this, keys that have no value do not hold up the others.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// A burst of changes is looked at once.
+/// A burst of changes is looked at once: soon while callers wait for the daemon to be ready.
 const BURST: Duration = Duration::from_millis(200);
+/// The same once it is: of 20,000 keys some change in every second.
+const CALM: Duration = Duration::from_secs(1);
 /// A look without a change: values also end by time alone.
 const LOOK: Duration = Duration::from_secs(30);
 
@@ -119,17 +121,15 @@ impl ReadinessWatch {
                     Some(Trouble { reason, first }) => tracing::warn!(%first, "not ready: {reason}"),
                 }
             }
-            self.admin.send_replace(
-                trouble.map_or(crate::admin::Readiness::Ready, |trouble| {
-                    crate::admin::Readiness::NotReady(trouble.reason)
-                }),
-            );
+            self.admin.send_replace(trouble.map_or(crate::admin::Readiness::Ready, |trouble| {
+                crate::admin::Readiness::NotReady(trouble.reason)
+            }));
             tokio::select! {
                 change = changes.next() => {
                     if change == Change::Closed {
                         return;
                     }
-                    tokio::time::sleep(BURST).await;
+                    tokio::time::sleep(if ready { CALM } else { BURST }).await;
                 }
                 () = tokio::time::sleep(if patient { Duration::from_secs(1) } else { LOOK }) => {}
             }
@@ -138,13 +138,14 @@ impl ReadinessWatch {
 
     /// Why the daemon is not ready, if it is not.
     fn trouble(&self, patient: bool) -> Option<Trouble> {
-        let keys = self.hub.keys().len();
-        let missing = hub::missing(&self.hub);
-        let (first, why) = missing.first()?;
-        if !patient && missing.len() < keys {
+        let Stock { keys, missing, first } = hub::stock(&self.hub);
+        let (first, why) = first?;
+        if !patient && missing < keys {
             return None;
         }
-        let reason = format!("{} of {keys} keys have no value, the first because: {why}", missing.len());
-        Some(Trouble { reason, first: first.clone() })
+        Some(Trouble {
+            reason: format!("{missing} of {keys} keys have no value, the first because: {why}"),
+            first,
+        })
     }
 }

@@ -197,7 +197,7 @@ impl Refresher {
             Err(_) => {
                 let retry_at = self.now() + super::policy::FLOOR;
                 self.state.unstored =
-                    Some(Unstored { call: call.clone(), value: stored, retry_at, tries: 0 });
+                    Some(Box::new(Unstored { call: call.clone(), value: stored, retry_at, tries: 0 }));
             }
         }
         let _ = failpoint::hit("attempt.committed", self.key());

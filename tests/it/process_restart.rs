@@ -75,7 +75,10 @@ async fn with_memcached_down_the_daemon_serves_and_catches_it_up_when_it_comes()
     let mut memcached = Memcached::start();
     memcached.kill();
     let mut site = Site::classic(&wechat.base);
-    site.section("memcached", &format!("servers = [\"{}\"]\nlayouts = [\"raw\", \"zhongkong\"]", memcached.addr()));
+    site.section(
+        "memcached",
+        &format!("servers = [\"{}\"]\nlayouts = [\"raw\", \"zhongkong\"]", memcached.addr()),
+    );
     let daemon = site.start_ready().await;
     let value = site.value("wx1").await;
     daemon.line("is not being mirrored to").await;

@@ -137,10 +137,8 @@ async fn hup_adds_changes_and_removes_accounts_live() {
             Event::Withdrawn { key: gone, reason: WithdrawnReason::NotFound, .. } if gone == key("wx2") => {
                 break;
             }
-            Event::Withdrawn { .. }
-            | Event::Token(_)
-            | Event::SnapshotComplete
-            | Event::Heartbeat { .. } => {}
+            Event::Withdrawn { .. } | Event::Token(_) | Event::SnapshotComplete | Event::Heartbeat { .. } => {
+            }
         }
     }
     let client = site.connect().await;

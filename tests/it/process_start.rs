@@ -32,7 +32,11 @@ async fn an_unknown_key_is_refused_with_its_line_and_the_nearest_right_one() {
     let _guard = Guard::start();
     let mut site = Site::classic(NOWHERE);
     site.section("daemon", "state_dir = \"state\"\ngrase = \"3s\"");
-    refused(&site.fails().await, 2, &["config.toml is not valid", "line ", "daemon.grase", "did you mean grace?"]);
+    refused(
+        &site.fails().await,
+        2,
+        &["config.toml is not valid", "line ", "daemon.grase", "did you mean grace?"],
+    );
     assert!(!site.path("state").exists(), "a refused configuration makes no state directory");
 }
 

@@ -1,3 +1,0 @@
-//! Placeholder until the measurements land.
-
-fn main() {}
