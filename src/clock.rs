@@ -298,6 +298,8 @@ mod tests {
         let until = clock.boot() + Duration::from_secs(3_600);
         let suspended = clock.clone();
         tokio::select! {
+            // First: a suspend before the watch began is none that it could see.
+            biased;
             () = clock.watch_for_suspend() => {}
             () = async {
                 tokio::join!(clock.sleep_until(until), async { suspended.suspend(Duration::from_secs(3_600)) });
