@@ -69,10 +69,7 @@ fn wechat_settings() -> Settings {
     let account = |appid: &str| Account::new(appid, SECRET);
     let blocked = Account { ip_allowed: IpList::Only(vec!["192.0.2.1".parse().unwrap()]), ..account("wxip") };
     let accounts = ["wxclassic", "wxstable", "wxwrong", "wxecho"].map(account).into_iter().chain([blocked]);
-    Settings {
-        accounts: Accounts::Listed(accounts.collect()),
-        ..Settings::with_life(Duration::from_secs(9))
-    }
+    Settings { accounts: Accounts::Listed(accounts.collect()), ..Settings::with_life(Duration::from_secs(9)) }
 }
 
 /// Everything on, one account for each way in which WeChat refuses.
@@ -148,10 +145,8 @@ async fn no_secret_and_no_value_is_in_anything_that_the_daemon_or_a_command_writ
     careless_call(&daemon, TOKEN).await.unwrap();
     careless_call(&daemon, WRONG_TOKEN).await.unwrap_err();
     let code = wechat.control.mint_code(NewCode::web("wxclassic", "openid-1"));
-    let exchanged = client
-        .exchange_code(&"wxclassic".parse().unwrap(), &code.as_str().into(), Flow::Web)
-        .await
-        .unwrap();
+    let exchanged =
+        client.exchange_code(&"wxclassic".parse().unwrap(), &code.as_str().into(), Flow::Web).await.unwrap();
     written.add("Debug of a login", format!("{exchanged:?}"));
     let used = client.exchange_code(&"wxclassic".parse().unwrap(), &code.as_str().into(), Flow::Web).await;
     written.add("Debug of a refused login", format!("{:?}", used.unwrap_err()));
@@ -175,7 +170,9 @@ async fn no_secret_and_no_value_is_in_anything_that_the_daemon_or_a_command_writ
     wechat.control.set_secret("wxstable", NEW_SECRET);
     site.secret("wxstable", NEW_SECRET);
     daemon.reload("configuration taken over").await;
-    site.raw(&format!("[[account]]\nappid = \"{SECRET}\"\nsecret_file = \"{SECRET}\"\nsecret = \"{SECRET}\"\n"));
+    site.raw(&format!(
+        "[[account]]\nappid = \"{SECRET}\"\nsecret_file = \"{SECRET}\"\nsecret = \"{SECRET}\"\n"
+    ));
     site.write();
     daemon.reload("was not taken over").await;
     for args in [&["check-config"][..], &["check-config", "--json"]] {
@@ -195,7 +192,8 @@ async fn no_secret_and_no_value_is_in_anything_that_the_daemon_or_a_command_writ
     ] {
         written.ran(args, site.run(args).await, 0);
     }
-    for args in [&["get", "wxwrong"][..], &["get", "wxip", "--json"], &["get", "wxecho"], &["get", "wxnone"]] {
+    for args in [&["get", "wxwrong"][..], &["get", "wxip", "--json"], &["get", "wxecho"], &["get", "wxnone"]]
+    {
         written.ran(args, site.run(args).await, 1);
     }
     for page in ["/metrics", "/readyz", "/healthz"] {
@@ -211,7 +209,8 @@ async fn no_secret_and_no_value_is_in_anything_that_the_daemon_or_a_command_writ
     let proc = Path::new("/proc").join(daemon.pid().as_raw_nonzero().to_string());
     written.add("/proc/PID/cmdline", std::fs::read(proc.join("cmdline")).unwrap());
     written.files(&site.path("state"));
-    let ledger = written.0.iter().find(|(place, _)| place.ends_with("ledger.db")).expect("the ledger is read");
+    let ledger =
+        written.0.iter().find(|(place, _)| place.ends_with("ledger.db")).expect("the ledger is read");
     assert!(ledger.1.starts_with(b"SQLite format 3"));
 
     // The search would find a value: `get` prints one.
