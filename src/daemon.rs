@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::admin::Admin;
 use crate::clock::Clock;
@@ -147,11 +147,12 @@ impl Daemon {
         // Ports that were 0 are known now, and nothing else tells them.
         let faces: Vec<_> = listeners.iter().map(ToString::to_string).collect();
         tracing::info!(grpc = %faces.join(","), admin = %admin_addr, "listening");
-        let grace = config.daemon.grace;
+        let (live_grace, grace) = watch::channel(config.daemon.grace);
         let accounts = config.accounts.len();
         let stop = Stops::default();
         let reload = Arc::new(Notify::new());
-        let reloader = Reloader { config, hub: hub.clone(), control: grpc.control(), load };
+        let reloader =
+            Reloader { config, hub: hub.clone(), control: grpc.control(), grace: live_grace, load };
         let clock = hub.clock().clone();
 
         let mut parts = Parts::default();
@@ -185,6 +186,7 @@ impl Daemon {
                 },
             }
         }
+        let grace = *grace.borrow();
         tracing::info!(grace_seconds = grace.as_secs(), "stopping; attempts under way are finished");
         let stopped = async {
             stop.edges.cancel();

@@ -43,6 +43,10 @@ fn main() -> ExitCode {
 
 /// `zhongkong run`.
 async fn run(RunArgs { config: path }: RunArgs, env: Environment) -> ExitCode {
+    // Before any secret is read: no core dump, no debugger, no file that others can read.
+    if let Err(error) = harden() {
+        return say(&error, FAILED);
+    }
     let loaded = match Config::load(&path, &env) {
         Ok(loaded) => loaded,
         Err(error) => return say(&error, CONFIGURATION),
@@ -52,10 +56,6 @@ async fn run(RunArgs { config: path }: RunArgs, env: Environment) -> ExitCode {
     }
     for warning in &loaded.warnings {
         tracing::warn!("configuration: {warning}");
-    }
-    // Before any secret is used: no core dump, no debugger, no file that others can read.
-    if let Err(error) = harden() {
-        return say(&error, FAILED);
     }
     // Before the daemon is built: a TERM while a big ledger is read is a stop, not a kill.
     let mut intents = match Intents::install() {

@@ -177,9 +177,10 @@ fn asked(source: &client::Error, addr: &str) -> String {
 
 /// Whether the failure is the connection's, not the daemon's word: that has its details.
 pub(super) fn broken(refusal: &Refusal) -> bool {
-    // What speaks no HTTP/2 there is told by its name only.
-    let foreign = refusal.message.starts_with("h2 protocol error");
-    refusal.reason.is_none() && (refusal.code == Code::Unavailable || foreign)
+    // The daemon gives neither UNKNOWN nor CANCELLED; tonic does, for a connection that ends under
+    // a call, as it does with a peer that speaks no HTTP/2, and for a call that takes too long.
+    let transport = matches!(refusal.code, Code::Unavailable | Code::Unknown | Code::Cancelled);
+    refusal.reason.is_none() && (transport || refusal.message.starts_with("h2 protocol error"))
 }
 
 fn client_advice(addr: &str, needs: Action, source: &client::Error) -> Option<String> {

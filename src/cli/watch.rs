@@ -131,10 +131,29 @@ struct Printer {
 }
 
 /// What makes a message news.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seen {
     Token { generation: Generation, state: pb::TokenState, reason: pb::DegradedReason, ends: i64 },
     Withdrawn { reason: WithdrawnReason, errcode: Option<i64> },
+}
+
+impl Seen {
+    /// Whether it tells a reader the same.
+    fn says(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Token { generation, state, reason, ends },
+                Self::Token { generation: generation2, state: state2, reason: reason2, ends: ends2 },
+            ) => {
+                // An end is counted on another clock and written as wall time: a second is rounding.
+                (generation, state, reason) == (generation2, state2, reason2) && ends.abs_diff(*ends2) <= 1
+            }
+            (Self::Withdrawn { .. }, Self::Withdrawn { .. }) => self == other,
+            (Self::Token { .. }, Self::Withdrawn { .. }) | (Self::Withdrawn { .. }, Self::Token { .. }) => {
+                false
+            }
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -230,7 +249,11 @@ impl Printer {
 
     /// Notes what is said of a key; false if it was said before, or is not asked for.
     fn is_news(&mut self, key: &Key, seen: Seen) -> bool {
-        self.which.has(key) && self.seen.insert(key.clone(), seen.clone()) != Some(seen)
+        if !self.which.has(key) {
+            return false;
+        }
+        let before = self.seen.insert(key.clone(), seen);
+        before.is_none_or(|before| !before.says(&seen))
     }
 
     /// A kind that the account never had here, and that nobody named.

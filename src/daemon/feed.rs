@@ -9,8 +9,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::grpc;
-use crate::hub::{self, Change, Hub};
+use crate::hub::{self, Change, Hub, Stock};
 use crate::mirror::{Entry, MirrorHandle};
+use crate::model::Key;
 use crate::refresh::handle::Handle;
 use crate::refresh::view::Next;
 
@@ -75,10 +76,20 @@ pub(super) struct ReadinessWatch {
     admin: watch::Sender<crate::admin::Readiness>,
 }
 
+/// Why the daemon is not ready.
+struct Trouble {
+    /// For a page that everybody on the host can read: without an appid.
+    reason: String,
+    /// One of the keys, for the log.
+    first: Key,
+}
+
 /// After this, keys that have no value do not hold up the others.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// A burst of changes is looked at once.
+/// A burst of changes is looked at once: soon while callers wait for the daemon to be ready.
 const BURST: Duration = Duration::from_millis(200);
+/// The same once it is: of 20,000 keys some change in every second.
+const CALM: Duration = Duration::from_secs(1);
 /// A look without a change: values also end by time alone.
 const LOOK: Duration = Duration::from_secs(30);
 
@@ -107,18 +118,18 @@ impl ReadinessWatch {
             if (was == grpc::Readiness::Ready) != ready {
                 match &trouble {
                     None => tracing::info!("ready"),
-                    Some(reason) => tracing::warn!("not ready: {reason}"),
+                    Some(Trouble { reason, first }) => tracing::warn!(%first, "not ready: {reason}"),
                 }
             }
-            self.admin.send_replace(
-                trouble.map_or(crate::admin::Readiness::Ready, crate::admin::Readiness::NotReady),
-            );
+            self.admin.send_replace(trouble.map_or(crate::admin::Readiness::Ready, |trouble| {
+                crate::admin::Readiness::NotReady(trouble.reason)
+            }));
             tokio::select! {
                 change = changes.next() => {
                     if change == Change::Closed {
                         return;
                     }
-                    tokio::time::sleep(BURST).await;
+                    tokio::time::sleep(if ready { CALM } else { BURST }).await;
                 }
                 () = tokio::time::sleep(if patient { Duration::from_secs(1) } else { LOOK }) => {}
             }
@@ -126,13 +137,15 @@ impl ReadinessWatch {
     }
 
     /// Why the daemon is not ready, if it is not.
-    fn trouble(&self, patient: bool) -> Option<String> {
-        let keys = self.hub.keys().len();
-        let missing = hub::missing(&self.hub);
-        let (first, why) = missing.first()?;
-        if !patient && missing.len() < keys {
+    fn trouble(&self, patient: bool) -> Option<Trouble> {
+        let Stock { keys, missing, first } = hub::stock(&self.hub);
+        let (first, why) = first?;
+        if !patient && missing < keys {
             return None;
         }
-        Some(format!("{} of {keys} keys have no value, among them {first}: {why}", missing.len()))
+        Some(Trouble {
+            reason: format!("{missing} of {keys} keys have no value, the first because: {why}"),
+            first,
+        })
     }
 }

@@ -3,8 +3,9 @@
 //! Everything is checked before anything is changed; a bad file changes nothing and says why.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::config::{Config, ConfigError, Loaded, restart_needed};
 use crate::grpc;
@@ -18,6 +19,8 @@ pub(super) struct Reloader<F> {
     pub(super) config: Config,
     pub(super) hub: Arc<Hub>,
     pub(super) control: grpc::Control,
+    /// How long a stop may take, for whoever stops.
+    pub(super) grace: watch::Sender<Duration>,
     pub(super) load: F,
 }
 
@@ -46,12 +49,15 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
             tracing::warn!("configuration: {warning}");
         }
         check_layouts(&config)?;
-        self.control.reload(&config.grpc)?;
+        grpc::check(&config.grpc)?;
         let later = restart_needed(&self.config, &config);
         if !later.is_empty() {
             tracing::warn!(keys = later.join(", "), "these settings changed and need a restart");
         }
         let done = self.hub.reload(config.accounts.clone()).await?;
+        // Checked above, so that only the hub could still have refused.
+        self.control.reload(&config.grpc)?;
+        self.grace.send_replace(config.daemon.grace);
         metrics::reloaded_at(self.hub.clock().wall());
         tracing::info!(
             added = done.added,

@@ -39,7 +39,7 @@ pub(super) enum Socket {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The address is taken, not ours, or not allowed.
-    #[error("cannot listen on {addr}")]
+    #[error("cannot listen on {addr}; stop what listens there, or change [grpc] listen")]
     Tcp {
         /// Where.
         addr: SocketAddr,

@@ -22,10 +22,13 @@ use crate::clock::{Stamp, WallTime};
 use crate::model::{AppId, CallMode, Cause, ErrCode, Fingerprint, Generation, Key};
 use crate::secret::Secret;
 
+mod calls;
 pub mod lock;
 pub mod memory;
 pub mod seal;
 pub mod sqlite;
+
+pub use calls::Calls;
 
 /// How long a call counts in the budgets, and how long shares stay empty after the ledger was
 /// set aside (S6).
@@ -84,7 +87,7 @@ pub struct Record {
     pub value: Option<StoredValue>,
     /// The upstream calls of the last 24 h, and every older one whose outcome still matters
     /// ([`PastCall::matters`]); oldest first.
-    pub calls: Vec<PastCall>,
+    pub calls: Calls,
     /// The highest attempt number of any row, zero if there is none. It covers the generation
     /// of a value that was forgotten, so that the fence holds without the value.
     pub last_attempt: Generation,
@@ -210,16 +213,24 @@ pub enum LedgerError {
     #[error("the ledger did not answer in time")]
     Slow,
     /// Another process holds the ledger.
-    #[error("the state directory is in use by process {0}")]
+    #[error(
+        "the state directory is in use by process {0}: stop that daemon, or give this one a state_dir of its own"
+    )]
     InUse(i32),
     /// Other users may replace files in the state directory.
     #[error("the state directory can be written by others; run: chmod go-w {}", .0.display())]
     StateDirWritable(PathBuf),
     /// A value is sealed with a key that is not configured.
-    #[error("a stored value is sealed with key `{0}`, which is not among the configured seal keys")]
+    #[error(
+        "a stored value is sealed with key `{0}`, which is not among the configured seal keys: add it again, or give up \
+             the stored values with `zhongkong ledger forget-values`"
+    )]
     SealKeyMissing(String),
     /// A value cannot be opened with the key that it names.
-    #[error("a stored value does not open with seal key `{0}`")]
+    #[error(
+        "a stored value does not open with seal key `{0}`: bring back the key that had this id, or give up the stored \
+             values with `zhongkong ledger forget-values`"
+    )]
     SealKeyWrong(String),
     /// The writer has stopped.
     #[error("the ledger is closed")]

@@ -36,7 +36,7 @@ pub(super) struct State {
     pub(super) problem: Option<Arc<Problem>>,
     pub(super) paused_until: Option<BootTime>,
     /// A value that the ledger does not have yet.
-    pub(super) unstored: Option<Unstored>,
+    pub(super) unstored: Option<Box<Unstored>>,
     /// The ledger refused something since the last time it took something.
     pub(super) ledger_ailing: bool,
     /// The second call after a leak.
@@ -134,7 +134,7 @@ impl Bucket {
                 self.credit = left;
                 Ok(())
             }
-            None => Err(now + (PROBE_REFILL - self.credit)),
+            None => Err(now + (PROBE_REFILL.saturating_sub(self.credit))),
         }
     }
 }
@@ -202,7 +202,7 @@ impl State {
                 standing: if stored.dead { Standing::Withdrawn } else { Standing::Good },
             });
         }
-        for past in record.calls {
+        for past in record.calls.iter() {
             state.last_attempt = state.last_attempt.max(past.call.attempt);
             let resolved = clock.resolve(&past.call.sent);
             let sent = resolved.at.min(now);

@@ -13,7 +13,7 @@ use crate::support::engine::{CALL_TIMEOUT, Engine, Setup, TICK, account, manual_
 use crate::support::frozen::Frozen;
 
 const SECOND: Duration = Duration::from_secs(1);
-const OVERLAP: Duration = Duration::from_secs(300);
+const OVERLAP: Duration = Duration::from_mins(5);
 const MODES: [(TokenMode, Endpoint); 2] =
     [(TokenMode::Classic, Endpoint::Token), (TokenMode::Stable, Endpoint::StableToken)];
 
@@ -43,7 +43,7 @@ async fn fail_once(engine: &Engine) -> Seen {
     engine.pass(at.since(engine.now()).saturating_sub(TICK)).await;
     let mut seen = None;
     engine
-        .walk(SECOND * 12, TICK * 20, |engine| {
+        .walk(SECOND * 12, TICK * 50, |engine| {
             let view = engine.view();
             if let (1, Some(last)) = (view.failures, &view.last) {
                 seen.get_or_insert(Seen { result: last.result, sent: last.sent, dead_by: view.dead_by });
@@ -115,7 +115,7 @@ async fn every_refusal_leaves_the_value_as_it_was_to_its_end() {
             let engine = started(frozen, mode).await;
             let (old, end) = (engine.value(), engine.view().dead_by);
             engine.always(endpoint, Fault::errcode(code));
-            let left = end.since(engine.now()) - SECOND;
+            let left = end.since(engine.now()).saturating_sub(SECOND);
             engine
                 .walk(left, SECOND * 100, |engine| {
                     assert_eq!(engine.value(), old, "errcode {code}");
@@ -203,10 +203,8 @@ async fn refused_address_is_named_and_its_repair_is_taken_up_at_once() {
         engine.wechat.control.set_ip_allowed("wx1", IpList::Only(vec!["192.0.2.1".parse().unwrap()]));
         engine.walk(SECOND * 3_000, SECOND * 100, |_| {}).await;
         let view = engine.view();
-        if engine.token().read().is_ok() {
-            // The first call was faster than the console.
-            panic!("the address list came too late: {}", engine.report());
-        }
+        // Or the first call was faster than the console.
+        assert!(engine.token().read().is_err(), "{}", engine.report());
         let problem = view.problem.as_ref().unwrap();
         assert_eq!((problem.class, problem.errcode), (ProblemClass::Operator, Some(ErrCode(40164))));
         assert!(problem.action.contains("127.0.0.1"), "{}", problem.action);

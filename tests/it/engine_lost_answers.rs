@@ -10,7 +10,7 @@ use zhongkong::simulator::{Endpoint, Fault, ServerMode};
 use crate::support::engine::{CALL_TIMEOUT, Engine, TICK, Tally};
 
 const SECOND: Duration = Duration::from_secs(1);
-const OVERLAP: Duration = Duration::from_secs(300);
+const OVERLAP: Duration = Duration::from_mins(5);
 
 /// A classic token, and a call made by an operator whose fate nobody knows. The renewal is far.
 async fn after_an_unanswered_call(fault: Fault) -> Engine {

@@ -1,8 +1,16 @@
 //! All tests over real sockets, files and processes, in one crate so that they link once.
 
-#![allow(clippy::unwrap_used, reason = "clippy's setting spares only test functions, not their helpers")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::unchecked_time_subtraction,
+    reason = "a test that is wrong fails by panicking; clippy's setting spares only test functions, not what they call"
+)]
 
 mod admin;
+mod cli;
+mod cli_explain;
+mod cli_setup;
+mod cli_support;
 mod config;
 mod config_files;
 mod engine_budget;
@@ -33,6 +41,9 @@ mod mirror;
 mod mirror_trouble;
 mod process;
 mod process_kill;
+mod process_restart;
+mod process_secrecy;
+mod process_signals;
 mod process_start;
 mod simulator;
 mod simulator_faults;

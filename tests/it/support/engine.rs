@@ -33,9 +33,9 @@ use super::simulated::Simulated;
 /// Real time that a wait may take. The longest takes some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// So many turns of the runtime without a change mean that nothing goes on any more.
-const QUIET: u32 = 24;
+const QUIET: u32 = 16;
 /// So many turns are given to a call that is neither answered nor held: it is a slow one.
-const STUCK: u32 = 1_500;
+const STUCK: u32 = 400;
 /// tokio's timers are rounded up to the next millisecond; this is past the rounding.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
 /// The limit of one call.

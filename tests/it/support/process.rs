@@ -10,15 +10,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -179,10 +178,12 @@ impl Site {
 
     /// Runs a command as the client "test" of this site.
     pub(crate) async fn run(&self, args: &[&str]) -> Ran {
-        let mut command = self.command();
-        command.env("ZHONGKONG_ADDR", self.addr()).env("ZHONGKONG_TOKEN", TOKEN);
-        command.env("ZHONGKONG_CONFIG", self.path("config.toml")).args(args);
-        ran(command).await
+        ran(self.as_client(args)).await
+    }
+
+    /// Starts a command as the client "test" of this site and does not wait for its end.
+    pub(crate) fn background(&self, args: &[&str]) -> Process {
+        Process::spawn(self.as_client(args))
     }
 
     /// The address of the gRPC face.
@@ -205,6 +206,13 @@ impl Site {
     pub(crate) async fn value(&self, appid: &str) -> String {
         let token = self.connect().await.get(&key(appid), PATIENCE).await.unwrap();
         token.value.expect("the client may read").expose().to_owned()
+    }
+
+    fn as_client(&self, args: &[&str]) -> Command {
+        let mut command = self.command();
+        command.env("ZHONGKONG_ADDR", self.addr()).env("ZHONGKONG_TOKEN", TOKEN);
+        command.env("ZHONGKONG_CONFIG", self.path("config.toml")).args(args);
+        command
     }
 
     fn command(&self) -> Command {
@@ -262,14 +270,16 @@ pub(crate) async fn ran(mut command: Command) -> Ran {
 /// A running process; killed when dropped.
 pub(crate) struct Process {
     child: Child,
-    said: Arc<Said>,
+    said: Said,
     readers: JoinSet<()>,
 }
 
+/// Whole lines, and whether more may come.
+type Lines = watch::Sender<(Vec<String>, More)>;
+
 struct Said {
-    stdout: Mutex<String>,
-    /// Whole lines, and whether more may come.
-    stderr: watch::Sender<(Vec<String>, More)>,
+    stdout: Lines,
+    stderr: Lines,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -282,11 +292,11 @@ impl Process {
     /// Starts it and reads what it says.
     pub(crate) fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (stderr, _) = watch::channel((Vec::new(), More::MayCome));
-        let said = Arc::new(Said { stdout: Mutex::default(), stderr });
+        let stream = || watch::channel((Vec::new(), More::MayCome)).0;
+        let said = Said { stdout: stream(), stderr: stream() };
         let mut readers = JoinSet::new();
-        readers.spawn(read_out(child.stdout.take().unwrap(), said.clone()));
-        readers.spawn(read_err(child.stderr.take().unwrap(), said.clone()));
+        readers.spawn(read(child.stdout.take().unwrap(), said.stdout.clone()));
+        readers.spawn(read(child.stderr.take().unwrap(), said.stderr.clone()));
         Self { child, said, readers }
     }
 
@@ -303,15 +313,12 @@ impl Process {
 
     /// The same among the lines from `mark` on; see [`Process::mark`].
     pub(crate) async fn line_after(&self, mark: usize, words: &str) -> String {
-        let mut lines = self.said.stderr.subscribe();
-        let seen = lines
-            .wait_for(|(lines, more)| find(lines, mark, words).is_some() || *more == More::Ended)
-            .await
-            .expect("the sender is ours");
-        match find(&seen.0, mark, words) {
-            Some(line) => line,
-            None => panic!("it ended and never said {words:?}:\n{}", seen.0.join("\n")),
-        }
+        wait(&self.said.stderr, mark, words).await
+    }
+
+    /// The first line on stdout that contains this, among those after the `mark` first ones.
+    pub(crate) async fn out_line(&self, mark: usize, words: &str) -> String {
+        wait(&self.said.stdout, mark, words).await
     }
 
     /// How many lines it has written to stderr.
@@ -331,7 +338,7 @@ impl Process {
 
     /// All that it wrote to stdout.
     pub(crate) fn stdout(&self) -> String {
-        self.said.stdout.lock().unwrap().clone()
+        self.said.stdout.borrow().0.join("\n")
     }
 
     /// Sends a signal.
@@ -365,8 +372,22 @@ impl Process {
 
     /// KILL.
     pub(crate) async fn kill(mut self) {
+        self.end_now().await;
+    }
+
+    /// KILL, and what it said stays to be read.
+    pub(crate) async fn end_now(&mut self) {
         self.signal(Signal::KILL);
         self.ended().await;
+    }
+
+    /// The gRPC face on TCP, of a site that listens there too.
+    pub(crate) async fn tcp(&self) -> String {
+        let line = self.line("listening").await;
+        let (_, faces) = line.split_once("grpc=").expect("the line names the gRPC listeners");
+        let faces = faces.split_whitespace().next().unwrap();
+        let tcp = faces.split(',').find(|face| !face.starts_with("unix:")).expect("one is on TCP");
+        format!("http://{tcp}")
     }
 
     /// Where the admin listener is.
@@ -388,22 +409,22 @@ fn find(lines: &[String], mark: usize, words: &str) -> Option<String> {
     lines.iter().skip(mark).find(|line| line.contains(words)).cloned()
 }
 
-async fn read_out(mut stdout: impl AsyncRead + Unpin, said: Arc<Said>) {
-    let mut bytes = [0; 4_096];
-    while let Ok(read @ 1..) = stdout.read(&mut bytes).await {
-        said.stdout.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..read]));
+async fn wait(stream: &Lines, mark: usize, words: &str) -> String {
+    let mut lines = stream.subscribe();
+    let seen = lines
+        .wait_for(|(lines, more)| find(lines, mark, words).is_some() || *more == More::Ended)
+        .await
+        .expect("the sender is ours");
+    match find(&seen.0, mark, words) {
+        Some(line) => line,
+        None => panic!("it ended and never said {words:?}:\n{}", seen.0.join("\n")),
     }
 }
 
-async fn read_err(stderr: impl AsyncRead + Unpin, said: Arc<Said>) {
-    let mut lines = BufReader::new(stderr).lines();
+async fn read(from: impl AsyncRead + Unpin, to: Lines) {
+    let mut lines = BufReader::new(from).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        said.stderr.send_modify(|(lines, _)| lines.push(line));
+        to.send_modify(|(lines, _)| lines.push(line));
     }
-    said.stderr.send_modify(|(_, more)| *more = More::Ended);
-}
-
-/// The path as text.
-pub(crate) fn shown(path: &Path) -> String {
-    path.display().to_string()
+    to.send_modify(|(_, more)| *more = More::Ended);
 }

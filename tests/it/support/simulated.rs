@@ -121,6 +121,12 @@ pub(crate) fn listed() -> Settings {
     }
 }
 
+/// WeChat's own numbers, and these accounts with their secrets.
+pub(crate) fn listed_with(accounts: &[(&str, &str)]) -> Settings {
+    let accounts = accounts.iter().map(|(appid, secret)| Account::new(*appid, *secret)).collect();
+    Settings { accounts: Accounts::Listed(accounts), ..Settings::default() }
+}
+
 /// A client that goes nowhere but where it is sent: no proxy, no redirects.
 pub(crate) fn client_builder() -> reqwest::ClientBuilder {
     // reqwest builds its TLS even for plain HTTP; somebody may have been first.
