@@ -177,8 +177,9 @@ fn asked(source: &client::Error, addr: &str) -> String {
 
 /// Whether the failure is the connection's, not the daemon's word: that has its details.
 pub(super) fn broken(refusal: &Refusal) -> bool {
-    // The daemon gives no UNKNOWN; tonic does, for a peer that speaks no HTTP/2.
-    let transport = matches!(refusal.code, Code::Unavailable | Code::Unknown);
+    // The daemon gives neither UNKNOWN nor CANCELLED; tonic does, for a connection that ends under
+    // a call, as it does with a peer that speaks no HTTP/2, and for a call that takes too long.
+    let transport = matches!(refusal.code, Code::Unavailable | Code::Unknown | Code::Cancelled);
     refusal.reason.is_none() && (transport || refusal.message.starts_with("h2 protocol error"))
 }
 

@@ -42,6 +42,7 @@ mod mirror_trouble;
 mod process;
 mod process_kill;
 mod process_restart;
+mod process_secrecy;
 mod process_signals;
 mod process_start;
 mod simulator;

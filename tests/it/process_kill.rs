@@ -132,7 +132,10 @@ async fn kill_at_any_step_of_a_classic_refresh_loses_at_most_one_answer() {
                 assert!(served.remaining > Duration::from_secs(3_600), "{name}");
             }
         }
-        process.stop().await;
+        let said = process.stop().await;
+        for secret in wechat.control.issued_values() {
+            assert!(!said.contains(&secret), "{name}: a secret is in the log");
+        }
         let (fetches, questions) = match step.left {
             Left::Nothing | Left::Value => (1 + step.issued, 0),
             Left::Intent => (2 + step.issued, 1),

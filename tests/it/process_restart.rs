@@ -19,10 +19,7 @@ use super::support::simulated::{Simulated, listed_with};
 
 /// What the daemon's health service says about this service.
 async fn health(daemon: &Process, service: &str) -> ServingStatus {
-    let line = daemon.line("listening").await;
-    let (_, tcp) = line.split_once("127.0.0.1:").expect("the first address is on TCP");
-    let port: String = tcp.chars().take_while(char::is_ascii_digit).collect();
-    let channel = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).unwrap().connect().await.unwrap();
+    let channel = Endpoint::from_shared(daemon.tcp().await).unwrap().connect().await.unwrap();
     let mut client = HealthClient::new(channel);
     let asked = HealthCheckRequest { service: service.to_owned() };
     client.check(asked).await.unwrap().into_inner().status()
