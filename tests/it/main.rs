@@ -16,6 +16,7 @@ mod config_files;
 mod engine_budget;
 mod engine_complaints;
 mod engine_crash;
+mod engine_dead_values;
 mod engine_faults;
 mod engine_ledger;
 mod engine_lost_answers;
