@@ -19,12 +19,15 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::clock::Clock;
 use crate::ledger::{Event, LedgerError, Record};
 use crate::model::{AppId, Key, Kind, TokenMode};
-use crate::refresh::handle::{Feeds, Handle, NoValue};
+use crate::refresh::handle::{Feeds, Handle};
 use crate::refresh::task::{Arrival, Refresher, Surroundings};
 use crate::secret::Secret;
 use crate::telemetry::metrics;
 
 pub mod exchange;
+mod stock;
+
+pub use stock::{Stock, stock};
 
 /// How many changes a slow watcher may be behind before it looks at every key again.
 const FEED: usize = 4_096;
@@ -78,7 +81,8 @@ struct Slot {
 
 /// A refresher and how it is told to end.
 struct Job {
-    refresher: Refresher,
+    /// Boxed: a future holds its arguments twice, and there is one for each idle key.
+    refresher: Box<Refresher>,
     removed: CancellationToken,
     /// Says that the task has ended, also when it never ran or was aborted.
     _ended: DropGuard,
@@ -112,14 +116,16 @@ impl Hub {
         let (sender, handover) = mpsc::channel(HANDOVER);
         let mut first = Vec::new();
         let mut table = Accounts::with_capacity(accounts.len());
+        // What keys without rows have in common: perhaps a ledger that was set aside.
+        let mut nothing: Option<Record> = None;
         for settings in accounts {
             let mut account = Account::new(settings);
             for kind in account.wanted() {
                 let key = account.key(kind);
-                // A key without rows may still belong to a ledger that was set aside.
-                let record = match records.remove(&key) {
-                    Some(record) => record,
-                    None => around.ledger.load_key(&key).await?,
+                let record = match (records.remove(&key), &nothing) {
+                    (Some(record), _) => record,
+                    (None, Some(nothing)) => nothing.clone(),
+                    (None, None) => nothing.insert(around.ledger.load_key(&key).await?).clone(),
                 };
                 first.push(account.open(kind, record, Arrival::Start, &around, &feeds));
             }
@@ -311,7 +317,11 @@ impl Account {
             feeds.clone(),
         );
         let slot = Slot { handle, removed: CancellationToken::new(), ended: CancellationToken::new() };
-        let job = Job { refresher, removed: slot.removed.clone(), _ended: slot.ended.clone().drop_guard() };
+        let job = Job {
+            refresher: Box::new(refresher),
+            removed: slot.removed.clone(),
+            _ended: slot.ended.clone().drop_guard(),
+        };
         self.keys[kind.index()] = Some(slot);
         job
     }
@@ -330,7 +340,8 @@ impl Tasks {
     /// aborts them, which the daemon does after its grace.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut tasks = JoinSet::new();
-        for job in self.first.drain(..) {
+        // Taken, not drained: the room of 20,000 jobs is not kept for as long as they run.
+        for job in std::mem::take(&mut self.first) {
             tasks.spawn(supervise(job, stop.clone()));
         }
         loop {
@@ -399,9 +410,4 @@ impl Feed {
             Err(broadcast::error::RecvError::Closed) => Change::Closed,
         }
     }
-}
-
-/// Whether every key has a good value, and if not, which has none and why.
-pub fn missing(hub: &Hub) -> Vec<(Key, NoValue)> {
-    hub.keys().iter().filter_map(|handle| Some((handle.key().clone(), handle.read().err()?))).collect()
 }

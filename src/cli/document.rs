@@ -15,35 +15,35 @@ use super::words::{kind, name, wall};
 
 /// A value as it was handed out.
 #[derive(Clone, Debug, Serialize)]
-pub struct TokenDocument {
+pub(super) struct TokenDocument {
     /// The account.
-    pub appid: String,
+    pub(super) appid: String,
     /// `access_token`, …
-    pub kind: &'static str,
+    pub(super) kind: &'static str,
     /// The string, where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub value: Option<String>,
+    pub(super) value: Option<String>,
     /// Its name in logs and complaints.
-    pub fingerprint: String,
+    pub(super) fingerprint: String,
     /// Grows with each new value.
-    pub generation: u64,
+    pub(super) generation: u64,
     /// When it was asked for.
-    pub issued_at: String,
+    pub(super) issued_at: String,
     /// From when on it may be dead.
-    pub expires_at: String,
+    pub(super) expires_at: String,
     /// How long that was when the daemon answered.
-    pub remaining_seconds: f64,
+    pub(super) remaining_seconds: f64,
     /// How long it may be used without asking again.
-    pub cache_for_seconds: f64,
+    pub(super) cache_for_seconds: f64,
     /// `fresh`, `refreshing`, `degraded`.
-    pub state: String,
+    pub(super) state: String,
     /// Why it is degraded.
-    pub degraded_reason: Option<String>,
+    pub(super) degraded_reason: Option<String>,
 }
 
 /// Whether a document shows the value itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Values {
+pub(super) enum Values {
     /// It does.
     Shown,
     /// Only its fingerprint.
@@ -52,7 +52,7 @@ pub enum Values {
 
 impl TokenDocument {
     /// The document of a value.
-    pub fn new(token: &Token, values: Values) -> Self {
+    pub(super) fn new(token: &Token, values: Values) -> Self {
         let value = match values {
             Values::Shown => token.value.as_ref().map(|value| value.expose().to_owned()),
             Values::Hidden => None,
@@ -75,99 +75,99 @@ impl TokenDocument {
 
 /// Everything about a key but its value.
 #[derive(Clone, Debug, Serialize)]
-pub struct KeyDocument {
+pub(super) struct KeyDocument {
     /// The account.
-    pub appid: String,
+    pub(super) appid: String,
     /// `access_token`, …
-    pub kind: &'static str,
+    pub(super) kind: &'static str,
     /// What people call the account.
-    pub account_name: Option<String>,
+    pub(super) account_name: Option<String>,
     /// `fresh`, `refreshing`, `degraded`, `no_value`.
-    pub state: String,
+    pub(super) state: String,
     /// Why it is degraded.
-    pub degraded_reason: Option<String>,
+    pub(super) degraded_reason: Option<String>,
     /// The name of the value.
-    pub fingerprint: Option<String>,
+    pub(super) fingerprint: Option<String>,
     /// The number of the value.
-    pub generation: Option<u64>,
+    pub(super) generation: Option<u64>,
     /// Which call brought the value.
-    pub value_mode: Option<String>,
+    pub(super) value_mode: Option<String>,
     /// When the value was asked for.
-    pub issued_at: Option<String>,
+    pub(super) issued_at: Option<String>,
     /// From when on it may be dead.
-    pub expires_at: Option<String>,
+    pub(super) expires_at: Option<String>,
     /// The span to that.
-    pub remaining_seconds: Option<f64>,
+    pub(super) remaining_seconds: Option<f64>,
     /// Whether an attempt is under way.
-    pub refreshing: bool,
+    pub(super) refreshing: bool,
     /// When the next one is due.
-    pub next_attempt_at: Option<String>,
+    pub(super) next_attempt_at: Option<String>,
     /// Why none is due.
-    pub hold: Option<HoldDocument>,
+    pub(super) hold: Option<HoldDocument>,
     /// The latest attempt.
-    pub last_attempt: Option<AttemptDocument>,
+    pub(super) last_attempt: Option<AttemptDocument>,
     /// Failures since the last success.
-    pub failures: u32,
+    pub(super) failures: u32,
     /// The trouble that the key is in.
-    pub problem: Option<ProblemDocument>,
+    pub(super) problem: Option<ProblemDocument>,
     /// The rolling budget.
-    pub budget: Option<BudgetDocument>,
+    pub(super) budget: Option<BudgetDocument>,
     /// Suspected foreign refreshes since the daemon started.
-    pub foreign_refreshes: u32,
+    pub(super) foreign_refreshes: u32,
     /// When that was found last.
-    pub last_foreign_refresh_at: Option<String>,
+    pub(super) last_foreign_refresh_at: Option<String>,
 }
 
 /// Why a key makes no attempts.
 #[derive(Clone, Debug, Serialize)]
-pub struct HoldDocument {
+pub(super) struct HoldDocument {
     /// `paused`, `parent_missing`, `removed`.
-    pub reason: String,
+    pub(super) reason: String,
     /// The end of a pause.
-    pub until: Option<String>,
+    pub(super) until: Option<String>,
 }
 
 /// One upstream call.
 #[derive(Clone, Debug, Serialize)]
-pub struct AttemptDocument {
+pub(super) struct AttemptDocument {
     /// Its number.
-    pub number: u64,
+    pub(super) number: u64,
     /// `deadline`, `complaint`, `parent`, `command`.
-    pub cause: String,
+    pub(super) cause: String,
     /// `classic`, `stable`, `stable_forced`, `ticket`.
-    pub mode: String,
+    pub(super) mode: String,
     /// When it was sent.
-    pub sent_at: Option<String>,
+    pub(super) sent_at: Option<String>,
     /// `issued`, `same`, `refused`, `never_sent`, `unknown`.
-    pub result: String,
+    pub(super) result: String,
 }
 
 /// A trouble, in words for the operator.
 #[derive(Clone, Debug, Serialize)]
-pub struct ProblemDocument {
+pub(super) struct ProblemDocument {
     /// `transient`, `waiting`, `quota`, `operator`.
-    pub class: String,
+    pub(super) class: String,
     /// WeChat's number.
-    pub errcode: Option<i64>,
+    pub(super) errcode: Option<i64>,
     /// What it means.
-    pub meaning: String,
+    pub(super) meaning: String,
     /// What to do.
-    pub action: String,
+    pub(super) action: String,
     /// WeChat's request id.
-    pub rid: Option<String>,
+    pub(super) rid: Option<String>,
 }
 
 /// Calls of the last 24 hours.
 #[derive(Clone, Debug, Serialize)]
-pub struct BudgetDocument {
+pub(super) struct BudgetDocument {
     /// Made.
-    pub used: u32,
+    pub(super) used: u32,
     /// Still allowed.
-    pub left: u32,
+    pub(super) left: u32,
     /// Forced calls among those made.
-    pub forced_used: u32,
+    pub(super) forced_used: u32,
     /// Forced calls still allowed.
-    pub forced_left: u32,
+    pub(super) forced_left: u32,
 }
 
 impl From<&pb::KeyStatus> for KeyDocument {

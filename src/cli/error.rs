@@ -1,15 +1,11 @@
-//! Why a command failed, and what to do about it: the only place that writes errors for people.
+//! Why a command failed, and what to do about it.
 //!
-//! A [`CliError`] knows its cause; [`Failed`] is the finished text for stderr, chain and advice
-//! included, or a document with `--json`. Neither ever holds a value or a token (S7).
+//! [`failed`](super::failed) writes it for people and programs. Nothing here ever holds a value
+//! or a token (S7).
 
 use std::error::Error;
-use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::process::ExitCode;
-
-use serde::Serialize;
 
 use crate::client::{self, Code, Refusal};
 use crate::config::ConfigError;
@@ -19,7 +15,6 @@ use crate::ledger::LedgerError;
 use crate::ledger::seal::KeysError;
 use crate::mirror::LayoutError;
 
-use super::output::Form;
 use super::words;
 
 const FAILED: u8 = 1;
@@ -107,7 +102,7 @@ impl CliError {
     /// What was wrong with the configuration was said as a document.
     pub(super) const TOLD_WRONG: Self = Self::Told(WRONG);
 
-    fn exit_code(&self) -> u8 {
+    pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_)
             | Self::Config(_)
@@ -128,7 +123,7 @@ impl CliError {
         }
     }
 
-    fn refusal(&self) -> Option<&Refusal> {
+    pub(super) fn refusal(&self) -> Option<&Refusal> {
         match self {
             Self::Client { source: client::Error::Refused(refusal), .. } => Some(refusal),
             _ => None,
@@ -136,7 +131,7 @@ impl CliError {
     }
 
     /// What to do, where that is known.
-    fn advice(&self) -> Option<String> {
+    pub(super) fn advice(&self) -> Option<String> {
         match self {
             Self::Client { addr, needs, source } => client_advice(addr, *needs, source),
             Self::Ledger { source: LedgerError::InUse(_), .. } => {
@@ -165,7 +160,7 @@ impl CliError {
 fn asked(source: &client::Error, addr: &str) -> String {
     match source {
         client::Error::Refused(refusal) if broken(refusal) => {
-            format!("the connection to the daemon at {addr} broke")
+            format!("the connection to the daemon at {addr} broke: {}", words::plain(&refusal.message))
         }
         client::Error::Refused(refusal) => {
             let message = refusal.message.as_str();
@@ -182,7 +177,10 @@ fn asked(source: &client::Error, addr: &str) -> String {
 
 /// Whether the failure is the connection's, not the daemon's word: that has its details.
 pub(super) fn broken(refusal: &Refusal) -> bool {
-    refusal.code == Code::Unavailable && refusal.reason.is_none()
+    // The daemon gives neither UNKNOWN nor CANCELLED; tonic does, for a connection that ends under
+    // a call, as it does with a peer that speaks no HTTP/2, and for a call that takes too long.
+    let transport = matches!(refusal.code, Code::Unavailable | Code::Unknown | Code::Cancelled);
+    refusal.reason.is_none() && (transport || refusal.message.starts_with("h2 protocol error"))
 }
 
 fn client_advice(addr: &str, needs: Action, source: &client::Error) -> Option<String> {
@@ -208,7 +206,7 @@ fn client_advice(addr: &str, needs: Action, source: &client::Error) -> Option<St
 fn refusal_advice(addr: &str, needs: Action, refusal: &Refusal) -> Option<String> {
     let needs = needs.as_str();
     match refusal.code {
-        Code::Unavailable if broken(refusal) => Some(not_running(addr)),
+        _ if broken(refusal) => Some(not_running(addr)),
         Code::Unauthenticated => Some(
             "give the bearer token of a [[client]] with --token-file FILE or in ZHONGKONG_TOKEN; `zhongkong \
              new-client NAME` makes one"
@@ -239,181 +237,4 @@ fn io_kind(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
         next = error.source();
     }
     None
-}
-
-/// An error with its causes on one line: `sentence: cause: cause`.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    for cause in causes(error) {
-        text.push_str(": ");
-        text.push_str(&cause);
-    }
-    text
-}
-
-/// The causes below an error. One whose words stand in the sentence above it is left out.
-fn causes(error: &dyn Error) -> Vec<String> {
-    let mut said = error.to_string();
-    let mut causes = Vec::new();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if !said.contains(&text) {
-            causes.push(text.clone());
-        }
-        said = text;
-        next = cause.source();
-    }
-    causes
-}
-
-/// A failed command: the finished text for stderr, and the exit code.
-#[derive(Debug)]
-pub struct Failed {
-    text: String,
-    code: u8,
-}
-
-impl Failed {
-    pub(super) fn new(error: &CliError, form: Form) -> Self {
-        let text = match form {
-            Form::Human => human(error),
-            Form::Json => serde_json::to_string(&document(error)).unwrap_or_else(|_| human(error)),
-        };
-        Self { text, code: error.exit_code() }
-    }
-
-    /// 1 failed, 2 wrong usage or configuration.
-    pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(self.code)
-    }
-}
-
-impl fmt::Display for Failed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl Error for Failed {}
-
-/// What the chain says beyond the first sentence. The causes of a refusal are the daemon's
-/// words again.
-fn causes_of(error: &CliError) -> Vec<String> {
-    match error {
-        CliError::Client { source: client::Error::Refused(_), .. } => Vec::new(),
-        CliError::Client { source, .. } => {
-            let mut causes = causes(source);
-            causes.retain(|cause| cause != "transport error");
-            causes
-        }
-        other => causes(other),
-    }
-}
-
-fn human(error: &CliError) -> String {
-    let mut text = format!("error: {error}");
-    for cause in causes_of(error) {
-        text.push_str(": ");
-        text.push_str(&words::plain(&cause));
-    }
-    let mut line = |name: &str, what: &str| {
-        text.push_str("\n  ");
-        text.push_str(name);
-        text.push_str(": ");
-        text.push_str(what);
-    };
-    if let Some(refusal) = error.refusal() {
-        for (field, rule) in &refusal.fields {
-            let said = refusal.message.contains(rule.as_str());
-            if !said {
-                line(&words::plain(field), &words::plain(rule));
-            }
-        }
-        if let Some(errcode) = refusal.errcode {
-            line("WeChat's errcode", &errcode.to_string());
-        }
-        if let Some(rid) = &refusal.rid {
-            line("WeChat's request id", &words::plain(rid));
-        }
-    }
-    if let Some(advice) = error.advice() {
-        line("what to do", &advice);
-    }
-    if let Some(after) = error.refusal().filter(|refusal| !broken(refusal)).and_then(|it| it.retry_after) {
-        line("try again", &format!("in {}", words::span(after.max(std::time::Duration::from_secs(1)))));
-    }
-    text
-}
-
-/// A failure as a document.
-#[derive(Serialize)]
-struct Document {
-    error: Body,
-}
-
-#[derive(Serialize)]
-struct Body {
-    message: String,
-    causes: Vec<String>,
-    /// The gRPC status; null if the daemon did not answer.
-    code: Option<&'static str>,
-    reason: Option<String>,
-    errcode: Option<i64>,
-    rid: Option<String>,
-    action: Option<String>,
-    retry_after_seconds: Option<f64>,
-    fields: Vec<Field>,
-    advice: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Field {
-    field: String,
-    rule: String,
-}
-
-fn document(error: &CliError) -> Document {
-    let refusal = error.refusal();
-    let fields = refusal.map(|refusal| refusal.fields.as_slice()).unwrap_or_default();
-    let field = |(field, rule): &(String, String)| Field { field: field.clone(), rule: rule.clone() };
-    Document {
-        error: Body {
-            message: error.to_string(),
-            causes: causes_of(error),
-            code: refusal.map(|refusal| code(refusal.code)),
-            reason: refusal.and_then(|refusal| refusal.reason.clone()),
-            errcode: refusal.and_then(|refusal| refusal.errcode).map(|errcode| errcode.0),
-            rid: refusal.and_then(|refusal| refusal.rid.clone()),
-            action: refusal.and_then(|refusal| refusal.action.clone()),
-            retry_after_seconds: refusal
-                .and_then(|refusal| refusal.retry_after)
-                .map(|span| span.as_secs_f64()),
-            fields: fields.iter().map(field).collect(),
-            advice: error.advice(),
-        },
-    }
-}
-
-/// The status's name as gRPC writes it.
-fn code(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
 }

@@ -19,9 +19,10 @@ use crate::daemon::demo;
 
 mod confirm;
 mod connection;
-pub mod document;
+mod document;
 mod error;
 pub mod explain;
+mod failed;
 mod get;
 mod layout;
 mod ledger;
@@ -33,9 +34,9 @@ mod simulate;
 pub mod status;
 mod target;
 mod watch;
-pub mod words;
+mod words;
 
-pub use error::{Failed, chain};
+pub use failed::{Failed, chain};
 pub use output::{Colour, Tone};
 
 use error::CliError;

@@ -89,6 +89,7 @@ impl Output {
     }
 
     /// Prints text; a line end is added where there is none.
+    #[expect(clippy::unused_self, reason = "whoever prints must hold the command's output")]
     pub(super) fn text(self, text: &str) -> Result<(), CliError> {
         let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
         let mut out = io::stdout().lock();

@@ -19,7 +19,7 @@ use crate::pb::{HoldReason, ProblemClass, TokenState};
 use super::connection::{Connection, Session};
 use super::document::KeyDocument;
 use super::error::CliError;
-use super::explain::texts;
+use super::explain::remarks;
 use super::output::{Colour, Output, Tone};
 use super::target::Many;
 use super::words;
@@ -105,7 +105,7 @@ pub(super) fn kind_out(kind: Kind) -> pb::Kind {
 /// The page for people: table, what to do, summary.
 pub fn page(keys: &[pb::KeyStatus], now: WallTime, colour: Colour) -> String {
     let mut page = table(keys, now, colour);
-    for remark in remarks(keys, now) {
+    for remark in told_once(keys, now) {
         page.push('\n');
         page.push_str(&remark);
     }
@@ -223,11 +223,11 @@ fn tone(key: &pb::KeyStatus) -> Tone {
 }
 
 /// Why and what to do, once for all keys of which the same is true.
-fn remarks(keys: &[pb::KeyStatus], now: WallTime) -> Vec<String> {
+fn told_once(keys: &[pb::KeyStatus], now: WallTime) -> Vec<String> {
     let mut told: Vec<(String, Option<String>, Vec<String>)> = Vec::new();
     for key in keys {
-        let Some(why) = texts::short_why(key, now) else { continue };
-        let todo = texts::short_todo(key);
+        let Some(why) = remarks::short_why(key, now) else { continue };
+        let todo = remarks::short_todo(key);
         let name = format!("{} {}", words::plain(&key.appid), words::kind(key.kind()));
         match told.iter_mut().find(|(other, action, _)| *other == why && *action == todo) {
             Some((_, _, names)) => names.push(name),
@@ -240,9 +240,9 @@ fn remarks(keys: &[pb::KeyStatus], now: WallTime) -> Vec<String> {
             let _ = write!(text, " and {} more", names.len() - NAMED);
         }
         text.push('\n');
-        text.push_str(&texts::indented("why", &why));
+        text.push_str(&remarks::indented("why", &why));
         if let Some(todo) = todo {
-            text.push_str(&texts::indented("do", &todo));
+            text.push_str(&remarks::indented("do", &todo));
         }
         text
     };

@@ -4,6 +4,7 @@
 //! printed. What no waiting mends (a wrong token, no right) ends the command.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -130,10 +131,29 @@ struct Printer {
 }
 
 /// What makes a message news.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seen {
     Token { generation: Generation, state: pb::TokenState, reason: pb::DegradedReason, ends: i64 },
     Withdrawn { reason: WithdrawnReason, errcode: Option<i64> },
+}
+
+impl Seen {
+    /// Whether it tells a reader the same.
+    fn says(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Token { generation, state, reason, ends },
+                Self::Token { generation: generation2, state: state2, reason: reason2, ends: ends2 },
+            ) => {
+                // An end is counted on another clock and written as wall time: a second is rounding.
+                (generation, state, reason) == (generation2, state2, reason2) && ends.abs_diff(*ends2) <= 1
+            }
+            (Self::Withdrawn { .. }, Self::Withdrawn { .. }) => self == other,
+            (Self::Token { .. }, Self::Withdrawn { .. }) | (Self::Withdrawn { .. }, Self::Token { .. }) => {
+                false
+            }
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -200,8 +220,8 @@ impl Printer {
             }
             Event::Withdrawn { key, reason, retry_after, problem } => {
                 let errcode = problem.as_ref().and_then(|problem| problem.errcode);
-                let is_new = self.is_news(key, Seen::Withdrawn { reason: *reason, errcode });
-                if !is_new || self.is_only_absent(key, *reason) {
+                let absent = self.is_only_absent(key, *reason);
+                if !self.is_news(key, Seen::Withdrawn { reason: *reason, errcode }) || absent {
                     return Ok(());
                 }
                 let now = self.clock.wall();
@@ -229,13 +249,17 @@ impl Printer {
 
     /// Notes what is said of a key; false if it was said before, or is not asked for.
     fn is_news(&mut self, key: &Key, seen: Seen) -> bool {
-        self.which.has(key) && self.seen.insert(key.clone(), seen.clone()) != Some(seen)
+        if !self.which.has(key) {
+            return false;
+        }
+        let before = self.seen.insert(key.clone(), seen);
+        before.is_none_or(|before| !before.says(&seen))
     }
 
-    /// A kind that the account does not have, and that nobody named.
+    /// A kind that the account never had here, and that nobody named.
     fn is_only_absent(&self, key: &Key, reason: WithdrawnReason) -> bool {
         let absent = matches!(reason, WithdrawnReason::NotFound | WithdrawnReason::Forbidden);
-        absent && self.which.kinds.is_empty() && key.kind != Kind::AccessToken
+        absent && !self.seen.contains_key(key) && self.which.kinds.is_empty() && key.kind != Kind::AccessToken
     }
 
     fn token_line(&self, token: &Token, now: WallTime) -> String {
@@ -289,7 +313,7 @@ impl Printer {
             line.push_str(": ");
             line.push_str(&words::plain(&problem.meaning));
             if let Some(errcode) = problem.errcode {
-                line.push_str(&format!(" (errcode {errcode})"));
+                let _ = write!(line, " (errcode {errcode})");
             }
         }
         line

@@ -13,7 +13,7 @@ use crate::model::Kind;
 use crate::pb;
 
 /// A span as it is typed: `90s`, `1h 30m`. Zero is none.
-pub fn parse_span(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_span(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(span) if span.is_zero() => {
             Err("a span of zero is none; write for example 30s, 10m, 1h".to_owned())
@@ -24,12 +24,12 @@ pub fn parse_span(text: &str) -> Result<Duration, String> {
 }
 
 /// A span for a sentence, in its two largest units: `1 h 49 min`.
-pub fn span(span: Duration) -> String {
+pub(super) fn span(span: Duration) -> String {
     parts(span, [" d", " h", " min", " s"], " ")
 }
 
 /// A span for a table: `1h49m`.
-pub fn short_span(span: Duration) -> String {
+pub(super) fn short_span(span: Duration) -> String {
     parts(span, ["d", "h", "m", "s"], "")
 }
 
@@ -52,7 +52,7 @@ fn parts(span: Duration, units: [&str; 4], gap: &str) -> String {
 }
 
 /// `in 4 min`, or `now` for what is due.
-pub fn until(now: WallTime, at: WallTime) -> String {
+pub(super) fn until(now: WallTime, at: WallTime) -> String {
     match between(now, at) {
         wait if wait < Duration::from_secs(1) => "now".to_owned(),
         wait => format!("in {}", span(wait)),
@@ -60,7 +60,7 @@ pub fn until(now: WallTime, at: WallTime) -> String {
 }
 
 /// `4 min ago`, or `just now`.
-pub fn ago(now: WallTime, at: WallTime) -> String {
+pub(super) fn ago(now: WallTime, at: WallTime) -> String {
     match between(at, now) {
         age if age < Duration::from_secs(1) => "just now".to_owned(),
         age => format!("{} ago", span(age)),
@@ -68,17 +68,17 @@ pub fn ago(now: WallTime, at: WallTime) -> String {
 }
 
 /// The span between two instants, zero if they stand the other way round.
-pub fn between(from: WallTime, to: WallTime) -> Duration {
+pub(super) fn between(from: WallTime, to: WallTime) -> Duration {
     Duration::from_millis(u64::try_from(to.0.saturating_sub(from.0)).unwrap_or(0))
 }
 
 /// An instant of the contract.
-pub fn wall(at: Timestamp) -> WallTime {
+pub(super) fn wall(at: Timestamp) -> WallTime {
     WallTime(at.seconds.saturating_mul(1_000).saturating_add(i64::from(at.nanos) / 1_000_000))
 }
 
 /// Text from elsewhere, without what a terminal would act on.
-pub fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }
 
@@ -88,7 +88,7 @@ pub(super) fn name(proto: &str, prefix: &str) -> String {
 }
 
 /// The kind's name; one of a newer daemon has none yet.
-pub fn kind(kind: pb::Kind) -> &'static str {
+pub(super) fn kind(kind: pb::Kind) -> &'static str {
     match kind {
         pb::Kind::Unspecified => "unknown_kind",
         pb::Kind::AccessToken => Kind::AccessToken.as_str(),
@@ -98,7 +98,7 @@ pub fn kind(kind: pb::Kind) -> &'static str {
 }
 
 /// A state as a word for a table.
-pub fn state(state: pb::TokenState) -> &'static str {
+pub(super) fn state(state: pb::TokenState) -> &'static str {
     match state {
         pb::TokenState::Unspecified => "unknown",
         pb::TokenState::Fresh => "fresh",
@@ -109,7 +109,7 @@ pub fn state(state: pb::TokenState) -> &'static str {
 }
 
 /// `1 key`, `2 keys`.
-pub fn count(number: usize, noun: &str) -> String {
+pub(super) fn count(number: usize, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
 }

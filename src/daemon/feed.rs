@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::grpc;
-use crate::hub::{self, Change, Hub};
+use crate::hub::{self, Change, Hub, Stock};
 use crate::mirror::{Entry, MirrorHandle};
 use crate::model::Key;
 use crate::refresh::handle::{Handle, NoValue};
@@ -86,8 +86,10 @@ struct Trouble {
 
 /// After this, keys that have no value do not hold up the others.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// A burst of changes is looked at once.
+/// A burst of changes is looked at once: soon while callers wait for the daemon to be ready.
 const BURST: Duration = Duration::from_millis(200);
+/// The same once it is: of 20,000 keys some change in every second.
+const CALM: Duration = Duration::from_secs(1);
 /// A look without a change: values also end by time alone.
 const LOOK: Duration = Duration::from_secs(30);
 
@@ -127,7 +129,7 @@ impl ReadinessWatch {
                     if change == Change::Closed {
                         return;
                     }
-                    tokio::time::sleep(BURST).await;
+                    tokio::time::sleep(if ready { CALM } else { BURST }).await;
                 }
                 () = tokio::time::sleep(if patient { Duration::from_secs(1) } else { LOOK }) => {}
             }
@@ -136,14 +138,13 @@ impl ReadinessWatch {
 
     /// Why the daemon is not ready, if it is not.
     fn trouble(&self, patient: bool) -> Option<Trouble> {
-        let keys = self.hub.keys().len();
-        let missing = hub::missing(&self.hub);
-        let (first, why) = missing.first()?;
-        if !patient && missing.len() < keys {
+        let Stock { keys, missing, first } = hub::stock(&self.hub);
+        let (first, why) = first?;
+        if !patient && missing < keys {
             return None;
         }
-        let reason = format!("{} of {keys} keys have no value; the first: {}", missing.len(), cause(why));
-        Some(Trouble { reason, first: first.clone() })
+        let reason = format!("{missing} of {keys} keys have no value; the first: {}", cause(&why));
+        Some(Trouble { reason, first })
     }
 }
 

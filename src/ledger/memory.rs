@@ -68,7 +68,7 @@ impl MemoryLedger {
         let last_call = calls.last().map(|past| past.call.attempt).unwrap_or_default();
         Record {
             value: rows.value.clone(),
-            calls,
+            calls: calls.into(),
             last_attempt: last_call.max(rows.committed).max(generation),
             paused_until: rows.paused_until.clone(),
             set_aside: false,

@@ -22,10 +22,13 @@ use crate::clock::{Stamp, WallTime};
 use crate::model::{AppId, CallMode, Cause, ErrCode, Fingerprint, Generation, Key};
 use crate::secret::Secret;
 
+mod calls;
 pub mod lock;
 pub mod memory;
 pub mod seal;
 pub mod sqlite;
+
+pub use calls::Calls;
 
 /// How long a call counts in the budgets, and how long shares stay empty after the ledger was
 /// set aside (S6).
@@ -84,7 +87,7 @@ pub struct Record {
     pub value: Option<StoredValue>,
     /// The upstream calls of the last 24 h, and every older one whose outcome still matters
     /// ([`PastCall::matters`]); oldest first.
-    pub calls: Vec<PastCall>,
+    pub calls: Calls,
     /// The highest attempt number of any row, zero if there is none. It covers the generation
     /// of a value that was forgotten, so that the fence holds without the value.
     pub last_attempt: Generation,

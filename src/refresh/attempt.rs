@@ -107,6 +107,7 @@ impl Refresher {
         self.publish();
 
         let account = self.account();
+        let begun = tokio::time::Instant::now();
         let end = match (mode, parent_token) {
             (CallMode::Ticket, Some(token)) => around.wechat.fetch_ticket(self.key().kind, token).await,
             (CallMode::Ticket, None) => unreachable!("tickets are fetched with their parent's token"),
@@ -114,6 +115,7 @@ impl Refresher {
                 around.wechat.fetch_token(mode, &account.appid, &account.secret).await
             }
         };
+        metrics::call_took(mode, begun.elapsed());
         drop(permit);
         let _ = failpoint::hit("attempt.answered", self.key());
         Ok(Made { call, end })
@@ -172,6 +174,10 @@ impl Refresher {
         if same.is_some_and(|held| held.standing != Standing::Good) && call.mode != CallMode::Ticket {
             // WeChat repeats what it called dead. Nothing is gained, and nothing is stored.
             self.close(call, CallEnd::Settled).await;
+            if call.mode == CallMode::Classic {
+                // No forced call follows here, so nothing else keeps the schedule from asking at once.
+                self.fail(Lane::Soon, repeated_problem());
+            }
             return (Fetched::Same, AttemptResult::Same);
         }
         let (held, fetched, result) = match same {
@@ -182,7 +188,10 @@ impl Refresher {
         let held = Held { verify_at: verify_at.or(held.verify_at), ..held };
         let stored = held.stored(&self.around.clock);
         match self.commit(call, &stored).await {
-            Ok(Committed::Stored) => self.state.unstored = None,
+            Ok(Committed::Stored) => {
+                self.state.unstored = None;
+                self.state.untold_death = None;
+            }
             Ok(Committed::Fenced(generation)) => {
                 self.state.in_flight = None;
                 self.state.last_attempt = self.state.last_attempt.max(generation);
@@ -197,7 +206,7 @@ impl Refresher {
             Err(_) => {
                 let retry_at = self.now() + super::policy::FLOOR;
                 self.state.unstored =
-                    Some(Unstored { call: call.clone(), value: stored, retry_at, tries: 0 });
+                    Some(Box::new(Unstored { call: call.clone(), value: stored, retry_at, tries: 0 }));
             }
         }
         let _ = failpoint::hit("attempt.committed", self.key());
@@ -262,6 +271,14 @@ impl Refresher {
     /// The budget says no. A schedule that is told so waits; nobody else changes the key's state.
     fn denied(&mut self, share: Share, denied: &Denied) -> NoValue {
         let retry_after = denied.until.since(self.now());
+        metrics::budget_refusal(
+            self.key().kind,
+            match share {
+                Share::Deadline => metrics::Share::Deadlines,
+                Share::Complaint => metrics::Share::Complaints,
+                Share::Operator => metrics::Share::Operators,
+            },
+        );
         if share == Share::Deadline {
             let problem = Problem {
                 class: ProblemClass::Quota,
@@ -283,6 +300,9 @@ impl Refresher {
             crate::model::Kind::AccessToken => Endpoint::Token,
             crate::model::Kind::JsapiTicket | crate::model::Kind::WxCardTicket => Endpoint::Ticket,
         };
+        if !errcode::is_known(refusal.errcode) {
+            metrics::unknown_errcode();
+        }
         let reaction = errcode::reaction(endpoint, refusal.errcode);
         self.fail(lane(reaction, self.now()), problem(endpoint, reaction, refusal));
     }
@@ -384,6 +404,14 @@ fn lost_answer_problem(mode: CallMode, trouble: &Trouble) -> Problem {
         "nothing, unless it repeats: it is asked again by itself"
     };
     transient(None, format!("WeChat's answer was lost or unreadable: {trouble}"), action)
+}
+
+fn repeated_problem() -> Problem {
+    transient(
+        None,
+        "WeChat's answer repeats a token that WeChat calls dead".to_owned(),
+        "look for a cache or a proxy on the way to api.weixin.qq.com; it is tried again by itself",
+    )
 }
 
 fn fenced_problem() -> Problem {

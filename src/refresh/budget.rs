@@ -77,11 +77,46 @@ pub struct Budget {
     amnesia_until: BootTime,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Counted {
-    at: BootTime,
-    share: Share,
-    forced: Forced,
+/// When, whose share, whether forced: packed into eight bytes, because a ticket has a hundred
+/// of them and there may be 10,000 tickets.
+#[derive(Clone, Copy)]
+struct Counted(i64);
+
+impl Counted {
+    fn new(at: BootTime, share: Share, forced: Forced) -> Self {
+        let share = match share {
+            Share::Deadline => 0,
+            Share::Complaint => 1,
+            Share::Operator => 2,
+        };
+        let forced = match forced {
+            Forced::No => 0,
+            Forced::Yes => 4,
+        };
+        Self((at.0 << 3) | share | forced)
+    }
+
+    fn at(self) -> BootTime {
+        BootTime(self.0 >> 3)
+    }
+
+    fn share(self) -> Share {
+        match self.0 & 3 {
+            0 => Share::Deadline,
+            1 => Share::Complaint,
+            _ => Share::Operator,
+        }
+    }
+
+    fn forced(self) -> Forced {
+        if self.0 & 4 == 0 { Forced::No } else { Forced::Yes }
+    }
+}
+
+impl std::fmt::Debug for Counted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} {:?} {:?}", self.at(), self.share(), self.forced())
+    }
 }
 
 impl Budget {
@@ -102,10 +137,10 @@ impl Budget {
 
     /// Counts a call.
     pub fn count(&mut self, at: BootTime, share: Share, forced: Forced) {
-        while self.calls.front().is_some_and(|call| call.at + WINDOW <= at) {
+        while self.calls.front().is_some_and(|call| call.at() + WINDOW <= at) {
             self.calls.pop_front();
         }
-        self.calls.push_back(Counted { at, share, forced });
+        self.calls.push_back(Counted::new(at, share, forced));
     }
 
     /// Takes the latest call back: it turned out not to have reached WeChat.
@@ -118,7 +153,7 @@ impl Budget {
         Usage {
             used: self.total(now, |_| true),
             limit: self.limit,
-            forced_used: self.total(now, |call| call.forced == Forced::Yes),
+            forced_used: self.total(now, |call| call.forced() == Forced::Yes),
             forced_limit: FORCED_LIMIT,
         }
     }
@@ -131,16 +166,15 @@ impl Budget {
         forced: Forced,
         deadline_share: u32,
     ) -> Result<(), Denied> {
-        let operator_share = (self.limit / 20).max(1);
-        let by = |share: Share| self.total(now, |call| call.share == share);
-        let operator_left = operator_share.saturating_sub(by(Share::Operator));
-        let deadline_left = self.kept(deadline_share).saturating_sub(by(Share::Deadline));
+        let operator_left = self.operator_left(now);
+        let by_deadlines = self.total(now, |call| call.share() == Share::Deadline);
+        let deadline_left = self.kept(deadline_share).saturating_sub(by_deadlines);
         let kept_for_others = match share {
             Share::Deadline => operator_left,
             Share::Complaint => operator_left + deadline_left,
             Share::Operator if operator_left == 0 => {
                 return Err(self.denied(now, "operators may use 5 % of the daily calls", |call| {
-                    call.share == Share::Operator
+                    call.share() == Share::Operator
                 }));
             }
             Share::Operator => deadline_left,
@@ -161,7 +195,7 @@ impl Budget {
     /// any time will do. Counted from the latest call, also over a restart: a daemon that is
     /// restarted again and again must not spend the day's calls at once.
     pub fn paced_until(&self, now: BootTime, deadline_share: u32) -> BootTime {
-        let latest = self.calls.back().map_or(BootTime(i64::MIN / 4), |call| call.at);
+        let latest = self.calls.back().map_or(BootTime(i64::MIN / 4), |call| call.at());
         latest + self.pace(now, deadline_share)
     }
 
@@ -169,14 +203,24 @@ impl Budget {
     /// paced: a first failure is retried soon also by an account of 200 calls a day.
     fn pace(&self, now: BootTime, deadline_share: u32) -> Duration {
         let used = self.total(now, |_| true);
-        let Some(oldest) = self.calls.iter().find(|call| call.at + WINDOW > now) else {
+        let Some(oldest) = self.calls.iter().find(|call| call.at() + WINDOW > now) else {
             return Duration::ZERO;
         };
         if used <= self.kept(deadline_share) {
             return Duration::ZERO;
         }
-        let window_left = (oldest.at + WINDOW).since(now);
-        window_left / self.limit.saturating_sub(used).max(1)
+        let window_left = (oldest.at() + WINDOW).since(now);
+        // What is kept for operators is not there for anybody who is paced.
+        let paced = self.limit.saturating_sub(self.operator_left(now));
+        let by_what_is_left = window_left / paced.saturating_sub(used).max(1);
+        // And never faster than what lasts beside one burst: else the calls used up before it
+        // leaves the window are followed by a hole as long as the quiet time before it.
+        by_what_is_left.max(WINDOW / paced.saturating_sub(self.kept(deadline_share)).max(1))
+    }
+
+    /// What operators may still use: 5 % of the limit.
+    fn operator_left(&self, now: BootTime) -> u32 {
+        (self.limit / 20).max(1).saturating_sub(self.total(now, |call| call.share() == Share::Operator))
     }
 
     /// How far apart the deadlines' calls are if they last for a whole window.
@@ -194,20 +238,20 @@ impl Budget {
             let rule = "forced calls wait for 24 h after the ledger was set aside";
             return Err(Denied { until: self.amnesia_until, rule });
         }
-        let is_forced = |call: &Counted| call.forced == Forced::Yes;
+        let is_forced = |call: &Counted| call.forced() == Forced::Yes;
         if let Some(latest) = self.calls.iter().rev().find(|call| is_forced(call)) {
-            let until = latest.at + FORCE_SPACING;
+            let until = latest.at() + FORCE_SPACING;
             if until > now {
                 return Err(Denied { until, rule: "WeChat ignores forced calls less than 30 s apart" });
             }
         }
-        let by_operators = self.total(now, |call| is_forced(call) && call.share == Share::Operator);
+        let by_operators = self.total(now, |call| is_forced(call) && call.share() == Share::Operator);
         let total = self.total(now, is_forced);
         let rule = "WeChat grants 20 forced calls a day";
         match share {
             Share::Operator if by_operators >= OPERATOR_FORCED => {
                 let rule = "operators may use 4 of the day's forced calls";
-                Err(self.denied(now, rule, |call| is_forced(call) && call.share == Share::Operator))
+                Err(self.denied(now, rule, |call| is_forced(call) && call.share() == Share::Operator))
             }
             Share::Operator if total >= FORCED_LIMIT => Err(self.denied(now, rule, is_forced)),
             Share::Deadline | Share::Complaint
@@ -228,9 +272,9 @@ impl Budget {
         let refill =
             |from: BootTime, to: BootTime| to.since(from).as_secs_f64() / COMPLAINT_REFILL.as_secs_f64();
         let burst = f64::from(COMPLAINT_BURST);
-        for call in self.calls.iter().filter(|call| call.share == Share::Complaint && call.at >= since) {
-            level = (level + refill(last, call.at)).min(burst) - 1.0;
-            last = call.at;
+        for call in self.calls.iter().filter(|call| call.share() == Share::Complaint && call.at() >= since) {
+            level = (level + refill(last, call.at())).min(burst) - 1.0;
+            last = call.at();
         }
         level = (level + refill(last, now)).min(burst);
         if level >= 1.0 {
@@ -241,140 +285,16 @@ impl Budget {
     }
 
     fn total(&self, now: BootTime, which: impl Fn(&Counted) -> bool) -> u32 {
-        let counted = self.calls.iter().filter(|call| call.at + WINDOW > now && which(call)).count();
+        let counted = self.calls.iter().filter(|call| call.at() + WINDOW > now && which(call)).count();
         u32::try_from(counted).unwrap_or(u32::MAX)
     }
 
     /// Denied until the oldest call of this sort leaves the window.
     fn denied(&self, now: BootTime, rule: &'static str, which: impl Fn(&Counted) -> bool) -> Denied {
-        let oldest = self.calls.iter().find(|call| call.at + WINDOW > now && which(call));
-        Denied { until: oldest.map_or(now + COMPLAINT_REFILL, |call| call.at + WINDOW), rule }
+        let oldest = self.calls.iter().find(|call| call.at() + WINDOW > now && which(call));
+        Denied { until: oldest.map_or(now + COMPLAINT_REFILL, |call| call.at() + WINDOW), rule }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SHARE: u32 = 27;
-
-    fn at(seconds: i64) -> BootTime {
-        BootTime(seconds * 1_000)
-    }
-
-    #[test]
-    fn complaints_have_a_burst_of_five_then_one_per_ninety_seconds() {
-        let mut budget = Budget::new(2_000);
-        for _ in 0..5 {
-            budget.allows(at(0), Share::Complaint, Forced::No, SHARE).unwrap();
-            budget.count(at(0), Share::Complaint, Forced::No);
-        }
-        let denied = budget.allows(at(0), Share::Complaint, Forced::No, SHARE).unwrap_err();
-        assert!(denied.until > at(89) && denied.until <= at(91), "{denied:?}");
-        assert!(budget.allows(at(89), Share::Complaint, Forced::No, SHARE).is_err());
-        budget.allows(at(91), Share::Complaint, Forced::No, SHARE).unwrap();
-        // The schedule and the operators are not held up by it.
-        budget.allows(at(0), Share::Deadline, Forced::No, SHARE).unwrap();
-        budget.allows(at(0), Share::Operator, Forced::No, SHARE).unwrap();
-    }
-
-    #[test]
-    fn a_day_of_impatient_complainers_leaves_the_deadlines_their_share() {
-        // Complaints take what they can get, second by second, for a day.
-        for limit in [200, 2_000] {
-            let mut budget = Budget::new(limit);
-            for second in 0..86_400 {
-                if budget.allows(at(second), Share::Complaint, Forced::No, SHARE).is_ok() {
-                    budget.count(at(second), Share::Complaint, Forced::No);
-                }
-            }
-            let now = at(86_399);
-            let used = budget.usage(now).used;
-            assert!(used <= limit - SHARE - limit / 20, "{used} of {limit}");
-            assert!(used >= (limit - SHARE - limit / 20).min(900), "{used} of {limit}: complaints starve");
-            for _ in 0..SHARE {
-                budget.allows(now, Share::Deadline, Forced::No, SHARE).unwrap();
-                budget.count(now, Share::Deadline, Forced::No);
-            }
-            budget.allows(now, Share::Operator, Forced::No, SHARE).unwrap();
-        }
-    }
-
-    #[test]
-    fn no_rolling_day_has_more_calls_than_the_limit() {
-        // Everybody asks every 7 s for three days; the densest 24 h are looked for.
-        let mut budget = Budget::new(200);
-        let mut sent = Vec::new();
-        for tick in 0..(3 * 86_400 / 7) {
-            let now = at(tick * 7);
-            for share in [Share::Deadline, Share::Complaint, Share::Operator] {
-                if budget.allows(now, share, Forced::No, SHARE).is_ok() {
-                    budget.count(now, share, Forced::No);
-                    sent.push(now);
-                }
-            }
-        }
-        assert!(sent.len() > 400);
-        let densest = sent
-            .iter()
-            .map(|from| sent.iter().filter(|call| **call >= *from && **call < *from + WINDOW).count())
-            .max();
-        assert!(densest <= Some(200), "{densest:?}");
-    }
-
-    #[test]
-    fn forced_calls_keep_their_distance_and_operators_keep_four() {
-        let mut budget = Budget::new(2_000);
-        let mut made = 0;
-        for second in 0..86_000 {
-            if budget.allows(at(second), Share::Complaint, Forced::Yes, SHARE).is_ok() {
-                budget.count(at(second), Share::Complaint, Forced::Yes);
-                made += 1;
-            }
-        }
-        assert_eq!(made, 16);
-        for call in 0..4 {
-            let now = at(86_000 + call * 31);
-            budget.allows(now, Share::Operator, Forced::Yes, SHARE).unwrap();
-            budget.count(now, Share::Operator, Forced::Yes);
-            assert!(
-                budget.allows(now + Duration::from_secs(30), Share::Operator, Forced::Yes, SHARE).is_err()
-            );
-        }
-        assert!(budget.allows(at(86_300), Share::Operator, Forced::Yes, SHARE).is_err());
-    }
-
-    #[test]
-    fn pace_makes_the_calls_left_last_for_the_window() {
-        let mut budget = Budget::new(200);
-        assert_eq!(budget.pace(at(0), SHARE), Duration::ZERO);
-        for call in 0..=i64::from(SHARE) {
-            budget.count(at(call), Share::Deadline, Forced::No);
-        }
-        // 28 of 200 used at second 27: 172 calls for the 86,373 s until the first one leaves.
-        assert_eq!(budget.pace(at(27), SHARE), Duration::from_secs(86_373) / 172);
-        assert_eq!(budget.pace(at(86_400 + 27), SHARE), Duration::ZERO);
-        // The distance counts from the latest call, also right after a restart.
-        assert_eq!(budget.paced_until(at(27), SHARE), at(27) + Duration::from_secs(86_373) / 172);
-    }
-
-    #[test]
-    fn shares_start_empty_when_the_ledger_was_set_aside() {
-        let mut budget = Budget::new(2_000);
-        budget.forget_until(at(86_400));
-        assert!(budget.allows(at(0), Share::Complaint, Forced::No, SHARE).is_err());
-        budget.allows(at(91), Share::Complaint, Forced::No, SHARE).unwrap();
-        let denied = budget.allows(at(91), Share::Complaint, Forced::Yes, SHARE).unwrap_err();
-        assert_eq!(denied.until, at(86_400));
-        budget.allows(at(0), Share::Deadline, Forced::No, SHARE).unwrap();
-        budget.allows(at(86_400), Share::Complaint, Forced::Yes, SHARE).unwrap();
-    }
-
-    #[test]
-    fn a_call_that_never_reached_wechat_is_taken_back() {
-        let mut budget = Budget::new(200);
-        budget.count(at(0), Share::Deadline, Forced::No);
-        budget.uncount();
-        assert_eq!(budget.usage(at(0)).used, 0);
-    }
-}
+mod tests;

@@ -255,7 +255,11 @@ fn wait(failing: Failing, value: Option<Life>, now: BootTime, jitter: f64) -> Du
     match failing.lane {
         Lane::Soon => {
             let near_end = value.is_none_or(|value| value.dead_by.since(now) <= NEAR_END);
-            doubled(RETRY_BASE, if near_end { RETRY_CAP_NEAR_END } else { RETRY_CAP })
+            let cap = if near_end { RETRY_CAP_NEAR_END } else { RETRY_CAP };
+            // Bounded by what is left: an outage that ends shortly before the value does must not
+            // be outlasted by the wait.
+            let left = value.map_or(cap, |value| value.dead_by.since(failing.at) / 4);
+            doubled(RETRY_BASE, cap.min(left.max(RETRY_BASE)))
         }
         Lane::Until(at) => at.since(failing.at),
         Lane::Quota => doubled(QUOTA_BASE, QUOTA_CAP),

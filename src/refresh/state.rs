@@ -36,7 +36,9 @@ pub(super) struct State {
     pub(super) problem: Option<Arc<Problem>>,
     pub(super) paused_until: Option<BootTime>,
     /// A value that the ledger does not have yet.
-    pub(super) unstored: Option<Unstored>,
+    pub(super) unstored: Option<Box<Unstored>>,
+    /// A death that the ledger does not know of yet: a restart would serve the value again.
+    pub(super) untold_death: Option<UntoldDeath>,
     /// The ledger refused something since the last time it took something.
     pub(super) ledger_ailing: bool,
     /// The second call after a leak.
@@ -106,6 +108,13 @@ pub(super) struct Unstored {
     pub(super) tries: u32,
 }
 
+/// A value that the ledger still takes for alive.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UntoldDeath {
+    pub(super) generation: Generation,
+    pub(super) retry_at: BootTime,
+}
+
 /// A leaked value on its way to certain death.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leak {
@@ -134,7 +143,7 @@ impl Bucket {
                 self.credit = left;
                 Ok(())
             }
-            None => Err(now + (PROBE_REFILL - self.credit)),
+            None => Err(now + (PROBE_REFILL.saturating_sub(self.credit))),
         }
     }
 }
@@ -165,6 +174,7 @@ impl State {
             problem: None,
             paused_until: record.paused_until.map(|until| clock.resolve(&until).at),
             unstored: None,
+            untold_death: None,
             ledger_ailing: false,
             leak: None,
             given_up: false,
@@ -202,7 +212,7 @@ impl State {
                 standing: if stored.dead { Standing::Withdrawn } else { Standing::Good },
             });
         }
-        for past in record.calls {
+        for past in record.calls.iter() {
             state.last_attempt = state.last_attempt.max(past.call.attempt);
             let resolved = clock.resolve(&past.call.sent);
             let sent = resolved.at.min(now);

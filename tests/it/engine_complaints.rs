@@ -316,7 +316,7 @@ async fn foreign_refresh_is_recorded_and_the_operator_told() {
     // peers C1.4, C1.10, C2.12, C2.15: hours are lost before "a colleague's project uses the same
     // account". Two foreign fetches kill ours; the first complaint finds it out.
     let engine = Engine::classic().await;
-    engine.pass(Duration::from_secs(600)).await;
+    engine.pass(Duration::from_mins(10)).await;
     engine.wechat.control.foreign_fetch("wx1").unwrap();
     engine.wechat.control.foreign_fetch("wx1").unwrap();
     let dead = engine.print();

@@ -10,7 +10,7 @@ use zhongkong::simulator::{Endpoint, Fault, ServerMode};
 use crate::support::engine::{CALL_TIMEOUT, Engine, TICK, Tally};
 
 const SECOND: Duration = Duration::from_secs(1);
-const OVERLAP: Duration = Duration::from_secs(300);
+const OVERLAP: Duration = Duration::from_mins(5);
 
 /// A classic token, and a call made by an operator whose fate nobody knows. The renewal is far.
 async fn after_an_unanswered_call(fault: Fault) -> Engine {
@@ -92,7 +92,7 @@ async fn unanswered_probe_means_no_issuing_call_but_the_last_chance() {
     assert!(engine.tally().probes >= 5, "{:?}", engine.tally());
     engine.walk(SECOND * 2, SECOND, |_| {}).await;
     assert_eq!(engine.calls(Endpoint::Token), calls + 1, "the last chance: {}", engine.report());
-    engine.walk(SECOND * 290, SECOND, |_| {}).await;
+    engine.walk(SECOND * 302, SECOND, |_| {}).await;
     assert_eq!(engine.calls(Endpoint::Token), calls + 1, "{}", engine.report());
     assert!(engine.token().read().is_err());
     // More than 300 s after the last call a probe is answered: no lost call replaced the value,
@@ -117,6 +117,16 @@ async fn value_that_lost_calls_killed_is_withdrawn_and_replaced() {
     engine.readers_are_well();
     assert_eq!(engine.tally(), Tally { classic: 4, probes: 2, ..Tally::default() }, "{}", engine.report());
     // Our own calls explain it: nobody is accused.
+    assert_eq!(engine.events("foreign_refresh_suspected").await, []);
+    assert_eq!(engine.view().foreign.count, 0);
+}
+
+#[tokio::test]
+async fn death_that_a_lost_call_explains_accuses_nobody() {
+    // A caller meets the dead value before the retry does.
+    let engine = after_an_unanswered_call(Fault::AnswerLost).await;
+    engine.wechat.control.kill("wx1", zhongkong::simulator::Kind::Classic);
+    assert_eq!(engine.complain().await.unwrap().outcome, Outcome::Refreshed);
     assert_eq!(engine.events("foreign_refresh_suspected").await, []);
     assert_eq!(engine.view().foreign.count, 0);
 }

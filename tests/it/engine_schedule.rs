@@ -88,14 +88,18 @@ async fn outage_of_ten_minutes_is_survived_by_a_classic_token() {
     let due = next_at(&engine);
     engine.pass(due.since(engine.now()) + TICK).await;
     let old = engine.value();
-    engine.walk(Duration::from_secs(580), SECOND, |engine| assert_eq!(engine.value(), old)).await;
-    engine.readers_are_well();
+    engine
+        .walk(Duration::from_secs(585), SECOND, |engine| {
+            engine.readers_are_well();
+            assert_eq!(engine.value(), old);
+        })
+        .await;
     assert!(engine.view().failures > 3, "{}", engine.report());
     assert_eq!(engine.calls(Endpoint::Token), 1);
     // What never reached WeChat uses up no budget.
     assert_eq!(engine.view().budget.used, 1);
     engine.wechat.control.set_mode(ServerMode::Up).await;
-    engine.walk(SECOND * 30, SECOND, |_| {}).await;
+    engine.walk(SECOND * 30, SECOND, Engine::readers_are_well).await;
     assert_ne!(engine.value(), old, "{}", engine.report());
     assert_eq!(engine.view().failures, 0);
     engine.readers_are_well();
@@ -135,14 +139,14 @@ async fn nearly_dead_answers_do_not_make_the_engine_spin() {
         engine.wechat.control.script(Script::forever(endpoint, Fault::ExpiresIn(ExpiresIn::Value(1))));
         let (mut most, mut before) = (0, engine.last_seq());
         engine
-            .walk(HOUR, SECOND, |engine| {
+            .walk(HOUR, SECOND * 10, |engine| {
                 let now = engine.last_seq();
                 most = most.max(now - before);
                 before = now;
             })
             .await;
         let calls = engine.calls(endpoint);
-        assert!(most <= 1, "{most} calls in a second");
+        assert!(most <= 1, "{most} calls at once");
         assert!((30..=1_050).contains(&calls), "{mode:?}: {calls} calls in an hour");
         engine.wechat.control.clear_faults();
         engine.walk(SECOND * 100, SECOND, |_| {}).await;

@@ -242,12 +242,11 @@ async fn ticket_that_is_new_at_each_call_is_never_missing_or_dead() {
 async fn walk_two_days(engine: &Engine) {
     let mut looks = 0;
     engine
-        .walk(48 * HOUR, MINUTE, |engine| match ticket(engine).read() {
-            Ok(good) => {
+        .walk(48 * HOUR, MINUTE, |engine| {
+            if let Ok(good) = ticket(engine).read() {
                 looks += 1;
                 assert!(engine.alive(good.value.secret.expose()), "dead: {}", engine.report());
-            }
-            Err(_) => {
+            } else {
                 let due = matches!(ticket(engine).view().next, Next::At(at) if at <= engine.now());
                 assert!(due || engine.gate.free() < IN_FLIGHT, "nobody asks: {}", engine.report());
             }
@@ -266,7 +265,7 @@ async fn complaints_about_a_ticket_cause_one_call_a_minute_and_say_whether_it_ch
     assert_eq!(answer.outcome, Outcome::Unchanged);
     let refused = ticket(&engine).complain(Some(seen), ErrCode(0)).await.unwrap_err();
     let NoValue::Exhausted { retry_after, .. } = refused else { panic!("{refused:?}") };
-    assert!(retry_after <= MINUTE && retry_after > MINUTE - TICK, "{retry_after:?}");
+    assert!(retry_after <= MINUTE && retry_after + TICK > MINUTE, "{retry_after:?}");
     assert_eq!(engine.calls(Endpoint::Ticket), 2);
     engine.pass(MINUTE).await;
     engine.wechat.control.kill("wx1", simulator::Kind::JsapiTicket);

@@ -1,15 +1,32 @@
 //! All tests over real sockets, files and processes, in one crate so that they link once.
 
-#![allow(clippy::unwrap_used, reason = "clippy's setting spares only test functions, not their helpers")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::unchecked_time_subtraction,
+    reason = "a test that is wrong fails by panicking; clippy's setting spares only test functions, not what they call"
+)]
 
 mod admin;
+mod cli;
+mod cli_explain;
+mod cli_setup;
+mod cli_support;
 mod config;
 mod config_files;
+mod engine_budget;
 mod engine_complaints;
+mod engine_crash;
+mod engine_dead_values;
+mod engine_faults;
+mod engine_ledger;
 mod engine_lost_answers;
+mod engine_panic;
+mod engine_random;
+mod engine_reload;
 mod engine_schedule;
 mod engine_stable;
 mod engine_tickets;
+mod engine_time;
 mod grpc_auth;
 mod grpc_rpcs;
 mod grpc_server;
@@ -26,6 +43,7 @@ mod mirror_trouble;
 mod process;
 mod process_cli;
 mod process_demo;
+mod process_kill;
 mod process_restart;
 mod process_secrecy;
 mod process_signals;

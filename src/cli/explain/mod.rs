@@ -20,9 +20,8 @@ use super::status::{Listed, kind_out, list};
 use super::target::OneOrAll;
 use super::words;
 
-#[cfg(test)]
-mod tests;
-pub(super) mod texts;
+pub(super) mod remarks;
+mod texts;
 
 /// What `explain` takes.
 #[derive(Debug, clap::Args)]

@@ -4,6 +4,7 @@
 //! words that need no knowledge of the protocol. The daemon's own words about a problem
 //! (meaning, action) are WeChat's errcode table and are used as they are.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::clock::WallTime;
@@ -12,8 +13,8 @@ use crate::pb::{
     AttemptCause, AttemptResult, CallMode, DegradedReason, HoldReason, KeyStatus, ProblemClass, TokenState,
 };
 
-use super::super::layout::paragraph;
 use super::super::words::{self, plain, span};
+use super::remarks::short_todo;
 
 /// `access_token of shop (wx0123456789abcdef)`.
 pub(crate) fn title(key: &KeyStatus) -> String {
@@ -216,8 +217,8 @@ pub(super) fn calls(key: &KeyStatus) -> Option<String> {
     let all = budget.used.saturating_add(budget.left);
     let mut text = format!("{} of {all} calls of the last 24 hours are used", budget.used);
     let forced = budget.forced_used.saturating_add(budget.forced_left);
-    if forced > 0 {
-        text.push_str(&format!(", {} of {forced} forced ones", budget.forced_used));
+    if forced > 0 && key.kind() == pb::Kind::AccessToken {
+        let _ = write!(text, ", {} of {forced} forced ones", budget.forced_used);
     }
     text.push('.');
     if budget.left == 0 {
@@ -289,93 +290,8 @@ pub(super) fn todo(key: &KeyStatus, parent: Option<&KeyStatus>) -> String {
     parts.join(" ")
 }
 
-/// Why a key is not simply as it should be, for the remarks below a table.
-pub(crate) fn short_why(key: &KeyStatus, now: WallTime) -> Option<String> {
-    match hold(key) {
-        Some(HoldReason::Paused) => {
-            let until = key.hold.as_ref().and_then(|hold| hold.until).map(words::wall);
-            return Some(until.map_or_else(
-                || "paused by an operator".to_owned(),
-                |at| format!("paused by an operator, ends {}", words::until(now, at)),
-            ));
-        }
-        Some(HoldReason::ParentMissing) => return Some("waits for the account's access_token".to_owned()),
-        Some(HoldReason::Removed) => {
-            return Some("the account was removed from the configuration".to_owned());
-        }
-        Some(HoldReason::Unspecified) | None => {}
-    }
-    if key.problem.is_some() {
-        return Some(trouble(key));
-    }
-    match (key.state(), key.degraded_reason()) {
-        (TokenState::NoValue, _) if key.last_attempt.is_none() => Some("not fetched yet".to_owned()),
-        (TokenState::NoValue, _) => Some("the last value ended, a new one is on its way".to_owned()),
-        (_, DegradedReason::ReportedDead) => {
-            Some("WeChat says that it is dead; it is being replaced".to_owned())
-        }
-        (_, DegradedReason::UnknownOutcome) => {
-            Some("a call without an answer may have replaced it; it is promised for 5 min at most".to_owned())
-        }
-        (_, DegradedReason::RenewalFailing) => Some("it works, but renewals fail".to_owned()),
-        (_, DegradedReason::Ledger) => {
-            Some("it works, but could not be stored: the ledger cannot be written".to_owned())
-        }
-        (_, DegradedReason::TicketNotRotated) => {
-            Some("WeChat repeats it beyond its stated life; it is promised for 5 min at a time".to_owned())
-        }
-        (_, DegradedReason::Unspecified) if key.foreign_refreshes > 0 => {
-            Some(format!("another program seems to use this AppSecret (found {}×)", key.foreign_refreshes))
-        }
-        (_, DegradedReason::Unspecified) => None,
-    }
-}
-
-/// What to do about it, if anything.
-pub(crate) fn short_todo(key: &KeyStatus) -> Option<String> {
-    match hold(key) {
-        Some(HoldReason::Paused) => {
-            return Some(format!(
-                "`zhongkong resume {} {}` when the reason for the pause is gone",
-                plain(&key.appid),
-                kind(key)
-            ));
-        }
-        Some(HoldReason::ParentMissing | HoldReason::Removed) => return None,
-        Some(HoldReason::Unspecified) | None => {}
-    }
-    if key.degraded_reason() == DegradedReason::Ledger {
-        return Some(
-            "look at the disk of state_dir (full, read-only?): the daemon's log names the error; do not restart the \
-             daemon before it is mended, then the value is stored by itself"
-                .to_owned(),
-        );
-    }
-    if let Some(problem) = &key.problem {
-        return Some(plain(&problem.action)).filter(|action| !action.is_empty());
-    }
-    match key.degraded_reason() {
-        DegradedReason::TicketNotRotated => Some(
-            "nothing, unless pages fail with an invalid signature; then `zhongkong refresh` with this ticket"
-                .to_owned(),
-        ),
-        DegradedReason::UnknownOutcome => Some(
-            "nothing, unless it lasts: then look at the network between the daemon and WeChat".to_owned(),
-        ),
-        DegradedReason::Unspecified
-        | DegradedReason::ReportedDead
-        | DegradedReason::RenewalFailing
-        | DegradedReason::Ledger => None,
-    }
-}
-
-/// A remark below a table.
-pub(crate) fn indented(heading: &str, text: &str) -> String {
-    paragraph(4, (heading, 5), text)
-}
-
 /// WeChat's or the daemon's own words about what is wrong.
-fn trouble(key: &KeyStatus) -> String {
+pub(super) fn trouble(key: &KeyStatus) -> String {
     let Some(problem) = &key.problem else { return "the daemon did not say why".to_owned() };
     let meaning = plain(&problem.meaning);
     match (problem.errcode, problem.rid.as_str()) {
@@ -385,7 +301,7 @@ fn trouble(key: &KeyStatus) -> String {
     }
 }
 
-fn hold(key: &KeyStatus) -> Option<HoldReason> {
+pub(super) fn hold(key: &KeyStatus) -> Option<HoldReason> {
     key.hold.as_ref().map(pb::Hold::reason)
 }
 
@@ -393,7 +309,7 @@ fn is_paused(key: &KeyStatus) -> bool {
     hold(key) == Some(HoldReason::Paused)
 }
 
-fn kind(key: &KeyStatus) -> &'static str {
+pub(super) fn kind(key: &KeyStatus) -> &'static str {
     words::kind(key.kind())
 }
 

@@ -17,7 +17,7 @@ use sqlx::{Row as _, Sqlite};
 use super::failure::Failure;
 use crate::clock::{BootId, BootTime, Clock, Stamp, WallTime};
 use crate::ledger::seal::Keys;
-use crate::ledger::{Call, CallEnd, Event, PastCall, Record, StoredValue, WINDOW};
+use crate::ledger::{Call, CallEnd, Calls, Event, PastCall, Record, StoredValue, WINDOW};
 use crate::model::{AppId, ErrCode, Generation, Key, Kind, WordError};
 
 /// A query with its arguments.
@@ -132,18 +132,24 @@ pub(super) async fn load(
     }
     drop(values);
 
+    let (mut past, mut parts) = (Vec::new(), Vec::new());
     let mut calls = pick(CALLS).fetch(&mut *conn);
     while let Some(row) = calls.try_next().await? {
         let key = reader.key(&row)?;
         let text: &str = row.try_get(2)?;
-        let calls =
-            text.split(CALL).map(|fields| reader.call(fields, &key)).collect::<Result<Vec<_>, _>>()?;
-        let record = records.entry(key).or_default();
-        record.last_attempt =
-            record.last_attempt.max(calls.last().map(|past| past.call.attempt).unwrap_or_default());
-        record.calls = calls;
+        let from = past.len();
+        for fields in text.split(CALL) {
+            past.push(reader.call(fields, &key)?);
+        }
+        parts.push((key, from..past.len()));
     }
     drop(calls);
+    for (key, calls) in Calls::parts(past, parts) {
+        let record = records.entry(key).or_default();
+        let last = calls.last().map(|past| past.call.attempt).unwrap_or_default();
+        record.last_attempt = record.last_attempt.max(last);
+        record.calls = calls;
+    }
 
     let mut pauses = pick(PAUSES).fetch(&mut *conn);
     while let Some(row) = pauses.try_next().await? {

@@ -1,0 +1,77 @@
+//! What a key costs while nothing happens: bytes on the heap, and the size of its future.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stats_alloc::Region;
+use tokio::sync::{broadcast, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use zhongkong::clock::Clock;
+use zhongkong::hub::Hub;
+use zhongkong::ledger::memory::MemoryLedger;
+use zhongkong::ledger::{Ledger as _, Record};
+use zhongkong::model::{CallMode, Key, Kind, TokenMode};
+use zhongkong::refresh::handle::Feeds;
+use zhongkong::refresh::task::{Arrival, Refresher};
+
+use crate::support::{LIFE, accounts, appid, fraction, issued, surroundings};
+use crate::table::{row, title};
+
+const ACCOUNTS: usize = 10_000;
+const KEYS: usize = 2 * ACCOUNTS;
+/// Nobody listens there, and nobody asks.
+const NOWHERE: &str = "http://127.0.0.1:9";
+
+pub(crate) async fn run() -> anyhow::Result<()> {
+    title("An idle key, of 20,000");
+    let clock = Clock::system();
+    let ledger = Arc::new(MemoryLedger::new(clock.clone()));
+    for number in 0..ACCOUNTS {
+        for (kind, mode) in [(Kind::AccessToken, CallMode::Classic), (Kind::JsapiTicket, CallMode::Ticket)] {
+            let age = LIFE.mul_f64(fraction(number) / 2.0);
+            let (call, value) = issued(&clock, &Key::new(appid(number), kind), mode, age);
+            ledger.commit(&call, &value).await?;
+        }
+    }
+    future_size(&clock, &ledger)?;
+
+    let accounts = accounts(ACCOUNTS, TokenMode::Classic, &[Kind::JsapiTicket]);
+    let heap = Region::new(crate::COUNTED);
+    let around = surroundings(NOWHERE, &clock, ledger)?;
+    let begun = Instant::now();
+    let (hub, tasks) = Hub::build(around, accounts).await?;
+    row("hub built from records in memory within", format!("{:?}", begun.elapsed()), "");
+    let built = live(&heap);
+    let stop = CancellationToken::new();
+    let mut running = tokio::task::JoinSet::new();
+    running.spawn(tasks.run(stop.clone()));
+    // Every task has polled once when the last of them waits; a second is plenty.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    anyhow::ensure!(hub.keys().iter().all(|handle| handle.read().is_ok()), "a key has no value");
+    row("heap a key, hub built", format!("{} bytes", built / KEYS), "");
+    row("heap a key, tasks running", format!("{} bytes", live(&heap) / KEYS), "");
+    stop.cancel();
+    running.join_all().await;
+    Ok(())
+}
+
+fn live(heap: &Region<'_, std::alloc::System>) -> usize {
+    let change = heap.change();
+    change.bytes_allocated.saturating_sub(change.bytes_deallocated)
+}
+
+fn future_size(clock: &Clock, ledger: &Arc<MemoryLedger>) -> anyhow::Result<()> {
+    let around = surroundings(NOWHERE, clock, ledger.clone())?;
+    let (settings, seen) = watch::channel(Arc::new(accounts(1, TokenMode::Classic, &[]).remove(0)));
+    let feeds = Feeds { changes: broadcast::channel(1).0, plans: broadcast::channel(1).0 };
+    let key = Key::new(appid(0), Kind::AccessToken);
+    let (mut refresher, handle) =
+        Refresher::new(key, Record::default(), Arrival::Start, around, seen, None, feeds);
+    let (stop, removed) = (CancellationToken::new(), CancellationToken::new());
+    row("size of a refresher", format!("{} bytes", size_of_val(&refresher)), "");
+    row("size of its future", format!("{} bytes", size_of_val(&refresher.run(&stop, &removed))), "");
+    row("size of its view", format!("{} bytes", size_of_val(&*handle.view())), "");
+    drop(settings);
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! Performance at scale: one scenario a line of docs/performance.md, each printed as a table.
+//!
+//! `cargo bench --bench scale` runs all, `cargo bench --bench scale -- watch day` these. The
+//! daemon is the real one, over real sockets; WeChat is the simulator. Quote medians of
+//! several runs: the numbers depend on the machine and on what else it does.
+
+use std::time::Duration;
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+mod day;
+mod engine_day;
+mod fleet;
+mod grpc;
+mod idle;
+mod stampede;
+#[path = "../support/mod.rs"]
+mod support;
+mod table;
+mod watchers;
+
+#[global_allocator]
+static COUNTED: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
+
+/// No scenario takes longer, also on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+const SCENARIOS: [&str; 7] = ["stampede", "idle", "fleet", "day", "engine-day", "watch", "grpc"];
+
+fn main() -> anyhow::Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    // A part that runs as a process of its own.
+    match args.first().map(String::as_str) {
+        Some("watch-server") => return watchers::serve(),
+        Some("grpc-server") => return grpc::serve(args.get(1).is_some_and(|which| which == "bare")),
+        _ => {}
+    }
+    if let Some(unknown) = args.iter().find(|arg| !SCENARIOS.contains(&arg.as_str())) {
+        anyhow::bail!("no scenario {unknown:?}; there are: {}", SCENARIOS.join(", "));
+    }
+    for scenario in SCENARIOS {
+        if !args.is_empty() && !args.iter().any(|arg| arg == scenario) {
+            continue;
+        }
+        match scenario {
+            "stampede" => block_on_all_cores(stampede::run())?,
+            "idle" => block_on_all_cores(idle::run())?,
+            "fleet" => block_on_all_cores(fleet::run())?,
+            "day" => day::run(),
+            "engine-day" => engine_day::run()?,
+            "watch" => watchers::run()?,
+            "grpc" => grpc::run()?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn block_on_all_cores(scenario: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, scenario).await? })
+}

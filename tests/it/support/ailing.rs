@@ -1,0 +1,104 @@
+//! A ledger that fails as the test says: refused writes, or no answer at all.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use zhongkong::clock::{Clock, Stamp};
+use zhongkong::ledger::memory::MemoryLedger;
+use zhongkong::ledger::{Call, CallEnd, Committed, Event, Ledger, LedgerError, Record, StoredValue};
+use zhongkong::model::{AppId, Generation, Key};
+
+/// What is wrong with the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ailment {
+    /// Nothing.
+    None,
+    /// The disk is full.
+    Full,
+    /// The file system was mounted read-only after an error.
+    ReadOnly,
+    /// The file is damaged.
+    Corrupt,
+    /// Writes hang, as on a network disk that went away, and nothing is written.
+    Hangs,
+    /// Everything is written, and the answer never comes.
+    Late,
+}
+
+/// A ledger in memory under a hand. A clone is the same ledger.
+#[derive(Clone)]
+pub(crate) struct AilingLedger {
+    inner: MemoryLedger,
+    ailment: Arc<Mutex<Ailment>>,
+}
+
+impl AilingLedger {
+    /// A sound one.
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self { inner: MemoryLedger::new(clock), ailment: Arc::new(Mutex::new(Ailment::None)) }
+    }
+
+    /// From now on this is wrong with it.
+    pub(crate) fn set(&self, ailment: Ailment) {
+        *self.ailment.lock().unwrap() = ailment;
+    }
+
+    /// Runs a write as the ailment has it.
+    async fn write<T>(&self, write: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
+        let ailment = *self.ailment.lock().unwrap();
+        match ailment {
+            Ailment::None => write.await,
+            Ailment::Full => Err(LedgerError::Full("full".into())),
+            Ailment::ReadOnly => Err(LedgerError::ReadOnly("read-only".into())),
+            Ailment::Corrupt => Err(LedgerError::Corrupt("malformed".into())),
+            Ailment::Hangs => std::future::pending().await,
+            Ailment::Late => {
+                let _ = write.await;
+                std::future::pending().await
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Ledger for AilingLedger {
+    async fn load(&self) -> Result<Vec<(Key, Record)>, LedgerError> {
+        self.inner.load().await
+    }
+
+    async fn load_key(&self, key: &Key) -> Result<Record, LedgerError> {
+        self.inner.load_key(key).await
+    }
+
+    async fn begin(&self, intent: &Call) -> Result<(), LedgerError> {
+        self.write(self.inner.begin(intent)).await
+    }
+
+    async fn commit(&self, call: &Call, value: &StoredValue) -> Result<Committed, LedgerError> {
+        self.write(self.inner.commit(call, value)).await
+    }
+
+    async fn finish(&self, call: &Call, end: CallEnd) -> Result<(), LedgerError> {
+        self.write(self.inner.finish(call, end)).await
+    }
+
+    async fn settle(&self, key: &Key, through: Generation) -> Result<(), LedgerError> {
+        self.write(self.inner.settle(key, through)).await
+    }
+
+    async fn withdraw(&self, key: &Key, generation: Generation) -> Result<(), LedgerError> {
+        self.write(self.inner.withdraw(key, generation)).await
+    }
+
+    async fn pause(&self, key: &Key, until: Option<Stamp>) -> Result<(), LedgerError> {
+        self.write(self.inner.pause(key, until)).await
+    }
+
+    async fn record(&self, event: &Event) -> Result<(), LedgerError> {
+        self.write(self.inner.record(event)).await
+    }
+
+    async fn events(&self, of: Option<&AppId>, limit: u32) -> Result<Vec<Event>, LedgerError> {
+        self.inner.events(of, limit).await
+    }
+}
