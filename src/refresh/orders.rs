@@ -19,7 +19,7 @@ impl Refresher {
         }
         // A failure that passes by itself most likely was the old parent's.
         if self.state.failing.is_some_and(|failing| failing.lane == Lane::Soon) {
-            self.try_again_now();
+            self.forget_failure();
         }
         if matches!(self.plan(), Plan::At(at) if at <= self.now()) {
             self.renew(Cause::Parent).await;
@@ -62,21 +62,12 @@ impl Refresher {
             Command::Resume(reply) => {
                 let result = self.note(ledger.pause(&key, None)).await.map(|()| {
                     self.state.paused_until = None;
-                    self.try_again_now();
+                    self.forget_failure();
                     tracing::info!(app = %key.appid, kind = %key.kind, "resumed");
                 });
                 self.publish();
                 let _ = reply.send(result.map_err(PauseError::Ledger));
             }
-        }
-    }
-
-    /// Ends the wait after a failure. What is wrong stays visible until an attempt went well.
-    fn try_again_now(&mut self) {
-        let now = self.now();
-        if let Some(failing) = &mut self.state.failing {
-            failing.at = now;
-            failing.lane = Lane::Until(now);
         }
     }
 
@@ -86,7 +77,7 @@ impl Refresher {
         let old = std::mem::replace(&mut self.known, new.clone());
         self.state.budget.set_limit(new.daily_calls);
         // Whatever stood in the way, the operator may have just mended it.
-        self.try_again_now();
+        self.forget_failure();
         if self.key().kind != Kind::AccessToken {
             return;
         }
