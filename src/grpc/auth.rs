@@ -24,6 +24,7 @@ use tonic::service::Interceptor;
 
 use crate::clock::{Clock, WallTime};
 use crate::model::Kind;
+use crate::telemetry::metrics;
 
 use super::errors::Failure;
 use super::peer::Peer;
@@ -190,6 +191,12 @@ impl Interceptor for Gate {
             }
             Err(refused) => {
                 tracing::debug!(peer = ?peer, reason = %refused, "a caller was refused");
+                metrics::call_refused(match refused {
+                    Refused::Ended { .. } => metrics::Refusal::Expired,
+                    Refused::Nothing | Refused::NotBearer | Refused::Unknown => {
+                        metrics::Refusal::Unauthenticated
+                    }
+                });
                 Err(Failure::Unauthenticated(refused).into())
             }
         }

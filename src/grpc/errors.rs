@@ -32,7 +32,7 @@ const BAD_CODES: [i64; 4] = [40_029, 40_163, 42_003, 41_008];
 pub(super) enum Failure {
     #[error("{0}")]
     Unauthenticated(Refused),
-    #[error("client {client:?} may not {} {what}", action.as_str())]
+    #[error("client {client:?} has no grant for the action `{}` on {what}", action.as_str())]
     Denied { client: String, action: Action, what: String },
     #[error("there is no {what}")]
     NotFound { what: String },

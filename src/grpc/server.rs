@@ -25,6 +25,7 @@ use tonic_health::server::HealthReporter;
 use crate::hub::Hub;
 use crate::pb;
 use crate::pb::token_control_server::TokenControlServer;
+use crate::telemetry::metrics::Reads;
 
 use super::auth::{Gate, SharedIdentity, Table};
 use super::connection::{self, SharedTls};
@@ -126,7 +127,7 @@ impl Server {
         let (reporter, health) = tonic_health::server::health_reporter();
         // A new reporter says SERVING; it must not before the first look at readiness.
         report(&reporter, Readiness::NotReady).await;
-        let face = Face { hub, gate: gate.clone(), stop: stop.clone() };
+        let face = Face { hub, gate: gate.clone(), stop: stop.clone(), reads: Reads::new() };
         let face = TokenControlServer::new(face)
             .max_decoding_message_size(MAX_REQUEST)
             .max_encoding_message_size(MAX_ANSWER);

@@ -16,6 +16,7 @@ use crate::pb;
 use crate::pb::token_control_server::TokenControl;
 use crate::refresh::handle::{Answer, Force, Handle, NoValue};
 use crate::refresh::view::Good;
+use crate::telemetry::metrics::{ReadResult, Reads};
 
 use super::auth::{Caller, Gate};
 use super::convert::{self, ValuePart};
@@ -31,6 +32,7 @@ pub(super) struct Face {
     pub(super) hub: Arc<Hub>,
     pub(super) gate: Gate,
     pub(super) stop: CancellationToken,
+    pub(super) reads: Reads,
 }
 
 impl Face {
@@ -100,8 +102,11 @@ impl Face {
     async fn get(&self, caller: &Caller, asked: &pb::GetTokenRequest) -> Result<pb::Token, Failure> {
         let kind = convert::kind_or_access_token("kind", asked.kind)?;
         let max_wait = convert::span("max_wait", asked.max_wait)?.min(MAX_WAIT);
-        let handle = self.find(caller, Action::Read, &asked.appid, kind)?;
+        let handle = self
+            .find(caller, Action::Read, &asked.appid, kind)
+            .inspect_err(|_| self.reads.count(ReadResult::Refused))?;
         let good = if max_wait.is_zero() { handle.read() } else { handle.wait(max_wait).await };
+        self.reads.count(if good.is_ok() { ReadResult::Served } else { ReadResult::Unavailable });
         let good = good.map_err(|source| self.no_value(&handle, source))?;
         Ok(self.token(caller, &handle, &good))
     }

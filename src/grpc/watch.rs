@@ -27,6 +27,7 @@ use crate::pb;
 use crate::pb::watch_tokens_response::Event;
 use crate::refresh::handle::{Handle, NoValue};
 use crate::refresh::view::{Good, Problem, State};
+use crate::telemetry::metrics::Watcher;
 
 use super::auth::{Caller, Gate};
 use super::convert::{self, ValuePart};
@@ -66,6 +67,7 @@ pub(super) fn open(face: &Face, caller: Caller, asked: &pb::WatchTokensRequest) 
         epoch,
         heartbeat,
         snapshot: Snapshot::UnderWay,
+        _counted: Watcher::opened(),
     };
     watch.look_at_all();
     Ok(Box::pin(stream::unfold(Some(watch), |watch| async {
@@ -96,6 +98,7 @@ struct Watch {
     epoch: watch::Receiver<u64>,
     heartbeat: Interval,
     snapshot: Snapshot,
+    _counted: Watcher,
 }
 
 enum Wanted {

@@ -107,6 +107,7 @@ impl Refresher {
         self.publish();
 
         let account = self.account();
+        let begun = tokio::time::Instant::now();
         let end = match (mode, parent_token) {
             (CallMode::Ticket, Some(token)) => around.wechat.fetch_ticket(self.key().kind, token).await,
             (CallMode::Ticket, None) => unreachable!("tickets are fetched with their parent's token"),
@@ -114,6 +115,7 @@ impl Refresher {
                 around.wechat.fetch_token(mode, &account.appid, &account.secret).await
             }
         };
+        metrics::call_took(mode, begun.elapsed());
         drop(permit);
         let _ = failpoint::hit("attempt.answered", self.key());
         Ok(Made { call, end })
@@ -269,6 +271,14 @@ impl Refresher {
     /// The budget says no. A schedule that is told so waits; nobody else changes the key's state.
     fn denied(&mut self, share: Share, denied: &Denied) -> NoValue {
         let retry_after = denied.until.since(self.now());
+        metrics::budget_refusal(
+            self.key().kind,
+            match share {
+                Share::Deadline => metrics::Share::Deadlines,
+                Share::Complaint => metrics::Share::Complaints,
+                Share::Operator => metrics::Share::Operators,
+            },
+        );
         if share == Share::Deadline {
             let problem = Problem {
                 class: ProblemClass::Quota,

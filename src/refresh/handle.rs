@@ -213,23 +213,25 @@ impl Handle {
         view.good(now).ok_or_else(|| view.no_value(now))
     }
 
-    /// Like [`Handle::read`], but waits up to this long for a value.
+    /// Like [`Handle::read`], but waits up to this long for a value, unless only an operator can
+    /// bring it.
     pub async fn wait(&self, max_wait: Duration) -> Result<Good, NoValue> {
         let arrival = async {
             let mut changes = self.changes();
             loop {
                 // Marked as seen before the look, so that no change falls in between.
                 changes.borrow_and_update();
-                if let Ok(good) = self.read() {
-                    return good;
+                match self.read() {
+                    Err(NoValue::Unavailable { .. } | NoValue::Exhausted { .. }) => {}
+                    answer => return answer,
                 }
-                if self.view().next == super::view::Next::Removed || changes.changed().await.is_err() {
-                    std::future::pending::<()>().await;
+                if changes.changed().await.is_err() {
+                    return self.read();
                 }
             }
         };
         match tokio::time::timeout(max_wait, arrival).await {
-            Ok(good) => Ok(good),
+            Ok(answer) => answer,
             Err(_) => self.read(),
         }
     }

@@ -259,9 +259,16 @@ impl View {
     pub(super) fn looks_like(&self, other: &Self) -> bool {
         let value = |view: &Self| view.value.as_ref().map(|value| (value.generation, value.fingerprint));
         let gone = |view: &Self| view.next == Next::Removed;
+        // Without a value, its reason is what a caller gets.
+        let reason = |view: &Self| {
+            view.value
+                .is_none()
+                .then(|| view.problem.as_ref().map(|problem| (problem.class, problem.errcode)))
+        };
         value(self) == value(other)
             && (self.value.is_none() || self.dead_by == other.dead_by)
             && self.degraded == other.degraded
             && gone(self) == gone(other)
+            && reason(self) == reason(other)
     }
 }

@@ -23,10 +23,7 @@ const FOREIGN_REFRESHES: &str = "zhongkong_foreign_refreshes_total";
 const UNKNOWN_ERRCODES: &str = "zhongkong_unknown_errcodes_total";
 const BUDGET_REFUSALS: &str = "zhongkong_budget_refusals_total";
 const REFRESHER_RESTARTS: &str = "zhongkong_refresher_restarts_total";
-const KEYS: &str = "zhongkong_keys";
 const LEDGER_ERRORS: &str = "zhongkong_ledger_errors_total";
-const LEDGER_SECONDS: &str = "zhongkong_ledger_seconds";
-const MIRROR_WRITES: &str = "zhongkong_mirror_writes_total";
 const READS: &str = "zhongkong_reads_total";
 const WATCHERS: &str = "zhongkong_watchers";
 const CALLS_REFUSED: &str = "zhongkong_calls_refused_total";
@@ -110,24 +107,6 @@ label! {
         Complaints = "complaints",
         /// The operators'.
         Operators = "operators",
-        /// The forced calls'.
-        Forced = "forced",
-        /// The probes'.
-        Probes = "probes",
-    }
-}
-
-label! {
-    /// What callers get for a key.
-    KeyState {
-        /// A good value.
-        Fresh = "fresh",
-        /// A good value, while the next one is being fetched.
-        Refreshing = "refreshing",
-        /// A value that serves, with something wrong around it.
-        Degraded = "degraded",
-        /// No value.
-        Missing = "missing",
     }
 }
 
@@ -203,10 +182,7 @@ fn describe() {
     describe_counter!(UNKNOWN_ERRCODES, "Answers with an errcode that is not in the table.");
     describe_counter!(BUDGET_REFUSALS, "Calls not made because a share of the day was spent.");
     describe_counter!(REFRESHER_RESTARTS, "Refreshers that ended and were started again.");
-    describe_gauge!(KEYS, "Keys by kind and state.");
     describe_counter!(LEDGER_ERRORS, "Failures of the ledger, by step and reason.");
-    describe_histogram!(LEDGER_SECONDS, Unit::Seconds, "Time of one step at the ledger.");
-    describe_counter!(MIRROR_WRITES, "Writes to a memcached server, by result.");
     describe_counter!(READS, "Reads of a value, by result.");
     describe_gauge!(WATCHERS, "Open watches.");
     describe_counter!(CALLS_REFUSED, "Calls not let in, by reason.");
@@ -255,29 +231,9 @@ pub fn refresher_restart(kind: Kind) {
     counter!(REFRESHER_RESTARTS, "kind" => kind.as_str()).increment(1);
 }
 
-/// A key came into this state, out of another or out of none.
-pub fn key_entered(kind: Kind, state: KeyState) {
-    gauge!(KEYS, "kind" => kind.as_str(), "state" => state.as_str()).increment(1.0);
-}
-
-/// A key left this state, also by being removed.
-pub fn key_left(kind: Kind, state: KeyState) {
-    gauge!(KEYS, "kind" => kind.as_str(), "state" => state.as_str()).decrement(1.0);
-}
-
 /// The ledger failed; `reason` is `LedgerError::reason`.
 pub fn ledger_error(step: LedgerStep, reason: &'static str) {
     counter!(LEDGER_ERRORS, "step" => step.as_str(), "reason" => reason).increment(1);
-}
-
-/// A step at the ledger took this long.
-pub fn ledger_took(step: LedgerStep, span: Duration) {
-    histogram!(LEDGER_SECONDS, "step" => step.as_str()).record(span);
-}
-
-/// A memcached server was written to.
-pub fn mirror_write(done: Done) {
-    counter!(MIRROR_WRITES, "result" => done.as_str()).increment(1);
 }
 
 /// A call was not let in.

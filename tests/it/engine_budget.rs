@@ -53,15 +53,15 @@ async fn war(engine: &Engine, every: Duration, span: Duration) -> f64 {
 
 #[tokio::test]
 async fn war_with_a_foreign_fetcher_stays_within_the_days_calls() {
-    // S6, peers C1.1, C2.13, C6.42: a program that fetches twice a minute for more than a day,
-    // and callers who complain each time. Complaints cost 5 calls and then one per 90 s;
+    // S6, peers C1.1, C2.13, C6.42: a program that fetches every 45 s for more than a day, and
+    // callers who complain each time. Complaints cost 5 calls and then one per 90 s;
     // the deadlines' share is not touched; at the end of the war everything is well at once.
     let mut setup = Setup::new(vec![account("wx1", TokenMode::Classic)]);
     // WeChat's own quota is out of the way: this is about ours.
     setup.simulator.limits.classic_daily = 1_000_000;
     let engine = Engine::start(setup).await;
     engine.ready().await;
-    war(&engine, SECOND * 30, HOUR * 26).await;
+    war(&engine, SECOND * 45, HOUR * 25).await;
     let densest = densest_day(&engine);
     assert!(densest <= 1_000, "{densest} calls in a day");
     assert!(densest >= 700, "{densest} calls: the complaints' share is not used");

@@ -194,12 +194,12 @@ async fn pause_outlasts_a_restart_and_serves_the_value_to_its_end() {
     assert_eq!(engine.complain().await.unwrap_err(), paused);
     assert_eq!(engine.token().force(Force::Once).await.unwrap_err(), paused);
     engine
-        .walk(end.since(engine.now()) - SECOND, 300 * SECOND, |engine| assert_eq!(engine.value(), value))
+        .walk(end.since(engine.now() + SECOND), 300 * SECOND, |engine| assert_eq!(engine.value(), value))
         .await;
     engine.pass(2 * SECOND).await;
     assert_eq!(engine.token().read().unwrap_err(), paused, "past its end it is not served");
     assert_eq!(engine.token().complain(None, ErrCode(0)).await.unwrap_err(), paused);
-    engine.walk(until.since(engine.now()) - SECOND, 300 * SECOND, |_| {}).await;
+    engine.walk(until.since(engine.now() + SECOND), 300 * SECOND, |_| {}).await;
     assert_eq!((engine.tally().classic, engine.tally().probes), (1, 0), "paused is paused");
     engine.walk(2 * SECOND, SECOND, |_| {}).await;
     engine.readers_are_well();

@@ -164,7 +164,7 @@ async fn panic_that_repeats_is_backed_off_from() {
     let name = "wxpanicagain";
     let (engine, handle) = pair(name, TokenMode::Stable).await;
     let Next::At(due) = handle.view().next else { panic!("nothing is planned") };
-    engine.walk(due.since(engine.now()) - SECOND, 600 * SECOND, |_| {}).await;
+    engine.walk(due.since(engine.now() + SECOND), 600 * SECOND, |_| {}).await;
     let Tally { stable: before, .. } = engine.tally();
     engine.walk(600 * SECOND, SECOND, |_| failpoint::set("attempt.answered", name, Action::Panic)).await;
     let calls = engine.tally().stable - before;

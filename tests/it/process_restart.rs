@@ -19,10 +19,7 @@ use super::support::simulated::{Simulated, listed_with};
 
 /// What the daemon's health service says about this service.
 async fn health(daemon: &Process, service: &str) -> ServingStatus {
-    let line = daemon.line("listening").await;
-    let (_, tcp) = line.split_once("127.0.0.1:").expect("the first address is on TCP");
-    let port: String = tcp.chars().take_while(char::is_ascii_digit).collect();
-    let channel = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).unwrap().connect().await.unwrap();
+    let channel = Endpoint::from_shared(daemon.tcp().await).unwrap().connect().await.unwrap();
     let mut client = HealthClient::new(channel);
     let asked = HealthCheckRequest { service: service.to_owned() };
     client.check(asked).await.unwrap().into_inner().status()
@@ -54,6 +51,8 @@ async fn with_wechat_down_the_daemon_starts_says_not_ready_and_recovers_by_itsel
     let (status, body) = daemon.page("/readyz").await;
     assert!(status.contains("503") && body.starts_with("not ready: 1 of 1 keys"), "{status} {body}");
     assert!(!body.contains("wx1"), "the page has no password: {body}");
+    // It looks at the reason once a second.
+    while !daemon.page("/readyz").await.1.contains("WeChat cannot be reached") {}
     let ran = site.run(&["get", "wx1"]).await;
     ran.expect(1, &["WeChat cannot be reached", "what to do", "try again"]);
     site.run(&["explain", "wx1"]).await.expect(0, &[]);
@@ -149,18 +148,18 @@ async fn with_a_full_ledger_every_account_is_served_and_refreshed_and_wechat_is_
     // SQLite itself refuses: the file may not grow, as on a full disk. Some values fit, the
     // others live in memory.
     let _guard = Guard::start();
-    const ACCOUNTS: usize = 30;
-    const LIMIT: u64 = 1 << 20;
-    let appids: Vec<String> = (0..ACCOUNTS).map(|number| format!("wx{number:02}")).collect();
+    let appids: Vec<String> = (0..30).map(|number| format!("wx{number:02}")).collect();
     let listed: Vec<_> = appids.iter().map(|appid| (appid.as_str(), SECRET)).collect();
     let settings = Settings { token_len: 512, ..Settings::with_life(Duration::from_secs(12)) };
     let wechat = Simulated::start(Settings { accounts: listed_with(&listed).accounts, ..settings }).await;
     let mut site = Site::new(&wechat.base);
     site.start().await.stop().await;
-    fill(&site, LIMIT, 4).await;
+    fill(&site, 1 << 20, 4).await;
 
     site.section("daemon", "state_dir = \"state\"\nledger_max_size = \"1MiB\"");
-    appids.iter().for_each(|appid| site.account(appid, "token_mode = \"classic\""));
+    for appid in &appids {
+        site.account(appid, "token_mode = \"classic\"");
+    }
     let daemon = site.start_ready().await;
     for appid in &appids {
         assert!(wechat.control.alive(&site.value(appid).await), "{appid}");

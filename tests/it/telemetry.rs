@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use zhongkong::model::{CallMode, Cause, Kind};
 use zhongkong::secret::Secret;
-use zhongkong::telemetry::metrics::{self, AttemptResult, KeyState, ReadResult, Reads, Watcher};
+use zhongkong::telemetry::metrics::{self, AttemptResult, ReadResult, Reads, Watcher};
 use zhongkong::telemetry::{Colour, LogFormat, LogSettings, TelemetryError, init};
 
 /// Set in the child only.
@@ -49,8 +49,6 @@ fn counted_events_are_rendered_with_help_buckets_and_labels() {
     assert!(matches!(metrics::install(), Err(TelemetryError::CountsAlready)));
     metrics::attempt(Kind::JsapiTicket, Cause::Parent, AttemptResult::Unknown);
     metrics::call_took(CallMode::Stable, Duration::from_millis(40));
-    metrics::key_entered(Kind::AccessToken, KeyState::Missing);
-    metrics::key_left(Kind::AccessToken, KeyState::Missing);
     Reads::new().count(ReadResult::Served);
     let (first, _second) = (Watcher::opened(), Watcher::opened());
     drop(first);
@@ -61,7 +59,6 @@ fn counted_events_are_rendered_with_help_buckets_and_labels() {
         r#"zhongkong_attempts_total{kind="jsapi_ticket",cause="parent",result="unknown"} 1"#,
         r#"zhongkong_call_seconds_bucket{mode="stable",le="0.03"} 0"#,
         r#"zhongkong_call_seconds_bucket{mode="stable",le="0.1"} 1"#,
-        r#"zhongkong_keys{kind="access_token",state="missing"} 0"#,
         r#"zhongkong_reads_total{result="served"} 1"#,
         "zhongkong_watchers 1",
     ];

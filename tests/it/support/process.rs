@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -178,10 +178,12 @@ impl Site {
 
     /// Runs a command as the client "test" of this site.
     pub(crate) async fn run(&self, args: &[&str]) -> Ran {
-        let mut command = self.command();
-        command.env("ZHONGKONG_ADDR", self.addr()).env("ZHONGKONG_TOKEN", TOKEN);
-        command.env("ZHONGKONG_CONFIG", self.path("config.toml")).args(args);
-        ran(command).await
+        ran(self.as_client(args)).await
+    }
+
+    /// Starts a command as the client "test" of this site and does not wait for its end.
+    pub(crate) fn background(&self, args: &[&str]) -> Process {
+        Process::spawn(self.as_client(args))
     }
 
     /// The address of the gRPC face.
@@ -204,6 +206,13 @@ impl Site {
     pub(crate) async fn value(&self, appid: &str) -> String {
         let token = self.connect().await.get(&key(appid), PATIENCE).await.unwrap();
         token.value.expect("the client may read").expose().to_owned()
+    }
+
+    fn as_client(&self, args: &[&str]) -> Command {
+        let mut command = self.command();
+        command.env("ZHONGKONG_ADDR", self.addr()).env("ZHONGKONG_TOKEN", TOKEN);
+        command.env("ZHONGKONG_CONFIG", self.path("config.toml")).args(args);
+        command
     }
 
     fn command(&self) -> Command {
@@ -363,8 +372,22 @@ impl Process {
 
     /// KILL.
     pub(crate) async fn kill(mut self) {
+        self.end_now().await;
+    }
+
+    /// KILL, and what it said stays to be read.
+    pub(crate) async fn end_now(&mut self) {
         self.signal(Signal::KILL);
         self.ended().await;
+    }
+
+    /// The gRPC face on TCP, of a site that listens there too.
+    pub(crate) async fn tcp(&self) -> String {
+        let line = self.line("listening").await;
+        let (_, faces) = line.split_once("grpc=").expect("the line names the gRPC listeners");
+        let faces = faces.split_whitespace().next().unwrap();
+        let tcp = faces.split(',').find(|face| !face.starts_with("unix:")).expect("one is on TCP");
+        format!("http://{tcp}")
     }
 
     /// Where the admin listener is.
@@ -404,9 +427,4 @@ async fn read(from: impl AsyncRead + Unpin, to: Lines) {
         to.send_modify(|(lines, _)| lines.push(line));
     }
     to.send_modify(|(_, more)| *more = More::Ended);
-}
-
-/// The path as text.
-pub(crate) fn shown(path: &Path) -> String {
-    path.display().to_string()
 }
