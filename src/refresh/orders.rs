@@ -19,8 +19,7 @@ impl Refresher {
         }
         // A failure that passes by itself most likely was the old parent's.
         if self.state.failing.is_some_and(|failing| failing.lane == Lane::Soon) {
-            self.state.failing = None;
-            self.state.problem = None;
+            self.try_again_now();
         }
         if matches!(self.plan(), Plan::At(at) if at <= self.now()) {
             self.renew(Cause::Parent).await;
@@ -63,12 +62,21 @@ impl Refresher {
             Command::Resume(reply) => {
                 let result = self.note(ledger.pause(&key, None)).await.map(|()| {
                     self.state.paused_until = None;
-                    self.state.failing = None;
+                    self.try_again_now();
                     tracing::info!(app = %key.appid, kind = %key.kind, "resumed");
                 });
                 self.publish();
                 let _ = reply.send(result.map_err(PauseError::Ledger));
             }
+        }
+    }
+
+    /// Ends the wait after a failure. What is wrong stays visible until an attempt went well.
+    fn try_again_now(&mut self) {
+        let now = self.now();
+        if let Some(failing) = &mut self.state.failing {
+            failing.at = now;
+            failing.lane = Lane::Until(now);
         }
     }
 
@@ -78,8 +86,7 @@ impl Refresher {
         let old = std::mem::replace(&mut self.known, new.clone());
         self.state.budget.set_limit(new.daily_calls);
         // Whatever stood in the way, the operator may have just mended it.
-        self.state.failing = None;
-        self.state.problem = None;
+        self.try_again_now();
         if self.key().kind != Kind::AccessToken {
             return;
         }

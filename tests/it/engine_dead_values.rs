@@ -127,8 +127,7 @@ async fn classic_fetch_that_repeats_the_dead_string_withdraws_it_and_is_not_repe
         ledger: Arc::new(MemoryLedger::new(clock.clone())),
         gate: Gate::new(IN_FLIGHT),
     };
-    let (hub, tasks) =
-        Hub::build(Arc::new(around), vec![account("wx1", TokenMode::Classic)]).await.unwrap();
+    let (hub, tasks) = Hub::build(Arc::new(around), vec![account("wx1", TokenMode::Classic)]).await.unwrap();
     let mut running = JoinSet::new();
     running.spawn(tasks.run(CancellationToken::new()));
     let handle = hub.handle("wx1", Kind::AccessToken).unwrap();
@@ -163,8 +162,7 @@ async fn caller_of_a_task_that_never_ran_is_told_so() {
         ledger: engine.ledger.clone(),
         gate: engine.gate.clone(),
     };
-    let (hub, tasks) =
-        Hub::build(Arc::new(around), vec![account("wx9", TokenMode::Classic)]).await.unwrap();
+    let (hub, tasks) = Hub::build(Arc::new(around), vec![account("wx9", TokenMode::Classic)]).await.unwrap();
     let handle = hub.handle("wx9", Kind::AccessToken).unwrap();
     let mut waiting = std::pin::pin!(handle.complain(None, ErrCode(40001)));
     assert!(futures_util::poll!(waiting.as_mut()).is_pending());
