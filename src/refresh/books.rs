@@ -77,12 +77,22 @@ impl Refresher {
         let _ = self.note(ledger.record(&event)).await;
     }
 
+    /// Whatever was wrong may be over: a renewal that was due and failed is due at once, not at
+    /// an instant that is drawn anew.
+    pub(super) fn forget_failure(&mut self) {
+        if self.state.failing.take().is_some() {
+            self.state.jitter = policy::soonest(self.shape());
+        }
+        self.state.problem = None;
+    }
+
     /// Takes a failure into account, unless it happened under settings that are gone.
     pub(super) fn fail(&mut self, lane: Lane, problem: Problem) {
         let now = self.now();
         self.state.jitter = rand::random();
         self.state.not_before = now + policy::FLOOR;
         if self.settings.has_changed().unwrap_or(false) {
+            self.state.jitter = policy::soonest(self.shape());
             return;
         }
         let same_lane =

@@ -19,8 +19,7 @@ impl Refresher {
         }
         // A failure that passes by itself most likely was the old parent's.
         if self.state.failing.is_some_and(|failing| failing.lane == Lane::Soon) {
-            self.state.failing = None;
-            self.state.problem = None;
+            self.forget_failure();
         }
         if matches!(self.plan(), Plan::At(at) if at <= self.now()) {
             self.renew(Cause::Parent).await;
@@ -63,7 +62,7 @@ impl Refresher {
             Command::Resume(reply) => {
                 let result = self.note(ledger.pause(&key, None)).await.map(|()| {
                     self.state.paused_until = None;
-                    self.state.failing = None;
+                    self.forget_failure();
                     tracing::info!(app = %key.appid, kind = %key.kind, "resumed");
                 });
                 self.publish();
@@ -78,8 +77,7 @@ impl Refresher {
         let old = std::mem::replace(&mut self.known, new.clone());
         self.state.budget.set_limit(new.daily_calls);
         // Whatever stood in the way, the operator may have just mended it.
-        self.state.failing = None;
-        self.state.problem = None;
+        self.forget_failure();
         if self.key().kind != Kind::AccessToken {
             return;
         }

@@ -206,6 +206,14 @@ pub fn next(facts: &Facts) -> Plan {
     Plan::At(at.max(facts.not_before))
 }
 
+/// The jitter with which a renewal comes first.
+pub fn soonest(shape: Shape) -> f64 {
+    match shape {
+        Shape::Classic | Shape::DatedTicket | Shape::UndatedTicket => 1.0,
+        Shape::Stable => 0.0,
+    }
+}
+
 /// When a good value is renewed if nothing is wrong.
 fn renewal(shape: Shape, value: &Life, jitter: f64) -> BootTime {
     let third = value.life / 3;
@@ -275,17 +283,24 @@ pub fn last_chance(value: &Life) -> Option<BootTime> {
     }
 }
 
-/// How many calls a day the schedule needs at most: twice what it uses when nothing fails.
+/// How many calls a day the schedule needs at most: twice what it uses when nothing fails. Of a
+/// ticket it counts on a WeChat that repeats it to its end, where it is asked for each minute.
 pub fn deadline_share(shape: Shape, life: Duration) -> u32 {
     let third = life / 3;
     let margin = match shape {
         Shape::Classic => CLASSIC_MARGIN.min(third),
         Shape::Stable => STABLE_WINDOW.min(third),
-        Shape::DatedTicket => TICKET_MARGIN.min(third),
-        Shape::UndatedTicket => life.saturating_sub(TICKET_DATING.min(third)),
+        Shape::DatedTicket | Shape::UndatedTicket => TICKET_MARGIN.min(life / 6),
+    };
+    let times = |span: Duration, every: Duration| span.as_secs().div_ceil(every.as_secs().max(1));
+    let near_the_end = times(2 * margin, TICKET_SOON.min(life / 6)) + 1;
+    let calls = match shape {
+        Shape::Classic | Shape::Stable => 1,
+        Shape::DatedTicket => near_the_end,
+        Shape::UndatedTicket => times(life, TICKET_DATING.min(third)) + near_the_end,
     };
     let round = life.saturating_sub(margin).as_secs().max(1);
-    u32::try_from((2 * 86_400_u64).div_ceil(round)).unwrap_or(u32::MAX)
+    u32::try_from((2 * 86_400 * calls).div_ceil(round)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -147,7 +147,9 @@ fn the_floor_holds_for_every_round() {
 fn deadlines_keep_twice_what_an_undisturbed_day_uses() {
     assert_eq!(deadline_share(Shape::Classic, seconds(7_200)), 27);
     assert_eq!(deadline_share(Shape::Stable, seconds(7_200)), 26);
-    assert_eq!(deadline_share(Shape::UndatedTicket, seconds(7_200)), 288);
+    // Each minute of its last ten, and once more; and before that every ten minutes.
+    assert_eq!(deadline_share(Shape::DatedTicket, seconds(7_200)), 276);
+    assert_eq!(deadline_share(Shape::UndatedTicket, seconds(7_200)), 576);
     assert!(deadline_share(Shape::Classic, seconds(1)) >= 172_800);
 }
 
@@ -206,5 +208,15 @@ fn a_ticket_repeated_shortly_before_its_end_is_asked_for_again_at_its_end() {
     let value = Life { asked: NOW, expires: NOW + seconds(9), dead_by: NOW + seconds(9), ..life(7_200) };
     for shape in [Shape::DatedTicket, Shape::UndatedTicket] {
         assert_eq!(due_in(&facts(shape, Some(value), 0.5)), 9.0);
+    }
+}
+
+#[test]
+fn no_jitter_brings_a_renewal_sooner_than_the_soonest() {
+    for shape in [Shape::Classic, Shape::Stable, Shape::DatedTicket, Shape::UndatedTicket] {
+        let soonest = due_in(&facts(shape, Some(life(7_200)), soonest(shape)));
+        for jitter in [0.0, 0.3, 0.7, 0.999] {
+            assert!(due_in(&facts(shape, Some(life(7_200)), jitter)) >= soonest, "{shape:?}");
+        }
     }
 }
