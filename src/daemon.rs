@@ -176,16 +176,18 @@ impl Daemon {
         });
         tracing::info!(accounts, "running");
 
-        loop {
+        let lost = loop {
             tokio::select! {
-                part = parts.ended() => return Err(RunError::Part(part)),
+                // The others are stopped in order all the same: an attempt under way may already
+                // have replaced a token.
+                part = parts.ended() => break Some(part),
                 intent = intents() => match intent {
                     Intent::Reload => reload.notify_one(),
-                    Intent::Stop => break,
+                    Intent::Stop => break None,
                     Intent::StopNow => return Ok(()),
                 },
             }
-        }
+        };
         let grace = *grace.borrow();
         tracing::info!(grace_seconds = grace.as_secs(), "stopping; attempts under way are finished");
         let stopped = async {
@@ -201,14 +203,15 @@ impl Daemon {
                 tracing::error!(error = chain(&error), "the ledger could not be closed in order");
             }
         };
-        tokio::select! {
+        let ended = tokio::select! {
             ended = tokio::time::timeout(grace, stopped) => ended.map_err(|_| RunError::Grace),
             // Whatever it is: during a stop only "at once" means something.
             () = async { while intents().await != Intent::StopNow {} } => {
                 tracing::warn!("told to stop at once");
                 Ok(())
             }
-        }
+        };
+        lost.map_or(ended, |part| Err(RunError::Part(part)))
     }
 }
 

@@ -33,6 +33,8 @@ pub use stock::{Stock, stock};
 const FEED: usize = 4_096;
 /// Reloads hand over new tasks through a channel of this size.
 const HANDOVER: usize = 64;
+/// How long a reload waits for what the ledger knows of one key that comes.
+const READING: Duration = Duration::from_secs(5);
 /// How long a refresher rests after a panic.
 const REST: Duration = Duration::from_secs(1);
 
@@ -51,6 +53,13 @@ pub struct AccountSettings {
     pub tickets: Vec<Kind>,
     /// Upstream calls that WeChat grants per day and key (2000; sandbox accounts 200).
     pub daily_calls: u32,
+}
+
+impl AccountSettings {
+    /// Whether the account has a key of this kind.
+    fn keeps(&self, kind: Kind) -> bool {
+        kind == Kind::AccessToken || self.tickets.contains(&kind)
+    }
 }
 
 /// All credentials.
@@ -202,14 +211,28 @@ impl Hub {
     /// Takes over a new set of accounts: added, changed and removed live.
     ///
     /// # Errors
-    /// The ledger could not be read for an account that came; the others are taken over.
+    /// The ledger could not be read for a key that comes; nothing was changed.
     pub async fn reload(&self, wanted: Vec<AccountSettings>) -> Result<Reloaded, LedgerError> {
         let mut ending = self.reloading.lock().await;
         ending.retain(|_, ended| !ended.is_cancelled());
         let old = self.accounts.load_full();
+        // First what can fail or take time, so that a failure changes nothing.
+        let mut records = HashMap::new();
+        for settings in &wanted {
+            let known = old.get(&settings.appid);
+            let runs = |kind: Kind| known.is_some_and(|account| account.keys[kind.index()].is_some());
+            for kind in Kind::ALL.into_iter().filter(|kind| settings.keeps(*kind) && !runs(*kind)) {
+                let key = Key::new(settings.appid.clone(), kind);
+                if let Some(ended) = ending.get(&key) {
+                    ended.cancelled().await;
+                }
+                let read = tokio::time::timeout(READING, self.around.ledger.load_key(&key)).await;
+                let record = read.unwrap_or(Err(LedgerError::Slow))?;
+                records.insert(key, record);
+            }
+        }
         let names: BTreeSet<&str> = wanted.iter().map(|account| account.appid.as_str()).collect();
         let mut done = Reloaded::default();
-        let mut failure = None;
         for (appid, account) in old.iter().filter(|(appid, _)| !names.contains(appid.as_str())) {
             tracing::info!(app = %appid, "account removed");
             done.removed += 1;
@@ -230,16 +253,9 @@ impl Hub {
                 Account::new(settings)
             };
             for kind in account.wanted() {
-                let key = account.key(kind);
-                if let Some(ended) = ending.remove(&key) {
-                    ended.cancelled().await;
-                }
-                match self.around.ledger.load_key(&key).await {
-                    Ok(record) => {
-                        jobs.push(account.open(kind, record, Arrival::Added, &self.around, &self.feeds));
-                    }
-                    Err(error) => failure = Some(error),
-                }
+                // Each of them was read above.
+                let record = records.remove(&account.key(kind)).unwrap_or_default();
+                jobs.push(account.open(kind, record, Arrival::Added, &self.around, &self.feeds));
             }
             table.insert(appid, Arc::new(account));
         }
@@ -251,7 +267,7 @@ impl Hub {
             let _ = self.feeds.plans.send(key.clone());
             let _ = self.feeds.changes.send(key);
         }
-        failure.map_or(Ok(done), Err)
+        Ok(done)
     }
 }
 
@@ -272,16 +288,15 @@ impl Account {
     /// The configured kinds that have no task, parents first.
     fn wanted(&self) -> Vec<Kind> {
         let settings = self.settings.borrow();
-        let configured = |kind: Kind| kind == Kind::AccessToken || settings.tickets.contains(&kind);
-        Kind::ALL.into_iter().filter(|kind| configured(*kind) && self.keys[kind.index()].is_none()).collect()
+        let missing = |kind: &Kind| settings.keeps(*kind) && self.keys[kind.index()].is_none();
+        Kind::ALL.into_iter().filter(missing).collect()
     }
 
     /// The same account under new settings: what stays keeps its task, what is not wanted ends.
     fn with(&self, settings: AccountSettings, ending: &mut Ending) -> Self {
-        let keep = |kind: Kind| kind == Kind::AccessToken || settings.tickets.contains(&kind);
         let keys = Kind::ALL.map(|kind| {
             let slot = self.keys[kind.index()].clone()?;
-            if keep(kind) {
+            if settings.keeps(kind) {
                 return Some(slot);
             }
             ending.insert(slot.handle.key().clone(), slot.close());

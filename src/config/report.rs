@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::place::Place;
+use super::secrets::shown;
 
 /// One thing that is wrong, or odd, in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +95,8 @@ impl Report {
         let finish = |found: Vec<(Place, String)>| {
             let located = |(place, message): (Place, String)| Problem {
                 line: line_of(&place),
-                key: place.to_string(),
+                // A secret pasted in the place of a key's name is not repeated either.
+                key: shown(&place.to_string()).into_owned(),
                 message,
             };
             let mut problems: Vec<_> = found.into_iter().map(located).collect();

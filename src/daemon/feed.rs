@@ -12,7 +12,7 @@ use crate::grpc;
 use crate::hub::{self, Change, Hub, Stock};
 use crate::mirror::{Entry, MirrorHandle};
 use crate::model::Key;
-use crate::refresh::handle::Handle;
+use crate::refresh::handle::{Handle, NoValue};
 use crate::refresh::view::Next;
 
 /// Hands every change on to the mirror. Never waits for it.
@@ -143,9 +143,22 @@ impl ReadinessWatch {
         if !patient && missing < keys {
             return None;
         }
-        Some(Trouble {
-            reason: format!("{missing} of {keys} keys have no value, the first because: {why}"),
-            first,
-        })
+        let reason = format!("{missing} of {keys} keys have no value; the first: {}", cause(&why));
+        Some(Trouble { reason, first })
+    }
+}
+
+/// What stands in the way of a value, as far as it is known.
+fn cause(why: &NoValue) -> String {
+    match why {
+        NoValue::Unavailable { problem: Some(problem), .. } | NoValue::NeedsOperator { problem, .. } => {
+            problem.meaning.clone()
+        }
+        NoValue::Unavailable { problem: None, .. } => "it is being fetched".to_owned(),
+        NoValue::Exhausted { rule, .. } => rule.clone(),
+        NoValue::Paused { .. }
+        | NoValue::Removed
+        | NoValue::NotAComplaint { .. }
+        | NoValue::FingerprintMissing => why.to_string(),
     }
 }

@@ -22,11 +22,11 @@ use tonic::Status;
 
 use crate::clock::BootTime;
 use crate::hub::{Change, Feed, Hub};
-use crate::model::{Generation, Key};
+use crate::model::{ErrCode, Generation, Key};
 use crate::pb;
 use crate::pb::watch_tokens_response::Event;
 use crate::refresh::handle::{Handle, NoValue};
-use crate::refresh::view::{Good, Problem, State};
+use crate::refresh::view::{Good, Problem, ProblemClass, State};
 use crate::telemetry::metrics::Watcher;
 
 use super::auth::{Caller, Gate};
@@ -117,7 +117,7 @@ enum Snapshot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Told {
     Token { generation: Generation, dead_by: BootTime, state: State },
-    Withdrawn { reason: pb::WithdrawnReason },
+    Withdrawn { reason: pb::WithdrawnReason, trouble: Option<(ProblemClass, Option<ErrCode>)> },
 }
 
 impl Watch {
@@ -244,7 +244,8 @@ impl Watch {
         let Gone { reason, retry_after, problem } = gone;
         // The client drops what it holds, so it must get the value if it comes back.
         self.known.remove(key);
-        let told = Told::Withdrawn { reason };
+        let trouble = problem.as_deref().map(Problem::kind);
+        let told = Told::Withdrawn { reason, trouble };
         if self.told.insert(key.clone(), told) == Some(told) {
             return None;
         }

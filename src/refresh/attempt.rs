@@ -174,6 +174,10 @@ impl Refresher {
         if same.is_some_and(|held| held.standing != Standing::Good) && call.mode != CallMode::Ticket {
             // WeChat repeats what it called dead. Nothing is gained, and nothing is stored.
             self.close(call, CallEnd::Settled).await;
+            if call.mode == CallMode::Classic {
+                // No forced call follows here, so nothing else keeps the schedule from asking at once.
+                self.fail(Lane::Soon, repeated_problem());
+            }
             return (Fetched::Same, AttemptResult::Same);
         }
         let (held, fetched, result) = match same {
@@ -184,7 +188,10 @@ impl Refresher {
         let held = Held { verify_at: verify_at.or(held.verify_at), ..held };
         let stored = held.stored(&self.around.clock);
         match self.commit(call, &stored).await {
-            Ok(Committed::Stored) => self.state.unstored = None,
+            Ok(Committed::Stored) => {
+                self.state.unstored = None;
+                self.state.untold_death = None;
+            }
             Ok(Committed::Fenced(generation)) => {
                 self.state.in_flight = None;
                 self.state.last_attempt = self.state.last_attempt.max(generation);
@@ -397,6 +404,14 @@ fn lost_answer_problem(mode: CallMode, trouble: &Trouble) -> Problem {
         "nothing, unless it repeats: it is asked again by itself"
     };
     transient(None, format!("WeChat's answer was lost or unreadable: {trouble}"), action)
+}
+
+fn repeated_problem() -> Problem {
+    transient(
+        None,
+        "WeChat's answer repeats a token that WeChat calls dead".to_owned(),
+        "look for a cache or a proxy on the way to api.weixin.qq.com; it is tried again by itself",
+    )
 }
 
 fn fenced_problem() -> Problem {

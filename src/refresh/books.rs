@@ -17,8 +17,11 @@ use super::view::{Next, Problem, View};
 const LEDGER_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Refresher {
-    /// Retries a commit that the ledger owes, without an upstream call.
+    /// Retries what the ledger did not take, without an upstream call.
     pub(super) async fn store_again(&mut self) {
+        if let Some(death) = self.state.untold_death {
+            self.tell_death(death.generation).await;
+        }
         let Some(mut owed) = self.state.unstored.take() else { return };
         if self.commit(&owed.call, &owed.value).await.is_err() {
             owed.tries += 1;

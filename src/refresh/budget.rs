@@ -167,8 +167,7 @@ impl Budget {
         deadline_share: u32,
     ) -> Result<(), Denied> {
         let operator_left = self.operator_left(now);
-        let by_deadlines = self.total(now, |call| call.share() == Share::Deadline);
-        let deadline_left = self.kept(deadline_share).saturating_sub(by_deadlines);
+        let deadline_left = self.deadline_left(now, deadline_share);
         let kept_for_others = match share {
             Share::Deadline => operator_left,
             Share::Complaint => operator_left + deadline_left,
@@ -206,7 +205,9 @@ impl Budget {
         let Some(oldest) = self.calls.iter().find(|call| call.at() + WINDOW > now) else {
             return Duration::ZERO;
         };
-        if used <= self.kept(deadline_share) {
+        // Whoever used the others: what is kept for the schedule waits for nobody, or a value
+        // would end while the calls for its renewal are still there.
+        if used <= self.kept(deadline_share) || self.deadline_left(now, deadline_share) > 0 {
             return Duration::ZERO;
         }
         let window_left = (oldest.at() + WINDOW).since(now);
@@ -216,6 +217,12 @@ impl Budget {
         // And never faster than what lasts beside one burst: else the calls used up before it
         // leaves the window are followed by a hole as long as the quiet time before it.
         by_what_is_left.max(WINDOW / paced.saturating_sub(self.kept(deadline_share)).max(1))
+    }
+
+    /// What is left of the calls that the schedule keeps for itself.
+    fn deadline_left(&self, now: BootTime, deadline_share: u32) -> u32 {
+        let by_deadlines = self.total(now, |call| call.share() == Share::Deadline);
+        self.kept(deadline_share).saturating_sub(by_deadlines)
     }
 
     /// What operators may still use: 5 % of the limit.

@@ -174,7 +174,7 @@ impl Shared {
     /// Only the key's task calls it.
     pub(super) fn publish(&self, mut view: View) {
         let before = self.view.load();
-        let changed = !view.looks_like(&before);
+        let changed = !view.looks_like(&before, self.clock.boot());
         let replanned = changed || (view.value.is_some() && view.next != before.next);
         view.version = before.version + u64::from(changed);
         let version = view.version;

@@ -78,7 +78,16 @@ impl Refresher {
         self.state.budget.set_limit(new.daily_calls);
         // Whatever stood in the way, the operator may have just mended it.
         self.forget_failure();
-        if self.key().kind != Kind::AccessToken || self.is_paused() {
+        if self.key().kind != Kind::AccessToken {
+            return;
+        }
+        if self.is_paused() {
+            // A reset of the AppSecret kills the token: asked about as soon as the pause ends.
+            if old.secret != new.secret
+                && let Some(held) = &mut self.state.held
+            {
+                held.verify_at = Some(held.verify_at.map_or(held.asked, |at| at.min(held.asked)));
+            }
             return;
         }
         if old.token_mode != new.token_mode {

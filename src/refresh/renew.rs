@@ -5,18 +5,23 @@
 //! WeChat repeats a string that it called dead is a forced call made. A ticket needs its
 //! parent's token, and reports that token when WeChat refuses it.
 
+use std::time::Duration;
+
 use crate::clock::BootTime;
-use crate::model::{CallMode, Cause, Key, Kind, TokenMode};
+use crate::model::{CallMode, Cause, Generation, Key, Kind, TokenMode};
 use crate::wechat::End;
 use crate::wechat::errcode::{self, Endpoint, Reaction};
 
 use super::attempt::{Fetched, Proof, problem};
 use super::handle::{NoValue, Outcome};
 use super::policy::{self, Lane, LastChance, Plan, RETRY_CAP_NEAR_END};
-use super::state::{Leak, Standing, Trust};
+use super::state::{Leak, Standing, Trust, UntoldDeath};
 use super::task::Refresher;
 use super::verdict::Verdict;
 use super::view::{Problem, ProblemClass};
+
+/// How often an ailing ledger is told of a death again.
+const TELL_AGAIN: Duration = Duration::from_secs(10);
 
 /// What to do about a value of which nobody knows whether a lost call replaced it.
 enum Doubt {
@@ -283,9 +288,17 @@ impl Refresher {
             owed.value.dead = true;
         }
         let Some(generation) = self.state.held.as_ref().map(|held| held.value.generation) else { return };
+        self.tell_death(generation).await;
+    }
+
+    /// Tells the ledger of a death, and remembers it if the ledger cannot take it: it must not
+    /// be forgotten when the ledger is well again, or a restart would serve the value.
+    pub(super) async fn tell_death(&mut self, generation: Generation) {
         let around = self.around.clone();
         let key: Key = self.key().clone();
-        let _ = self.note(around.ledger.withdraw(&key, generation)).await;
+        let told = self.note(around.ledger.withdraw(&key, generation)).await.is_ok();
+        let retry_at = self.now() + TELL_AGAIN;
+        self.state.untold_death = (!told).then_some(UntoldDeath { generation, retry_at });
     }
 }
 

@@ -37,6 +37,8 @@ pub(super) struct State {
     pub(super) paused_until: Option<BootTime>,
     /// A value that the ledger does not have yet.
     pub(super) unstored: Option<Box<Unstored>>,
+    /// A death that the ledger does not know of yet: a restart would serve the value again.
+    pub(super) untold_death: Option<UntoldDeath>,
     /// The ledger refused something since the last time it took something.
     pub(super) ledger_ailing: bool,
     /// The second call after a leak.
@@ -106,6 +108,13 @@ pub(super) struct Unstored {
     pub(super) tries: u32,
 }
 
+/// A value that the ledger still takes for alive.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UntoldDeath {
+    pub(super) generation: Generation,
+    pub(super) retry_at: BootTime,
+}
+
 /// A leaked value on its way to certain death.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leak {
@@ -165,6 +174,7 @@ impl State {
             problem: None,
             paused_until: record.paused_until.map(|until| clock.resolve(&until).at),
             unstored: None,
+            untold_death: None,
             ledger_ailing: false,
             leak: None,
             given_up: false,

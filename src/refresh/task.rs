@@ -68,7 +68,7 @@ enum Due {
     Verify,
     /// The second call after a leak.
     SecondForce,
-    /// A commit that the ledger still owes.
+    /// A commit or a death that the ledger did not take.
     Store,
 }
 
@@ -139,7 +139,7 @@ impl Refresher {
                 }
             }
         }
-        if self.state.unstored.is_some() {
+        if self.state.unstored.is_some() || self.state.untold_death.is_some() {
             Box::pin(self.store_again()).await;
         }
         if removed.is_cancelled() {
@@ -222,6 +222,7 @@ impl Refresher {
             sooner(self.state.leak.map(|leak| leak.second_at), Due::SecondForce);
         }
         sooner(self.state.unstored.as_ref().map(|owed| owed.retry_at), Due::Store);
+        sooner(self.state.untold_death.map(|death| death.retry_at), Due::Store);
         next
     }
 
@@ -275,6 +276,13 @@ impl Refresher {
                 Rank::Renewal(self.state.dead_by().since(now))
             }
         }
+    }
+}
+
+/// However a task ends, also one that never ran or was aborted: nobody waits for its answer.
+impl Drop for Refresher {
+    fn drop(&mut self) {
+        self.shared.mail.close();
     }
 }
 

@@ -21,7 +21,7 @@ use super::attempt::{Fetched, Proof};
 use super::handle::{Answer, Force, NoValue, Outcome};
 use super::policy::{self, FORCE_SPACING, Plan, TICKET_COMPLAINT_SPACING};
 use super::renew::{issuing_mode, silent_problem};
-use super::state::{Leak, Standing, Trust};
+use super::state::{Leak, Standing};
 use super::task::Refresher;
 
 /// What WeChat says of the held value.
@@ -123,7 +123,12 @@ impl Refresher {
         };
         match fetched {
             Fetched::New => self.answer(Outcome::Refreshed),
-            Fetched::Same => Err(self.no_value()),
+            // Classic only: the answer repeats the dead string, so there was no repair.
+            Fetched::Same => {
+                self.state.given_up = true;
+                self.withdraw().await;
+                Err(self.no_value())
+            }
             Fetched::Failed(why) => {
                 if let NoValue::Exhausted { retry_after, problem: None, .. } = &why {
                     // The complainers' share is used up. It pays for the next attempt as soon as it
@@ -196,7 +201,6 @@ impl Refresher {
             // Nothing to kill: the call that brings a value is enough.
             Force::Once if missing => self.renew(Cause::Command).await,
             Force::Once | Force::Leaked => {
-                self.state.trust = Trust::Proven;
                 self.fetch(issuing_mode(self.account().token_mode), Cause::Command, Proof::Dead).await
             }
         };

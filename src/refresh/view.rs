@@ -216,6 +216,13 @@ pub enum State {
     Degraded(Degraded),
 }
 
+impl Problem {
+    /// What a program can tell two of them apart by.
+    pub fn kind(&self) -> (ProblemClass, Option<ErrCode>) {
+        (self.class, self.errcode)
+    }
+}
+
 impl View {
     /// The value, if it may be handed out at `now`.
     pub fn good(&self, now: BootTime) -> Option<Good> {
@@ -255,20 +262,17 @@ impl View {
         }
     }
 
-    /// Whether a caller of `GetToken` sees no difference.
-    pub(super) fn looks_like(&self, other: &Self) -> bool {
+    /// Whether a caller of `GetToken` sees no difference at `now`.
+    pub(super) fn looks_like(&self, other: &Self, now: BootTime) -> bool {
         let value = |view: &Self| view.value.as_ref().map(|value| (value.generation, value.fingerprint));
         let gone = |view: &Self| view.next == Next::Removed;
-        // Without a value, its reason is what a caller gets.
-        let reason = |view: &Self| {
-            view.value
-                .is_none()
-                .then(|| view.problem.as_ref().map(|problem| (problem.class, problem.errcode)))
-        };
+        let trouble =
+            |view: &Self| (view.problem.as_deref().map(Problem::kind), matches!(view.next, Next::Paused(_)));
         value(self) == value(other)
             && (self.value.is_none() || self.dead_by == other.dead_by)
             && self.degraded == other.degraded
             && gone(self) == gone(other)
-            && reason(self) == reason(other)
+            // Who has no value is told why, and waits for a change of that too.
+            && (self.good(now).is_some() || trouble(self) == trouble(other))
     }
 }

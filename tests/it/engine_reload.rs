@@ -1,5 +1,6 @@
 //! Reloads: accounts come, change and go while attempts are under way.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use zhongkong::hub::{AccountSettings, Change};
@@ -9,7 +10,9 @@ use zhongkong::refresh::view::{Next, ProblemClass};
 use zhongkong::secret::Secret;
 use zhongkong::simulator::{self, Account, Accounts, Endpoint, Fault, Script};
 
-use crate::support::engine::{Engine, Setup, TICK, account, text};
+use crate::support::ailing::{AilingLedger, Ailment};
+use crate::support::engine::{Engine, Setup, TICK, account, manual_clock, text};
+use crate::support::frozen::Frozen;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -325,4 +328,29 @@ async fn reload_that_changes_nothing_makes_no_call_but_tries_again_what_failed()
     engine.pass(SECOND + TICK).await;
     assert_eq!(engine.view().failures, 0, "{}", engine.report());
     assert_eq!(engine.tally().classic, 3);
+}
+
+#[tokio::test]
+async fn reload_whose_new_account_cannot_be_read_from_the_ledger_changes_nothing() {
+    // The ledger's file is damaged, or its disk has gone, while the operator replaces one account
+    // by another. The error says why, and until it is mended everything goes on as before.
+    let frozen = Frozen::start();
+    let clock = manual_clock();
+    let ledger = AilingLedger::new(clock.clone());
+    let setup = Setup::new(vec![classic("wx1")]).ledger(Arc::new(ledger.clone()));
+    let engine = Engine::start_with(frozen, clock, setup).await;
+    engine.ready().await;
+    let value = engine.value();
+    for (ailment, reason) in [(Ailment::Corrupt, "corrupt"), (Ailment::Hangs, "slow")] {
+        ledger.set(ailment);
+        let reload = async { engine.hub.reload(vec![classic("wx2")]).await.unwrap_err() };
+        let (error, ()) = tokio::join!(reload, engine.pass(6 * SECOND));
+        assert_eq!(error.reason(), reason);
+        assert_eq!(engine.value(), value, "{ailment:?}");
+        assert!(engine.hub.handle("wx2", Kind::AccessToken).is_none(), "{ailment:?}");
+    }
+    ledger.set(Ailment::None);
+    engine.hub.reload(vec![classic("wx2")]).await.unwrap();
+    engine.ready().await;
+    assert!(engine.hub.handle("wx1", Kind::AccessToken).is_none());
 }

@@ -99,7 +99,7 @@ async fn outage_of_ten_minutes_is_survived_by_a_classic_token() {
     // What never reached WeChat uses up no budget.
     assert_eq!(engine.view().budget.used, 1);
     engine.wechat.control.set_mode(ServerMode::Up).await;
-    engine.walk(SECOND * 30, SECOND, Engine::readers_are_well).await;
+    engine.walk(SECOND * 61, SECOND, Engine::readers_are_well).await;
     assert_ne!(engine.value(), old, "{}", engine.report());
     assert_eq!(engine.view().failures, 0);
     engine.readers_are_well();

@@ -8,9 +8,10 @@ use tonic::transport::Endpoint;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
-use zhongkong::client::Event;
+use zhongkong::client::{Event, Target};
 use zhongkong::model::{Key, Kind};
-use zhongkong::simulator::{Call, Endpoint as Api, ServerMode, Settings};
+use zhongkong::pb::WithdrawnReason as Reason;
+use zhongkong::simulator::{Call, Endpoint as Api, Fault, Script, ServerMode, Settings};
 
 use super::support::frozen::Guard;
 use super::support::memcached::Memcached;
@@ -51,6 +52,8 @@ async fn with_wechat_down_the_daemon_starts_says_not_ready_and_recovers_by_itsel
     let (status, body) = daemon.page("/readyz").await;
     assert!(status.contains("503") && body.starts_with("not ready: 1 of 1 keys"), "{status} {body}");
     assert!(!body.contains("wx1"), "the page has no password: {body}");
+    // It looks at the reason once a second.
+    while !daemon.page("/readyz").await.1.contains("WeChat cannot be reached") {}
     let ran = site.run(&["get", "wx1"]).await;
     ran.expect(1, &["WeChat cannot be reached", "what to do", "try again"]);
     site.run(&["explain", "wx1"]).await.expect(0, &[]);
@@ -62,6 +65,42 @@ async fn with_wechat_down_the_daemon_starts_says_not_ready_and_recovers_by_itsel
     assert_eq!(health(&daemon, "zhongkong.v1.TokenControl").await, ServingStatus::Serving);
     assert!(wechat.control.alive(&site.value("wx1").await));
     assert_eq!(wechat.control.count(Api::Token, "wx1"), 1);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_watcher_without_a_value_is_told_each_time_that_the_reason_changes() {
+    // It waits for a value that does not come; "it comes by itself" must not be its last word.
+    let _guard = Guard::start();
+    let wechat = Simulated::start(listed_with(&[("wx1", SECRET)])).await;
+    let site = Site::classic(&wechat.base);
+    site.secret("wx1", "5ec1e75ec1e75ec1e75ec1e75ec1e75e");
+    wechat.control.script(Script::once(Api::Token, Fault::HoldAnswer));
+    let daemon = site.start().await;
+    wechat.control.wait_held(1).await;
+    let client = site.connect().await;
+    let mut watch = client.watch(&[key("wx1")], &[]).await.unwrap();
+    let first = watch.next().await.unwrap().unwrap();
+    assert!(
+        matches!(first, Event::Withdrawn { reason: Reason::Unavailable, problem: None, .. }),
+        "{first:?}"
+    );
+    assert!(matches!(watch.next().await.unwrap().unwrap(), Event::SnapshotComplete));
+
+    wechat.control.release();
+    let refused = watch.next().await.unwrap().unwrap();
+    let Event::Withdrawn { reason: Reason::NeedsOperator, problem: Some(problem), .. } = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(problem.errcode, Some(40125));
+    client.pause(Target::Key(key("wx1")), None).await.unwrap();
+    let paused = watch.next().await.unwrap().unwrap();
+    assert!(matches!(paused, Event::Withdrawn { reason: Reason::Paused, .. }), "{paused:?}");
+
+    site.secret("wx1", SECRET);
+    daemon.reload("configuration taken over").await;
+    client.resume(Target::Key(key("wx1"))).await.unwrap();
+    while !matches!(watch.next().await.unwrap().unwrap(), Event::Token(_)) {}
     daemon.stop().await;
 }
 
@@ -146,18 +185,18 @@ async fn with_a_full_ledger_every_account_is_served_and_refreshed_and_wechat_is_
     // SQLite itself refuses: the file may not grow, as on a full disk. Some values fit, the
     // others live in memory.
     let _guard = Guard::start();
-    const ACCOUNTS: usize = 30;
-    const LIMIT: u64 = 1 << 20;
-    let appids: Vec<String> = (0..ACCOUNTS).map(|number| format!("wx{number:02}")).collect();
+    let appids: Vec<String> = (0..60).map(|number| format!("wx{number:02}")).collect();
     let listed: Vec<_> = appids.iter().map(|appid| (appid.as_str(), SECRET)).collect();
     let settings = Settings { token_len: 512, ..Settings::with_life(Duration::from_secs(12)) };
     let wechat = Simulated::start(Settings { accounts: listed_with(&listed).accounts, ..settings }).await;
     let mut site = Site::new(&wechat.base);
     site.start().await.stop().await;
-    fill(&site, LIMIT, 4).await;
+    fill(&site, 1 << 20, 0).await;
 
     site.section("daemon", "state_dir = \"state\"\nledger_max_size = \"1MiB\"");
-    appids.iter().for_each(|appid| site.account(appid, "token_mode = \"classic\""));
+    for appid in &appids {
+        site.account(appid, "token_mode = \"classic\"");
+    }
     let daemon = site.start_ready().await;
     for appid in &appids {
         assert!(wechat.control.alive(&site.value(appid).await), "{appid}");

@@ -156,10 +156,10 @@ async fn a_lost_or_wrong_seal_key_is_named_and_forgetting_the_values_is_the_way_
     site.section("daemon", "state_dir = \"state\"");
     refused(&site.fails().await, 2, &["`k2026`", "zhongkong ledger forget-values"]);
     site.section("daemon", sealed);
-    site.file("seal", &format!("k2027:{}\n", OTHER_SEAL));
+    site.file("seal", &format!("k2027:{OTHER_SEAL}\n"));
     refused(&site.fails().await, 2, &["`k2026`", "zhongkong ledger forget-values"]);
     // Wrong: another key under the same id.
-    site.file("seal", &format!("k2026:{}\n", OTHER_SEAL));
+    site.file("seal", &format!("k2026:{OTHER_SEAL}\n"));
     refused(&site.fails().await, 2, &["does not open", "`k2026`", "zhongkong ledger forget-values"]);
     assert_eq!(wechat.control.calls().len(), calls, "a start that fails calls nobody");
 

@@ -106,6 +106,21 @@ fn pace_makes_the_calls_left_last_for_the_window() {
 }
 
 #[test]
+fn calls_of_complainers_do_not_pace_what_the_schedule_keeps() {
+    // 100 complaints cost a call each without bringing a new string; then the value's end
+    // comes near. Its renewal has its own calls and must not wait for nine minutes.
+    let mut budget = Budget::new(200);
+    for call in 0..100 {
+        budget.count(at(call * 90), Share::Complaint, Forced::No);
+    }
+    assert_eq!(budget.pace(at(9_000), SHARE), Duration::ZERO);
+    for call in 0..i64::from(SHARE) {
+        budget.count(at(9_000 + call), Share::Deadline, Forced::No);
+    }
+    assert!(budget.pace(at(9_100), SHARE) > Duration::from_secs(60), "then it is paced");
+}
+
+#[test]
 fn shares_start_empty_when_the_ledger_was_set_aside() {
     let mut budget = Budget::new(2_000);
     budget.forget_until(at(86_400));

@@ -63,7 +63,7 @@ fn stable_is_renewed_just_inside_the_window_in_which_wechat_rolls_over() {
 
 #[test]
 fn stable_keys_that_all_start_at_once_stay_under_a_third_in_any_minute() {
-    // WeChat sets the phase: 10,000 tokens of the same second. Issue 2 allows 0.35 a minute.
+    // WeChat sets the phase: 10,000 tokens of the same second, of which no minute may get more than 0.35.
     let mut due: Vec<f64> = (0..10_000)
         .map(|key| due_in(&facts(Shape::Stable, Some(life(7_200)), f64::from(key) / 10_000.0)))
         .collect();

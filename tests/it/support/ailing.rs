@@ -67,7 +67,14 @@ impl Ledger for AilingLedger {
     }
 
     async fn load_key(&self, key: &Key) -> Result<Record, LedgerError> {
-        self.inner.load_key(key).await
+        // A full or read-only disk can still be read, a damaged file or a lost disk cannot.
+        let ailment = *self.ailment.lock().unwrap();
+        match ailment {
+            Ailment::Corrupt | Ailment::Hangs => self.write(self.inner.load_key(key)).await,
+            Ailment::None | Ailment::Full | Ailment::ReadOnly | Ailment::Late => {
+                self.inner.load_key(key).await
+            }
+        }
     }
 
     async fn begin(&self, intent: &Call) -> Result<(), LedgerError> {

@@ -5,6 +5,7 @@ pub(crate) mod ailing;
 pub(crate) mod engine;
 pub(crate) mod frozen;
 pub(crate) mod memcached;
+pub(crate) mod passing;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod simulated;

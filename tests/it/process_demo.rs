@@ -1,0 +1,157 @@
+//! `zhongkong demo` as a visitor meets it, and `zhongkong simulate`.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use super::support::frozen::Guard;
+use super::support::process::{Process, SECRET, Site, binary, ran};
+use super::support::raw::raw_get;
+use super::support::simulated::client_builder;
+
+/// The binary in an empty directory that is its home and its temporary directory too.
+fn in_nothing(dir: &TempDir) -> Command {
+    let mut command = binary();
+    command.current_dir(dir.path()).env("HOME", dir.path()).env("TMPDIR", dir.path());
+    command
+}
+
+/// What the guide tells to export.
+fn exported(guide: &str) -> BTreeMap<String, String> {
+    let lines = guide.lines().filter_map(|line| line.trim().strip_prefix("export "));
+    lines.filter_map(|line| line.split_once('=')).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
+}
+
+/// Every address of loopback in a text.
+fn addresses(guide: &str) -> Vec<SocketAddr> {
+    let parts = guide.split(|letter: char| !(letter.is_ascii_digit() || ".:".contains(letter)));
+    let mut found: Vec<SocketAddr> = parts.filter_map(|part| part.parse().ok()).collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+#[tokio::test]
+async fn the_demo_guides_rotates_answers_and_leaves_nothing_behind() {
+    let _guard = Guard::start();
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = in_nothing(&dir);
+    command.args(["demo", "--free-ports", "--life", "6s"]);
+    let mut demo = Process::spawn(command);
+    demo.out_line(0, "Below, each change as it happens").await;
+    let guide = demo.stdout();
+    let exported = exported(&guide);
+    let addresses = addresses(&guide);
+    assert_eq!(addresses.len(), 3, "WeChat, gRPC and admin: {guide}");
+    assert!(exported.contains_key("ZHONGKONG_ADDR") && exported.contains_key("ZHONGKONG_TOKEN"), "{guide}");
+
+    // Two generations of one key: a rotation is seen.
+    let first = demo.out_line(0, "club access_token").await;
+    let generation =
+        |line: &str| line.split_once("generation ").unwrap().1.split(' ').next().unwrap().to_owned();
+    let mut mark = 0;
+    loop {
+        let line = demo.out_line(mark, "club access_token").await;
+        if line.contains("generation") && generation(&line) != generation(&first) {
+            break;
+        }
+        mark += 1;
+    }
+
+    // The commands of the guide work as they stand there.
+    let run = async |args: &[&str]| {
+        let mut command = in_nothing(&dir);
+        command.envs(&exported).args(args);
+        ran(command).await
+    };
+    let status = run(&["status", "--json"]).await.document();
+    assert_eq!(status["keys"].as_array().unwrap().len(), 4, "{status}");
+    for words in guide.lines().filter_map(|line| line.trim().strip_prefix("zhongkong ")) {
+        let typed: Vec<&str> = words.split("  ").next().unwrap().split_whitespace().collect();
+        if typed[0] == "watch" || typed[0] == "refresh" || typed[0].ends_with(':') {
+            continue;
+        }
+        run(&typed).await.expect(0, &[]);
+    }
+    let club = "wxdemo0000000club";
+    assert!(guide.contains(club), "{guide}");
+    // The guide's story: somebody kills a token, a program reports it, and it heals.
+    let (_, upstream) = guide.split_once("a simulated WeChat on ").unwrap();
+    let upstream = upstream.split(',').next().unwrap();
+    let kill = format!("http://{upstream}/_sim/kill");
+    assert!(guide.contains(&kill), "{guide}");
+    let client = client_builder().build().unwrap();
+    let body = format!("{{\"appid\":\"{club}\",\"kind\":\"classic\"}}");
+    loop {
+        let post = client.post(&kill).header("content-type", "application/json");
+        let killed = post.body(body.clone()).send().await.unwrap();
+        assert!(killed.status().is_success(), "{killed:?}");
+        let healed = run(&["refresh", club, "--errcode", "40001", "--json"]).await.document();
+        // The token's own deadline may have come between the two.
+        if healed["outcome"] == "refreshed" {
+            break;
+        }
+    }
+    demo.out_line(0, "(complaint)").await;
+    let mut ready = 0;
+    for addr in &addresses {
+        ready += usize::from(raw_get(*addr, "/readyz").await.body().starts_with("ready"));
+    }
+    assert_eq!(ready, 1, "one of them is the admin listener");
+
+    demo.signal(Signal::INT);
+    assert_eq!(demo.ended().await.code(), Some(0), "{}", demo.stderr());
+    let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+    for addr in addresses {
+        TcpListener::bind(addr).unwrap_or_else(|error| panic!("{addr} is still in use: {error}"));
+    }
+    assert!(!demo.stderr().contains("ERROR") && !demo.stderr().contains("WARN"), "{}", demo.stderr());
+}
+
+#[tokio::test]
+async fn the_demo_takes_free_ports_when_the_documented_ones_are_taken() {
+    // Two demos side by side, or one beside an installed daemon. Whoever has the documented
+    // ports, the second demo cannot have them too.
+    let _guard = Guard::start();
+    let dir = tempfile::tempdir().unwrap();
+    let start = async || {
+        let mut command = in_nothing(&dir);
+        command.args(["demo", "--life", "30s"]);
+        let demo = Process::spawn(command);
+        demo.out_line(0, "shop access_token").await;
+        demo
+    };
+    let demos = [start().await, start().await];
+    let [first, second] = demos.each_ref().map(|demo| addresses(&demo.stdout()));
+    assert!(first.iter().all(|addr| !second.contains(addr)), "{first:?} {second:?}");
+    for mut demo in demos {
+        demo.signal(Signal::TERM);
+        assert_eq!(demo.ended().await.code(), Some(0), "{}", demo.stderr());
+    }
+}
+
+#[tokio::test]
+async fn the_simulator_runs_on_its_own_and_a_daemon_uses_it_as_its_guide_says() {
+    let _guard = Guard::start();
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = in_nothing(&dir);
+    command.args(["simulate", "--listen", "127.0.0.1:0", "--account", &format!("wx1:{SECRET}"), "--json"]);
+    let mut simulator = Process::spawn(command);
+    let started = simulator.out_line(0, "api_base").await;
+    let started: serde_json::Value = serde_json::from_str(&started).unwrap();
+    let site = Site::classic(started["api_base"].as_str().unwrap());
+    let daemon = site.start_ready().await;
+    assert!(!site.value("wx1").await.is_empty());
+    daemon.stop().await;
+
+    let mut command = binary();
+    let addr = started["api_base"].as_str().unwrap().trim_start_matches("http://");
+    command.args(["simulate", "--listen", addr]);
+    ran(command).await.expect(1, &["cannot listen on", addr, "--listen"]);
+    simulator.signal(Signal::INT);
+    assert_eq!(simulator.ended().await.code(), Some(0), "{}", simulator.stderr());
+}
