@@ -208,7 +208,11 @@ async fn failure_under_older_settings_sets_no_state_and_wakes_the_key() {
         engine.wechat.control.release();
     };
     let (forced, ()) = tokio::join!(handle.force(Force::Once), change);
-    forced.unwrap_err();
+    let failed = forced.unwrap_err();
+    assert!(
+        matches!(failed, NoValue::Unavailable { problem: None, .. }),
+        "blames the new secret: {failed:?}"
+    );
     engine.settle().await;
     let view = engine.view();
     assert_eq!((view.failures, view.problem.clone()), (0, None), "{}", engine.report());
