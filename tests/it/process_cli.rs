@@ -207,6 +207,8 @@ async fn a_new_clients_section_lets_it_in_after_a_reload() {
     let ran = site.run(&["get", "wx1", "--token-file", "web"]).await;
     ran.expect(0, &[]);
     // It may read and complain, and no more.
-    site.run(&["status", "--token-file", "web"]).await.expect(1, &["no grant for the action `status`", "\"status\""]);
+    site.run(&["status", "--token-file", "web"])
+        .await
+        .expect(1, &["no grant for the action `status`", "\"status\""]);
     daemon.stop().await;
 }
