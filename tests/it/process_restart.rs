@@ -211,10 +211,14 @@ async fn with_a_full_ledger_every_account_is_served_and_refreshed_and_wechat_is_
     let mut watch = site.connect().await.watch(std::slice::from_ref(&ill_key), &[]).await.unwrap();
     let mut generations = Vec::new();
     while generations.len() < 3 {
-        if let Event::Token(token) = watch.next().await.unwrap().unwrap() {
-            assert!(wechat.control.alive(token.value.as_ref().unwrap().expose()));
-            generations.push(token.generation);
-            generations.dedup();
+        match watch.next().await.unwrap().unwrap() {
+            Event::Token(token) => {
+                assert!(wechat.control.alive(token.value.as_ref().unwrap().expose()));
+                generations.push(token.generation);
+                generations.dedup();
+            }
+            Event::Withdrawn { .. } => panic!("it was not refreshed in time: {}", daemon.stderr()),
+            Event::SnapshotComplete | Event::Heartbeat { .. } => {}
         }
     }
     assert_eq!(wechat.control.count(Api::Token, ill), 3, "three values, three calls");
