@@ -185,7 +185,7 @@ impl Clock {
         let at = if stamp.boot_id == self.source.boot_id {
             stamp.boot
         } else {
-            BootTime(now.0 - (self.wall().0 - stamp.wall.0))
+            BootTime(now.0.saturating_sub(self.wall().0.saturating_sub(stamp.wall.0)))
         };
         Resolved { at, in_future: at > now }
     }

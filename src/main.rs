@@ -11,7 +11,7 @@ use zhongkong::cli::{self, Cli, Dispatch, RunArgs};
 use zhongkong::clock::Clock;
 use zhongkong::config::{Config, Environment};
 use zhongkong::daemon::{Daemon, RunError, Store, demo};
-use zhongkong::process::hardening::harden;
+use zhongkong::process::hardening::{harden, raise_open_files};
 use zhongkong::process::signals::Intents;
 use zhongkong::telemetry::{self, metrics};
 
@@ -56,6 +56,9 @@ async fn run(RunArgs { config: path }: RunArgs, env: Environment) -> ExitCode {
     }
     for warning in &loaded.warnings {
         tracing::warn!("configuration: {warning}");
+    }
+    if let Err(error) = raise_open_files() {
+        tracing::warn!(%error, "the limit of open files stays as it is");
     }
     // Before the daemon is built: a TERM while a big ledger is read is a stop, not a kill.
     let mut intents = match Intents::install() {

@@ -12,7 +12,7 @@ use crate::grpc;
 use crate::hub::Hub;
 use crate::telemetry::metrics;
 
-use super::check_layouts;
+use super::{chain, check_layouts};
 
 /// Takes a changed configuration over, as far as it can change live.
 pub(super) struct Reloader<F> {
@@ -30,7 +30,7 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
         loop {
             asked.notified().await;
             let done = match self.reload().await {
-                Ok(()) => metrics::Done::Ok,
+                Ok(done) => done,
                 Err(error) => {
                     tracing::error!(
                         "the configuration was not taken over, everything goes on as before: {error:#}"
@@ -42,8 +42,9 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
         }
     }
 
-    /// All or nothing, but for what only a restart can change, which is named.
-    async fn reload(&mut self) -> anyhow::Result<()> {
+    /// All or nothing, but for what only a restart can change, which is named, and for a ledger
+    /// that cannot be read.
+    async fn reload(&mut self) -> anyhow::Result<metrics::Done> {
         let Loaded { config, warnings } = (self.load)()?;
         for warning in &warnings {
             tracing::warn!("configuration: {warning}");
@@ -54,9 +55,21 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
         if !later.is_empty() {
             tracing::warn!(keys = later.join(", "), "these settings changed and need a restart");
         }
-        let done = self.hub.reload(config.accounts.clone()).await?;
-        // Checked above, so that only the hub could still have refused.
+        let accounts = self.hub.reload(config.accounts.clone()).await;
+        // Also if the ledger cannot be read for an account that came: whoever lost a grant must
+        // not keep it because of a disk. Checked above, so that this cannot refuse.
         self.control.reload(&config.grpc)?;
+        let done = match accounts {
+            Ok(done) => done,
+            Err(error) => {
+                let error = chain(&error);
+                tracing::error!(
+                    error,
+                    "clients and TLS files are taken over, but the accounts stay as they were"
+                );
+                return Ok(metrics::Done::Failed);
+            }
+        };
         self.grace.send_replace(config.daemon.grace);
         metrics::reloaded_at(self.hub.clock().wall());
         tracing::info!(
@@ -66,6 +79,6 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
             "configuration taken over"
         );
         self.config = config;
-        Ok(())
+        Ok(metrics::Done::Ok)
     }
 }

@@ -29,13 +29,23 @@ use super::peer::{self, Peer};
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// What a client of HTTP/2 says first is 24 bytes long.
 const PREFACE: usize = 24;
-/// Connections per listener. Each costs some 20 KiB; callers share one per process.
+/// Connections per listener at most. Each costs some 20 KiB; callers share one per process.
 const MAX_CONNECTIONS: usize = 4_096;
+/// Connections of one listener are at most this part of the files that may be open: idle callers
+/// must not take away what reaches WeChat and the ledger.
+const PART_OF_FILES: u64 = 4;
 /// After a failed accept, most likely for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// TLS of new connections; `None` is plain text.
 pub(super) type SharedTls = Arc<ArcSwapOption<TlsAcceptor>>;
+
+/// How many connections a listener takes at once.
+fn connections() -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let part = files.and_then(|files| usize::try_from(files / PART_OF_FILES).ok());
+    part.unwrap_or(MAX_CONNECTIONS).clamp(16, MAX_CONNECTIONS)
+}
 
 /// Accepts until stopped, and hands on what has shaken hands.
 pub(super) async fn accept(
@@ -45,7 +55,7 @@ pub(super) async fn accept(
     stop: CancellationToken,
     torn: CancellationToken,
 ) {
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(connections()));
     let mut handshakes = JoinSet::new();
     loop {
         let accepted = tokio::select! {

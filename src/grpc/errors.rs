@@ -89,6 +89,11 @@ fn status(failure: &Failure) -> Status {
             info(&mut details, "LEDGER", HashMap::new());
             Code::Unavailable
         }
+        Failure::Pause { source: PauseError::Interrupted, .. } => {
+            retry(&mut details, Duration::from_secs(1));
+            info(&mut details, "INTERRUPTED", HashMap::new());
+            Code::Unavailable
+        }
         Failure::Pause { source: PauseError::Removed, .. } => {
             info(&mut details, "REMOVED", HashMap::new());
             Code::NotFound

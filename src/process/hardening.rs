@@ -18,6 +18,17 @@ pub enum HardeningError {
     CoreLimit(#[source] std::io::Error),
 }
 
+/// Raises the limit of open files to the most that the process may have: each caller's connection
+/// is one, and a daemon without a free one can reach neither WeChat nor its ledger.
+///
+/// # Errors
+/// The kernel refused; the daemon can run on with what it has.
+pub fn raise_open_files() -> std::io::Result<()> {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    Ok(rustix::process::setrlimit(Resource::Nofile, raised)?)
+}
+
 /// Makes the process undumpable (no core file, no debugger or /proc reader of the same user),
 /// turns core files off, and lets every file that it makes belong to its user alone.
 ///

@@ -15,7 +15,7 @@ use crate::model::{ErrCode, Fingerprint, Key};
 use crate::wechat::errcode;
 
 use super::mail::{Ask, Command, Mailbox};
-use super::view::{Good, Problem, View};
+use super::view::{Good, Next, Problem, View};
 
 /// What a complaint or a command led to.
 #[derive(Clone, Debug)]
@@ -125,6 +125,9 @@ pub enum PauseError {
     /// The account is not configured any more.
     #[error("the account was removed")]
     Removed,
+    /// The key's task panicked with the command in hand and is started again.
+    #[error("the command was interrupted; give it again")]
+    Interrupted,
 }
 
 /// A key, seen from outside. Cheap to clone.
@@ -288,7 +291,11 @@ impl Handle {
     ) -> Result<(), PauseError> {
         let (reply, answer) = oneshot::channel();
         self.shared.mail.command(command(reply)).map_err(|_| PauseError::Removed)?;
-        answer.await.unwrap_or(Err(PauseError::Removed))
+        let interrupted = || match self.view().next {
+            Next::Removed => PauseError::Removed,
+            Next::At(_) | Next::Paused(_) | Next::ParentMissing => PauseError::Interrupted,
+        };
+        answer.await.unwrap_or_else(|_| Err(interrupted()))
     }
 }
 
