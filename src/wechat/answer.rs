@@ -4,7 +4,7 @@
 //! its numbers may be text, its strings may hold raw control characters and invalid UTF-8.
 //! Guarantees that a value is whole before it is called issued, and that what is kept of a
 //! refusal's text shows no secret even if WeChat echoes one. Does not judge: what a refusal
-//! means is [`errcode`](super::errcode)'s.
+//! means is [`super::errcode`]'s.
 
 use std::borrow::Cow;
 use std::fmt;
