@@ -106,7 +106,7 @@ async fn outage_of_ten_minutes_is_survived_by_a_classic_token() {
 }
 
 #[tokio::test]
-async fn wechat_down_at_the_start_is_recovered_from_within_thirty_seconds() {
+async fn wechat_down_at_the_start_is_recovered_from_within_a_minute() {
     // L3: the daemon starts while WeChat cannot be reached, for an hour.
     let mut frozen = Frozen::start();
     for mode in [TokenMode::Classic, TokenMode::Stable] {
@@ -115,11 +115,10 @@ async fn wechat_down_at_the_start_is_recovered_from_within_thirty_seconds() {
             let engine = Engine::start_with(frozen, manual_clock(), setup).await;
             engine.wechat.control.set_mode(health).await;
             engine.walk(HOUR, SECOND * 20, |_| {}).await;
-            if engine.token().read().is_err() {
-                engine.wechat.control.set_mode(ServerMode::Up).await;
-                // Calls that reached WeChat are paced by what is left of the day's budget.
-                engine.walk(SECOND * 50, SECOND, |_| {}).await;
-            }
+            assert!(engine.token().read().is_err(), "{mode:?} {health:?}: WeChat was never up");
+            engine.wechat.control.set_mode(ServerMode::Up).await;
+            // Calls that reached WeChat are paced by what is left of the day's budget.
+            engine.walk(SECOND * 50, SECOND, |_| {}).await;
             engine.readers_are_well();
             frozen = engine.end().await;
         }
