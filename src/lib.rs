@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 4  whole        config  daemon  process  cli  main
-//! 3  edges in     grpc  admin                ask the hub, never what lies below it
+//! 3  edges in     grpc  admin  access        ask the hub, never what lies below it
 //! 2  engine       hub  refresh               one task per credential
 //! 1  edges out    wechat  ledger  mirror     one foreign thing each, not each other
 //! 0  words        model  secret  clock  telemetry  jsapi  failpoint
@@ -20,6 +20,7 @@
 //! **Invariant:** a secret is shown by one method only, which no log calls ([`secret`]).
 //! **Invariant:** the simulator shares no type with the client that it tests ([`simulator`]).
 
+pub mod access;
 pub mod admin;
 pub mod cli;
 pub mod client;

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::access::Action;
 use crate::client::{self, Client, Credentials};
 use crate::config::Environment;
-use crate::grpc::settings::Action;
 use crate::secret::Secret;
 
 use super::error::CliError;

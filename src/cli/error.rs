@@ -7,10 +7,10 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
+use crate::access::Action;
 use crate::client::{self, Code, Refusal};
 use crate::config::ConfigError;
 use crate::grpc::SettingsError;
-use crate::grpc::settings::Action;
 use crate::ledger::LedgerError;
 use crate::ledger::seal::KeysError;
 use crate::mirror::LayoutError;

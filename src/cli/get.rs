@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::access::Action;
 use crate::client::Error;
 use crate::config::Environment;
-use crate::grpc::settings::Action;
 
 use super::connection::Connection;
 use super::document::{TokenDocument, Values};

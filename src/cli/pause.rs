@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::access::Action;
 use crate::client::Target;
 use crate::clock::{Clock, WallTime};
 use crate::config::Environment;
-use crate::grpc::settings::Action;
 use crate::model::Key;
 use crate::pb;
 

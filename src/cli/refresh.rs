@@ -7,9 +7,9 @@
 
 use serde::Serialize;
 
+use crate::access::Action;
 use crate::client::{Answer, Code, Error, Force};
 use crate::config::Environment;
-use crate::grpc::settings::Action;
 use crate::model::{ErrCode, Fingerprint, Key};
 use crate::pb::Outcome;
 

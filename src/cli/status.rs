@@ -9,9 +9,9 @@ use std::time::Duration;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
+use crate::access::Action;
 use crate::clock::{Clock, WallTime};
 use crate::config::Environment;
-use crate::grpc::settings::Action;
 use crate::model::Kind;
 use crate::pb;
 use crate::pb::{HoldReason, ProblemClass, TokenState};

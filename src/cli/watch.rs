@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::access::Action;
 use crate::client::{Code, Error, Event, Token};
 use crate::clock::{Clock, WallTime};
 use crate::config::Environment;
-use crate::grpc::settings::Action;
 use crate::model::{AppId, Generation, Key, Kind};
 use crate::pb;
 use crate::pb::WithdrawnReason;

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::access::{Action, Client, Grants, Identity, Scope};
 use crate::clock::WallTime;
-use crate::grpc::settings::{Action, Client, Grants, Identity, Scope};
 use crate::hub::AccountSettings;
 use crate::model::{AppId, Kind};
 

@@ -5,7 +5,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use crate::grpc::settings::{Client, Identity, Listen, Settings, Tls};
+use crate::access::{Client, Identity};
+use crate::grpc::settings::{Listen, Settings, Tls};
 
 use super::context::{Context, is_loopback};
 use super::place::Place;

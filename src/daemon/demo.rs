@@ -14,9 +14,10 @@ use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::{Action, Client, Grants, Identity, Scope};
 use crate::clock::Clock;
 use crate::config::{AdminSettings, Config, DaemonSettings, new_client};
-use crate::grpc::settings::{Action, Client, Grants, Identity, Listen, Scope};
+use crate::grpc::settings::Listen;
 use crate::hub::{AccountSettings, Change, Hub};
 use crate::model::{AppId, Kind, TokenMode};
 use crate::process::signals::Intent;

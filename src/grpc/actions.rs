@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rand::distr::{Alphanumeric, SampleString};
 
+use crate::access::{Action, Caller};
 use crate::clock::BootTime;
 use crate::hub::exchange::{Exchanged, Flow, SnapshotUser};
 use crate::jsapi;
@@ -16,11 +17,9 @@ use crate::pb::exchange_code_response::Result as Login;
 use crate::refresh::handle::Handle;
 use crate::secret::Secret;
 
-use super::auth::Caller;
 use super::convert;
 use super::errors::Failure;
 use super::service::{Face, denied};
-use super::settings::Action;
 
 /// Longest page address, in bytes. Browsers and WeChat's own pages stay below it.
 const MAX_URL: usize = 2_048;

@@ -10,14 +10,12 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use crate::access::{Action, Refused};
 use crate::clock::BootTime;
 use crate::hub::exchange::ExchangeError;
 use crate::model::Kind;
 use crate::refresh::handle::{NoValue, PauseError};
 use crate::refresh::view::{Problem, ProblemClass};
-
-use super::auth::Refused;
-use super::settings::Action;
 
 /// The domain of every ErrorInfo.
 const DOMAIN: &str = "zhongkong";

@@ -1,7 +1,7 @@
 //! The gRPC face of the daemon: `zhongkong.v1.TokenControl`, health and reflection.
 //!
 //! Asks the hub and never what lies below it. Guarantees that every rpc of the contract is
-//! made by a known client inside its grants ([`auth`]), that a caller outside them cannot
+//! made by a known client inside its grants ([`auth`], [`access`](crate::access)), that a caller outside them cannot
 //! tell which accounts exist ([`service`]), that a slow watcher costs nobody but itself
 //! ([`watch`]), and that every failure says what to do next ([`errors`]).
 //!
@@ -22,7 +22,6 @@ mod status;
 mod tls;
 mod watch;
 
-pub use auth::SharedIdentity;
 pub use listen::{BindError, Listener};
 pub use server::{Control, Readiness, ServeError, Server, SettingsError, check};
 pub use tls::TlsError;

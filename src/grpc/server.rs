@@ -22,16 +22,17 @@ use tonic::service::interceptor::InterceptedService;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use crate::access::{Client, Gate, SharedIdentity, Table};
 use crate::hub::Hub;
 use crate::pb;
 use crate::pb::token_control_server::TokenControlServer;
 use crate::telemetry::metrics::Reads;
 
-use super::auth::{Gate, SharedIdentity, Table};
+use super::auth::Doorman;
 use super::connection::{self, SharedTls};
 use super::listen::Listener;
 use super::service::Face;
-use super::settings::{Client, Settings};
+use super::settings::Settings;
 use super::tls::{self, TlsError};
 
 /// Largest request. The largest sensible one names 2,000 keys in a watch.
@@ -118,6 +119,11 @@ impl Server {
         self.control.clone()
     }
 
+    /// Who may call, kept current by reloads: for the daemon's other face.
+    pub fn gate(&self) -> Gate {
+        self.control.gate.clone()
+    }
+
     /// Serves until `stop`, then drains. Dropping it tears every connection down.
     pub async fn run(self, listeners: Vec<Listener>, stop: CancellationToken) -> Result<(), ServeError> {
         let Self { hub, control: Control { gate, tls }, readiness } = self;
@@ -135,8 +141,9 @@ impl Server {
             .register_encoded_file_descriptor_set(pb::DESCRIPTOR)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
-        let routes =
-            Routes::new(InterceptedService::new(face, gate)).add_service(health).add_service(reflection);
+        let routes = Routes::new(InterceptedService::new(face, Doorman(gate)))
+            .add_service(health)
+            .add_service(reflection);
 
         let (ready, connections) = mpsc::channel::<io::Result<connection::Connection>>(BACKLOG);
         let mut parts = JoinSet::new();

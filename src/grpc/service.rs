@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
+use crate::access::{Action, Caller, Gate};
 use crate::hub::Hub;
 use crate::model::{AppId, ErrCode, Kind};
 use crate::pb;
@@ -18,10 +19,8 @@ use crate::refresh::handle::{Answer, Force, Handle, NoValue};
 use crate::refresh::view::Good;
 use crate::telemetry::metrics::{ReadResult, Reads};
 
-use super::auth::{Caller, Gate};
 use super::convert::{self, ValuePart};
 use super::errors::Failure;
-use super::settings::Action;
 use super::watch::{self, Events};
 
 /// Longest wait of `GetToken`. Longer ones would only hold connections; ask again instead.

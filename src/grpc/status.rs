@@ -6,16 +6,15 @@
 
 use std::ops::Bound;
 
+use crate::access::{Action, Caller};
 use crate::clock::Clock;
 use crate::model::{AppId, Key, Kind};
 use crate::pb;
 use crate::refresh::view::{Next, Usage, View};
 
-use super::auth::Caller;
 use super::convert;
 use super::errors::Failure;
 use super::service::{Face, denied};
-use super::settings::Action;
 
 const DEFAULT_PAGE: usize = 100;
 /// A key's status is some 500 bytes, so the largest page is a quarter of a megabyte.

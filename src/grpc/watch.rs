@@ -20,6 +20,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use crate::access::{Action, Caller, Gate};
 use crate::clock::BootTime;
 use crate::hub::{Change, Feed, Hub};
 use crate::model::{ErrCode, Generation, Key};
@@ -29,11 +30,9 @@ use crate::refresh::handle::{Handle, NoValue};
 use crate::refresh::view::{Good, Problem, ProblemClass, State};
 use crate::telemetry::metrics::Watcher;
 
-use super::auth::{Caller, Gate};
 use super::convert::{self, ValuePart};
 use super::errors::Failure;
 use super::service::Face;
-use super::settings::Action;
 
 /// A third of the 45 s after which a client takes itself for not watching.
 const HEARTBEAT: Duration = Duration::from_secs(15);

@@ -5,10 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use zhongkong::access::{Action, Identity, Scope};
 use zhongkong::clock::WallTime;
 use zhongkong::config::new_client::{new_client, token_sha256};
 use zhongkong::config::{Config, ConfigError, Environment, Loaded, restart_needed};
-use zhongkong::grpc::settings::{Action, Identity, Scope};
 use zhongkong::model::{Fingerprint, Kind, TokenMode};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use zhongkong::access::{Action, Identity, Scope};
 use zhongkong::client::{self, Code, Credentials, Error, Flow, Force, Target};
 use zhongkong::clock::WallTime;
-use zhongkong::grpc::settings::{Action, Identity, Scope};
 use zhongkong::model::{AppId, ErrCode, Kind};
 use zhongkong::pb;
 use zhongkong::simulator::NewCode;

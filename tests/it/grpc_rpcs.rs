@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use sha1::{Digest, Sha1};
+use zhongkong::access::Action;
 use zhongkong::client::{Code, Error, Flow, Force, Refusal, Target};
 use zhongkong::clock::WallTime;
-use zhongkong::grpc::settings::Action;
 use zhongkong::model::{AppId, ErrCode, Fingerprint, Kind};
 use zhongkong::pb::{self, token_control_client::TokenControlClient};
 use zhongkong::simulator::{self, Endpoint, Fault, IpList, NewCode, Script};

@@ -11,8 +11,9 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ListServiceResponse, ServerReflectionRequest};
+use zhongkong::access::Action;
 use zhongkong::client::{Code, Error};
-use zhongkong::grpc::settings::{Action, Listen};
+use zhongkong::grpc::settings::Listen;
 use zhongkong::grpc::{BindError, Listener, Readiness};
 
 use crate::grpc_support::{World, access, client, settings};

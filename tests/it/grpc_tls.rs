@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
+use zhongkong::access::{Action, Client as Caller, Identity};
 use zhongkong::client::{Client, Code, Credentials, Error};
-use zhongkong::grpc::settings::{self, Action, Identity, Tls};
+use zhongkong::grpc::settings::Tls;
 
 use crate::grpc_support::{World, access, client, with_tls};
 
@@ -41,7 +42,7 @@ impl Authority {
     }
 }
 
-fn named(name: &str) -> settings::Client {
+fn named(name: &str) -> Caller {
     let mut client = client(name, &[Action::Read]);
     client.identities = vec![Identity::Certificate(name.into())];
     client

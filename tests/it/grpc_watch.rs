@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use zhongkong::access::Action;
 use zhongkong::client::cache::Cache;
 use zhongkong::client::{Code, Error, Event, Token, Watch};
-use zhongkong::grpc::settings::Action;
 use zhongkong::model::{ErrCode, Generation, Key, Kind};
 use zhongkong::pb::watch_tokens_response::Event as Raw;
 use zhongkong::pb::{self, WithdrawnReason as Reason, token_control_client::TokenControlClient};

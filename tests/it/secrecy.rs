@@ -5,9 +5,9 @@ use std::fmt::Debug;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use zhongkong::access::Identity;
 use zhongkong::clock::{BootTime, WallTime};
 use zhongkong::config::{Config, Environment};
-use zhongkong::grpc::settings::Identity;
 use zhongkong::ledger::seal::Keys;
 use zhongkong::ledger::{Call, StoredValue};
 use zhongkong::mirror::Entry;

@@ -5,9 +5,9 @@
 
 use serde::Serialize;
 
+use crate::access::Action;
 use crate::clock::WallTime;
 use crate::config::Environment;
-use crate::grpc::settings::Action;
 use crate::model::{AppId, Kind};
 use crate::pb;
 
