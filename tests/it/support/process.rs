@@ -215,7 +215,8 @@ impl Site {
         command
     }
 
-    fn command(&self) -> Command {
+    /// The binary in the directory of the site, with its environment.
+    pub(crate) fn command(&self) -> Command {
         let mut command = binary();
         command.current_dir(self.dir.path()).envs(&self.env);
         command
@@ -291,11 +292,20 @@ enum More {
 impl Process {
     /// Starts it and reads what it says.
     pub(crate) fn spawn(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        command.stdout(Stdio::piped());
+        Self::spawn_with_stdout(command)
+    }
+
+    /// The same for a command whose stdout is the caller's business.
+    pub(crate) fn spawn_with_stdout(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stream = || watch::channel((Vec::new(), More::MayCome)).0;
         let said = Said { stdout: stream(), stderr: stream() };
         let mut readers = JoinSet::new();
-        readers.spawn(read(child.stdout.take().unwrap(), said.stdout.clone()));
+        match child.stdout.take() {
+            Some(stdout) => _ = readers.spawn(read(stdout, said.stdout.clone())),
+            None => said.stdout.send_modify(|(_, more)| *more = More::Ended),
+        }
         readers.spawn(read(child.stderr.take().unwrap(), said.stderr.clone()));
         Self { child, said, readers }
     }
@@ -351,6 +361,11 @@ impl Process {
         let mark = self.mark();
         self.signal(Signal::HUP);
         self.line_after(mark, words).await
+    }
+
+    /// Whether it has not ended yet.
+    pub(crate) fn still_runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     /// Waits for its end and reads all that it said.
