@@ -26,6 +26,7 @@ use crate::ledger::sqlite::SqliteLedger;
 use crate::ledger::{Ledger, memory::MemoryLedger, seal, sqlite};
 use crate::mirror::{LayoutError, Mirror};
 use crate::model::AppId;
+use crate::process::notify::Notifier;
 use crate::process::signals::Intent;
 use crate::refresh::gate::{Gate, IN_FLIGHT};
 use crate::refresh::task::Surroundings;
@@ -36,11 +37,16 @@ mod error;
 mod feed;
 mod parts;
 mod reload;
+mod standing;
+mod supervision;
 
 pub use error::{RunError, StartError};
+pub use reload::{ReloadOutcome, ReloadState};
+pub use standing::{Phase, Standing};
 
 use parts::{Parts, Stops};
 use reload::Reloader;
+use supervision::{Reporter, Watchdog};
 
 /// The ledger's file in the state directory.
 pub const LEDGER_FILE: &str = "ledger.db";
@@ -66,6 +72,7 @@ pub struct Daemon {
     mirror: Mirror,
     feeder: feed::Feeder,
     readiness: feed::ReadinessWatch,
+    reloads: watch::Sender<ReloadOutcome>,
     file: Option<SqliteLedger>,
 }
 
@@ -119,6 +126,7 @@ impl Daemon {
             listeners,
             mirror,
             readiness,
+            reloads: watch::Sender::default(),
             file,
         })
     }
@@ -136,14 +144,38 @@ impl Daemon {
         self.hub.clone()
     }
 
-    /// Runs until an intent ends it. `load` reads the configuration again.
+    /// How the reloads went, for whoever wants to know.
+    pub fn reloads(&self) -> watch::Receiver<ReloadOutcome> {
+        self.reloads.subscribe()
+    }
+
+    /// How the daemon is, for whoever waits for its start or shows its state.
+    pub fn standing(&self) -> watch::Receiver<Standing> {
+        self.readiness.standing()
+    }
+
+    /// Runs until an intent ends it. `load` reads the configuration again; the service manager
+    /// hears of everything through `notifier`.
     pub async fn run(
         self,
         mut intents: impl AsyncFnMut() -> Intent,
         load: impl Fn() -> Result<Loaded, ConfigError> + Send + 'static,
+        notifier: Notifier,
     ) -> Result<(), RunError> {
-        let Self { config, hub, tasks, grpc, listeners, admin, admin_addr, mirror, feeder, readiness, file } =
-            self;
+        let Self {
+            config,
+            hub,
+            tasks,
+            grpc,
+            listeners,
+            admin,
+            admin_addr,
+            mirror,
+            feeder,
+            readiness,
+            reloads,
+            file,
+        } = self;
         // Ports that were 0 are known now, and nothing else tells them.
         let faces: Vec<_> = listeners.iter().map(ToString::to_string).collect();
         tracing::info!(grpc = %faces.join(","), admin = %admin_addr, "listening");
@@ -151,8 +183,16 @@ impl Daemon {
         let accounts = config.accounts.len();
         let stop = Stops::default();
         let reload = Arc::new(Notify::new());
-        let reloader =
-            Reloader { config, hub: hub.clone(), control: grpc.control(), grace: live_grace, load };
+        let reporter =
+            Reporter::new(notifier.clone(), readiness.standing(), reloads.subscribe(), grace.clone());
+        let reloader = Reloader {
+            config,
+            hub: hub.clone(),
+            control: grpc.control(),
+            grace: live_grace,
+            outcome: reloads,
+            load,
+        };
         let clock = hub.clock().clone();
 
         let mut parts = Parts::default();
@@ -174,6 +214,10 @@ impl Daemon {
                 tracing::error!(error = chain(&error), "the gRPC face broke");
             }
         });
+        parts.start_stoppable("service manager", reporter.run(stop.edges.clone(), stop.last.clone()));
+        if let Some(watchdog) = Watchdog::new(notifier, hub::pulse::Pulse::new(hub)) {
+            parts.start("watchdog", &stop.edges, watchdog.run());
+        }
         tracing::info!(accounts, "running");
 
         let lost = loop {
@@ -196,7 +240,7 @@ impl Daemon {
             stop.engine.cancel();
             parts.all_ended(&["refreshers"]).await;
             stop.last.cancel();
-            parts.all_ended(&["mirror"]).await;
+            parts.all_ended(&["mirror", "service manager"]).await;
             if let Some(file) = file
                 && let Err(error) = file.close().await
             {

@@ -12,6 +12,7 @@ use zhongkong::clock::Clock;
 use zhongkong::config::{Config, Environment};
 use zhongkong::daemon::{Daemon, RunError, Store, demo};
 use zhongkong::process::hardening::{harden, raise_open_files};
+use zhongkong::process::notify::Notifier;
 use zhongkong::process::signals::Intents;
 use zhongkong::telemetry::{self, metrics};
 
@@ -69,14 +70,16 @@ async fn run(RunArgs { config: path }: RunArgs, env: Environment) -> ExitCode {
         Ok(counters) => counters,
         Err(error) => return say(&error, FAILED),
     };
-    let daemon = match Daemon::build(loaded.config, Clock::system(), Store::File, counters).await {
+    let notifier = Notifier::from_env(&env);
+    let build = Daemon::build(loaded.config, Clock::system(), Store::File, counters);
+    let daemon = match notifier.starting(build).await {
         Ok(daemon) => daemon,
         Err(error) => {
             return say(&error, if error.is_configuration() { CONFIGURATION } else { FAILED });
         }
     };
     let load = move || Config::load(&PathBuf::clone(&path), &env);
-    match daemon.run(async || intents.next().await, load).await {
+    match daemon.run(async || intents.next().await, load, notifier).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ (RunError::Grace | RunError::Part(_))) => say(&error, FAILED),
     }
