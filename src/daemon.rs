@@ -27,6 +27,7 @@ use crate::ledger::sqlite::SqliteLedger;
 use crate::ledger::{Ledger, memory::MemoryLedger, seal, sqlite};
 use crate::mirror::{LayoutError, Mirror};
 use crate::model::AppId;
+use crate::process::notify::Notifier;
 use crate::process::signals::Intent;
 use crate::process::sockets::Sockets;
 use crate::refresh::gate::{Gate, IN_FLIGHT};
@@ -38,12 +39,16 @@ mod error;
 mod feed;
 mod parts;
 mod reload;
+mod standing;
+mod supervision;
 
 pub use error::{RunError, StartError};
-pub use reload::Reloaded;
+pub use reload::{ReloadOutcome, ReloadState};
+pub use standing::{Phase, Standing};
 
 use parts::{Parts, Stops};
 use reload::Reloader;
+use supervision::{Reporter, Watchdog};
 
 /// The ledger's file in the state directory.
 pub const LEDGER_FILE: &str = "ledger.db";
@@ -69,8 +74,7 @@ pub struct Daemon {
     mirror: Mirror,
     feeder: feed::Feeder,
     readiness: feed::ReadinessWatch,
-    ready: watch::Receiver<crate::admin::Readiness>,
-    reloads: watch::Sender<Reloaded>,
+    reloads: watch::Sender<ReloadOutcome>,
     file: Option<SqliteLedger>,
 }
 
@@ -110,7 +114,7 @@ impl Daemon {
             grpc::Server::new(&config.grpc, hub.clone(), grpc_ready).map_err(StartError::GrpcSettings)?;
         Ok(Self {
             feeder: feed::Feeder::new(hub.clone(), mirrored),
-            admin: Admin::new(admin_listener, admin_ready.clone(), counters),
+            admin: Admin::new(admin_listener, admin_ready, counters),
             admin_addr,
             config,
             hub,
@@ -119,7 +123,6 @@ impl Daemon {
             listeners,
             mirror,
             readiness,
-            ready: admin_ready,
             reloads: watch::Sender::default(),
             file,
         })
@@ -138,21 +141,23 @@ impl Daemon {
         self.hub.clone()
     }
 
-    /// Whether it is ready, and if not why; changes while it runs.
-    pub fn readiness(&self) -> watch::Receiver<crate::admin::Readiness> {
-        self.ready.clone()
-    }
-
-    /// What came of the last reload; changes while it runs.
-    pub fn reloads(&self) -> watch::Receiver<Reloaded> {
+    /// How the reloads went, for whoever wants to know.
+    pub fn reloads(&self) -> watch::Receiver<ReloadOutcome> {
         self.reloads.subscribe()
     }
 
-    /// Runs until an intent ends it. `load` reads the configuration again.
+    /// How the daemon is, for whoever waits for its start or shows its state.
+    pub fn standing(&self) -> watch::Receiver<Standing> {
+        self.readiness.standing()
+    }
+
+    /// Runs until an intent ends it. `load` reads the configuration again; the service manager
+    /// hears of everything through `notifier`.
     pub async fn run(
         self,
         mut intents: impl AsyncFnMut() -> Intent,
         load: impl Fn() -> Result<Loaded, ConfigError> + Send + 'static,
+        notifier: Notifier,
     ) -> Result<(), RunError> {
         let Self {
             config,
@@ -165,7 +170,6 @@ impl Daemon {
             mirror,
             feeder,
             readiness,
-            ready: _,
             reloads,
             file,
         } = self;
@@ -176,8 +180,16 @@ impl Daemon {
         let accounts = config.accounts.len();
         let stop = Stops::default();
         let reload = Arc::new(Notify::new());
-        let reloader =
-            Reloader { config, hub: hub.clone(), control: grpc.control(), grace: live_grace, reloads, load };
+        let reporter =
+            Reporter::new(notifier.clone(), readiness.standing(), reloads.subscribe(), grace.clone());
+        let reloader = Reloader {
+            config,
+            hub: hub.clone(),
+            control: grpc.control(),
+            grace: live_grace,
+            outcome: reloads,
+            load,
+        };
         let clock = hub.clock().clone();
 
         let mut parts = Parts::default();
@@ -199,6 +211,10 @@ impl Daemon {
                 tracing::error!(error = chain(&error), "the gRPC face broke");
             }
         });
+        parts.start_stoppable("service manager", reporter.run(stop.edges.clone(), stop.last.clone()));
+        if let Some(watchdog) = Watchdog::new(notifier, hub::pulse::Pulse::new(hub)) {
+            parts.start("watchdog", &stop.edges, watchdog.run());
+        }
         tracing::info!(accounts, "running");
 
         let lost = loop {
@@ -221,7 +237,7 @@ impl Daemon {
             stop.engine.cancel();
             parts.all_ended(&["refreshers"]).await;
             stop.last.cancel();
-            parts.all_ended(&["mirror"]).await;
+            parts.all_ended(&["mirror", "service manager"]).await;
             if let Some(file) = file
                 && let Err(error) = file.close().await
             {

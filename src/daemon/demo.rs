@@ -20,6 +20,7 @@ use crate::config::{AdminSettings, Config, DaemonSettings, new_client};
 use crate::grpc::settings::Listen;
 use crate::hub::{AccountSettings, Change, Hub};
 use crate::model::{AppId, Kind, TokenMode};
+use crate::process::notify::Notifier;
 use crate::process::signals::Intent;
 use crate::process::sockets::{Inherited, SocketError, Sockets};
 use crate::refresh::view::View;
@@ -110,7 +111,7 @@ pub async fn run(
         move || Ok(crate::config::Loaded { config: config.clone(), warnings: Vec::new() })
     };
     tokio::select! {
-        ended = daemon.run(intents, nothing_to_reload) => ended.map_err(DemoError::Run),
+        ended = daemon.run(intents, nothing_to_reload, Notifier::default()) => ended.map_err(DemoError::Run),
         served = simulator.serve(wechat, stop) => served.map_err(DemoError::Listen),
         printed = narrate(&hub) => printed.map_err(DemoError::Print),
     }
