@@ -29,6 +29,7 @@ use crate::model::AppId;
 use crate::process::signals::Intent;
 use crate::refresh::gate::{Gate, IN_FLIGHT};
 use crate::refresh::task::Surroundings;
+use crate::telemetry;
 use crate::wechat::WeChat;
 
 pub mod demo;
@@ -165,13 +166,14 @@ impl Daemon {
         let edges = stop.edges.clone();
         parts.start_stoppable("admin", async move {
             if let Err(error) = admin.run(edges).await {
-                tracing::error!(%error, "the admin listener broke");
+                tracing::error!(%error, "the admin listener broke: {error}");
             }
         });
         let edges = stop.edges.clone();
         parts.start_stoppable("grpc", async move {
             if let Err(error) = grpc.run(listeners, edges).await {
-                tracing::error!(error = chain(&error), "the gRPC face broke");
+                let error = chain(&error);
+                tracing::error!(error, "the gRPC face broke: {error}");
             }
         });
         tracing::info!(accounts, "running");
@@ -182,7 +184,11 @@ impl Daemon {
                 // have replaced a token.
                 part = parts.ended() => break Some(part),
                 intent = intents() => match intent {
-                    Intent::Reload => reload.notify_one(),
+                    Intent::Reload => {
+                        telemetry::reopen();
+                        reload.notify_one();
+                    }
+                    Intent::ReopenLog => telemetry::reopen(),
                     Intent::Stop => break None,
                     Intent::StopNow => return Ok(()),
                 },
@@ -200,7 +206,8 @@ impl Daemon {
             if let Some(file) = file
                 && let Err(error) = file.close().await
             {
-                tracing::error!(error = chain(&error), "the ledger could not be closed in order");
+                let error = chain(&error);
+                tracing::error!(error, "the ledger could not be closed in order: {error}");
             }
         };
         let ended = tokio::select! {
@@ -246,13 +253,6 @@ async fn open_ledger(
     let opened = SqliteLedger::open(settings, clock.clone())
         .await
         .map_err(|source| StartError::Ledger { dir: config.daemon.state_dir.clone(), source })?;
-    if let Some(aside) = &opened.set_aside {
-        tracing::error!(
-            path = %aside.display(),
-            "the ledger was corrupt and is set aside; every credential is fetched once, and forced refreshes wait \
-             for 24 h",
-        );
-    }
     Ok((Arc::new(opened.ledger.clone()), Some(opened.ledger)))
 }
 

@@ -22,7 +22,7 @@ use crate::model::{AppId, Key, Kind, TokenMode};
 use crate::refresh::handle::{Feeds, Handle};
 use crate::refresh::task::{Arrival, Refresher, Surroundings};
 use crate::secret::Secret;
-use crate::telemetry::metrics;
+use crate::telemetry::{metrics, safe_text};
 
 pub mod exchange;
 mod stock;
@@ -382,13 +382,10 @@ async fn supervise(mut job: Job, stop: CancellationToken) {
         let run = AssertUnwindSafe(job.refresher.run(&stop, &job.removed)).catch_unwind().await;
         let Err(panic) = run else { break };
         let key = job.refresher.handle_key();
-        let what = panic
-            .downcast_ref::<&str>()
-            .map(ToString::to_string)
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_default();
+        // The panic itself was logged where it happened, with its place.
+        let text = safe_text(&*panic);
         metrics::refresher_restart(key.kind);
-        tracing::error!(app = %key.appid, kind = %key.kind, panic = what, "a refresher panicked; it is restarted");
+        tracing::error!(app = %key.appid, kind = %key.kind, text, "the refresher of {key} panicked; it is restarted");
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(REST) => {}
@@ -397,8 +394,9 @@ async fn supervise(mut job: Job, stop: CancellationToken) {
 }
 
 fn log_loss(loss: Option<tokio::task::JoinError>) {
-    if let Some(loss) = loss.filter(tokio::task::JoinError::is_panic) {
-        tracing::error!(%loss, "a supervisor panicked; its key is not refreshed until the next reload");
+    // Its text may quote a secret; what can be shown of the panic was logged where it happened.
+    if loss.is_some_and(|loss| loss.is_panic()) {
+        tracing::error!("a supervisor panicked; its key is not refreshed until the next reload");
     }
 }
 

@@ -51,14 +51,16 @@ async fn run(RunArgs { config: path }: RunArgs, env: Environment) -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => return say(&error, CONFIGURATION),
     };
-    if let Err(error) = telemetry::init(&loaded.config.daemon.log) {
-        return say(&error, CONFIGURATION);
-    }
+    // Held to the end: its last lines are written when it goes.
+    let _log = match telemetry::init(&loaded.config.daemon.log) {
+        Ok(guard) => guard,
+        Err(error) => return say(&error, CONFIGURATION),
+    };
     for warning in &loaded.warnings {
         tracing::warn!("configuration: {warning}");
     }
     if let Err(error) = raise_open_files() {
-        tracing::warn!(%error, "the limit of open files stays as it is");
+        tracing::warn!(%error, "the limit of open files stays as it is: {error}");
     }
     // Before the daemon is built: a TERM while a big ledger is read is a stop, not a kill.
     let mut intents = match Intents::install() {

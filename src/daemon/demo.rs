@@ -24,7 +24,7 @@ use crate::process::signals::Intent;
 use crate::refresh::view::View;
 use crate::secret::Secret;
 use crate::simulator::{self, Account, Accounts, Limits, Simulator};
-use crate::telemetry::{Colour, LogFormat, LogSettings};
+use crate::telemetry::LogSettings;
 use crate::{grpc, mirror, wechat};
 
 use super::{Addresses, Daemon, RunError, StartError, Store};
@@ -171,11 +171,7 @@ fn config(upstream: SocketAddr, token: &Secret, life: Duration, ports: Ports) ->
         daemon: DaemonSettings {
             state_dir: PathBuf::new(),
             pid_file: None,
-            log: LogSettings {
-                format: LogFormat::Text,
-                filter: "warn".to_owned(),
-                colour: Colour::OnTerminal,
-            },
+            log: LogSettings { filter: "warn".to_owned(), ..LogSettings::default() },
             seal_keys: None,
             ledger_max_bytes: None,
             grace: Duration::from_secs(5),

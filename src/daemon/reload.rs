@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use crate::config::{Config, ConfigError, Loaded, restart_needed};
 use crate::grpc;
 use crate::hub::Hub;
-use crate::telemetry::metrics;
+use crate::telemetry::{self, metrics};
 
 use super::{chain, check_layouts};
 
@@ -32,8 +32,10 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
             let done = match self.reload().await {
                 Ok(done) => done,
                 Err(error) => {
+                    let error = format!("{error:#}");
                     tracing::error!(
-                        "the configuration was not taken over, everything goes on as before: {error:#}"
+                        error,
+                        "the configuration was not taken over, everything goes on as before: {error}"
                     );
                     metrics::Done::Failed
                 }
@@ -53,7 +55,8 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
         grpc::check(&config.grpc)?;
         let later = restart_needed(&self.config, &config);
         if !later.is_empty() {
-            tracing::warn!(keys = later.join(", "), "these settings changed and need a restart");
+            let keys = later.join(", ");
+            tracing::warn!(keys, "these settings changed and need a restart: {keys}");
         }
         let accounts = self.hub.reload(config.accounts.clone()).await;
         // Also if the ledger cannot be read for an account that came: whoever lost a grant must
@@ -65,12 +68,13 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
                 let error = chain(&error);
                 tracing::error!(
                     error,
-                    "clients and TLS files are taken over, but the accounts stay as they were"
+                    "clients and TLS files are taken over, but the accounts stay as they were: {error}"
                 );
                 return Ok(metrics::Done::Failed);
             }
         };
         self.grace.send_replace(config.daemon.grace);
+        telemetry::change_filter(&config.daemon.log.filter)?;
         metrics::reloaded_at(self.hub.clock().wall());
         tracing::info!(
             added = done.added,

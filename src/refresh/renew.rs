@@ -230,8 +230,9 @@ impl Refresher {
             Verdict::Dead => {
                 tracing::warn!(
                     app = %self.key().appid, kind = %self.key().kind,
-                    "the value turned out to be dead, killed by a call whose answer was lost or by a reset of the \
-                     AppSecret; it is fetched again",
+                    "the value of {} turned out to be dead, killed by a call whose answer was lost or by a reset of \
+                     the AppSecret; it is fetched again",
+                    self.key(),
                 );
                 self.withdraw().await;
                 self.fetch_anew().await;

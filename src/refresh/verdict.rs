@@ -289,7 +289,8 @@ impl Refresher {
         };
         tracing::warn!(
             app = %self.key().appid, kind = %self.key().kind, fingerprint = %fingerprint, age_seconds = age,
-            errcode = errcode.0, count = self.state.foreign.count, "foreign refresh suspected: {advice}",
+            errcode = errcode.0, count = self.state.foreign.count, "foreign refresh of {} suspected: {advice}",
+            self.key(),
         );
         let detail = format!("the value {fingerprint} died {age} s after it was issued; {advice}");
         self.event("foreign_refresh_suspected", detail).await;
