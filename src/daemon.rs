@@ -214,7 +214,7 @@ impl Daemon {
             ended = tokio::time::timeout(grace, stopped) => ended.map_err(|_| RunError::Grace),
             // Whatever it is: during a stop only "at once" means something.
             () = async { while intents().await != Intent::StopNow {} } => {
-                tracing::warn!("told to stop at once");
+                tracing::info!("told to stop at once");
                 Ok(())
             }
         };

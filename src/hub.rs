@@ -234,7 +234,7 @@ impl Hub {
         let names: BTreeSet<&str> = wanted.iter().map(|account| account.appid.as_str()).collect();
         let mut done = Reloaded::default();
         for (appid, account) in old.iter().filter(|(appid, _)| !names.contains(appid.as_str())) {
-            tracing::info!(app = %appid, "account removed");
+            tracing::info!(app = %appid, "account {appid} removed");
             done.removed += 1;
             for slot in account.keys.iter().flatten() {
                 ending.insert(slot.handle.key().clone(), slot.close());
@@ -248,7 +248,7 @@ impl Hub {
                 done.changed += usize::from(**known.settings.borrow() != settings);
                 known.with(settings, &mut ending)
             } else {
-                tracing::info!(app = %appid, "account added");
+                tracing::info!(app = %appid, "account {appid} added");
                 done.added += 1;
                 Account::new(settings)
             };

@@ -218,7 +218,7 @@ impl Refresher {
             tracing::info!(
                 app = %call.key.appid, kind = %call.key.kind, cause = cause.as_str(), mode = call.mode.as_str(),
                 attempt = call.attempt.0, fingerprint = %held.value.fingerprint,
-                life_seconds = held.life.as_secs(), "refreshed",
+                life_seconds = held.life.as_secs(), "refreshed {}", call.key,
             );
         }
         self.state.held = Some(held);

@@ -29,7 +29,7 @@ impl Refresher {
                 self.now() + Duration::from_secs(1 << owed.tries.min(5)).min(Duration::from_secs(30));
             self.state.unstored = Some(owed);
         } else {
-            tracing::info!(app = %self.key().appid, kind = %self.key().kind, failures = owed.tries, "the ledger has the value now");
+            tracing::info!(app = %self.key().appid, kind = %self.key().kind, failures = owed.tries, "the ledger has the value of {} now", self.key());
         }
     }
 
@@ -45,7 +45,7 @@ impl Refresher {
         match result {
             Ok(done) => {
                 if std::mem::take(&mut self.state.ledger_ailing) {
-                    tracing::info!(app = %self.key().appid, kind = %self.key().kind, "the ledger takes writes again");
+                    tracing::info!(app = %self.key().appid, kind = %self.key().kind, "the ledger takes writes of {} again", self.key());
                 }
                 Ok(done)
             }

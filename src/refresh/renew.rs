@@ -187,7 +187,7 @@ impl Refresher {
         }
         match self.probe().await {
             Verdict::Alive => {
-                tracing::info!(app = %self.key().appid, kind = %self.key().kind, "{why}; WeChat says that the value is alive");
+                tracing::info!(app = %self.key().appid, kind = %self.key().kind, "WeChat says that the value of {} is alive; it was asked because {why}", self.key());
                 self.state.trust = Trust::Proven;
                 self.succeed();
                 self.publish();
@@ -256,7 +256,7 @@ impl Refresher {
         match self.fetch(mode, Cause::Command, Proof::Dead).await {
             Fetched::New => {
                 let leaked = leak.leaked.map_or_else(|| "unknown".to_owned(), |print| print.to_string());
-                tracing::info!(app = %self.key().appid, kind = %self.key().kind, leaked, "the leaked value is dead");
+                tracing::info!(app = %self.key().appid, kind = %self.key().kind, leaked, "the leaked value {leaked} of {} is dead", self.key());
                 self.event(
                     "leak_contained",
                     format!("two issuing calls were made; the value {leaked} is dead"),

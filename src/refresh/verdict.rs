@@ -51,7 +51,7 @@ impl Refresher {
         metrics::complaint(self.key().kind, label(verdict.as_ref().ok().map(|answer| answer.outcome)));
         tracing::info!(
             app = %self.key().appid, kind = %self.key().kind, callers, outcome, errcode = errcode.0,
-            fingerprint = seen.map(|seen| seen.to_string()), "complaint",
+            fingerprint = seen.map(|seen| seen.to_string()), "complaint about {}: {outcome}", self.key(),
         );
         verdict
     }
