@@ -32,6 +32,7 @@ use crate::process::signals::Intent;
 use crate::process::sockets::Sockets;
 use crate::refresh::gate::{Gate, IN_FLIGHT};
 use crate::refresh::task::Surroundings;
+use crate::telemetry;
 use crate::wechat::WeChat;
 
 pub mod demo;
@@ -202,13 +203,14 @@ impl Daemon {
         let edges = stop.edges.clone();
         parts.start_stoppable("admin", async move {
             if let Err(error) = admin.run(edges).await {
-                tracing::error!(%error, "the admin listener broke");
+                tracing::error!(%error, "the admin listener broke: {error}");
             }
         });
         let edges = stop.edges.clone();
         parts.start_stoppable("grpc", async move {
             if let Err(error) = grpc.run(listeners, edges).await {
-                tracing::error!(error = chain(&error), "the gRPC face broke");
+                let error = chain(&error);
+                tracing::error!(error, "the gRPC face broke: {error}");
             }
         });
         parts.start_stoppable("service manager", reporter.run(stop.edges.clone(), stop.last.clone()));
@@ -223,7 +225,11 @@ impl Daemon {
                 // have replaced a token.
                 part = parts.ended() => break Some(part),
                 intent = intents() => match intent {
-                    Intent::Reload => reload.notify_one(),
+                    Intent::Reload => {
+                        telemetry::reopen();
+                        reload.notify_one();
+                    }
+                    Intent::ReopenLog => telemetry::reopen(),
                     Intent::Stop => break None,
                     Intent::StopNow => return Ok(()),
                 },
@@ -241,14 +247,15 @@ impl Daemon {
             if let Some(file) = file
                 && let Err(error) = file.close().await
             {
-                tracing::error!(error = chain(&error), "the ledger could not be closed in order");
+                let error = chain(&error);
+                tracing::error!(error, "the ledger could not be closed in order: {error}");
             }
         };
         let ended = tokio::select! {
             ended = tokio::time::timeout(grace, stopped) => ended.map_err(|_| RunError::Grace),
             // Whatever it is: during a stop only "at once" means something.
             () = async { while intents().await != Intent::StopNow {} } => {
-                tracing::warn!("told to stop at once");
+                tracing::info!("told to stop at once");
                 Ok(())
             }
         };
@@ -309,13 +316,6 @@ async fn open_ledger(
     let opened = SqliteLedger::open(settings, clock.clone())
         .await
         .map_err(|source| StartError::Ledger { dir: config.daemon.state_dir.clone(), source })?;
-    if let Some(aside) = &opened.set_aside {
-        tracing::error!(
-            path = %aside.display(),
-            "the ledger was corrupt and is set aside; every credential is fetched once, and forced refreshes wait \
-             for 24 h",
-        );
-    }
     Ok((Arc::new(opened.ledger.clone()), Some(opened.ledger)))
 }
 

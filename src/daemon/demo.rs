@@ -26,7 +26,7 @@ use crate::process::sockets::{Inherited, SocketError, Sockets};
 use crate::refresh::view::View;
 use crate::secret::Secret;
 use crate::simulator::{self, Account, Accounts, Limits, Simulator};
-use crate::telemetry::{Colour, LogFormat, LogSettings};
+use crate::telemetry::LogSettings;
 use crate::{grpc, mirror, wechat};
 
 use super::{Addresses, Daemon, RunError, StartError, Store};
@@ -178,12 +178,7 @@ fn config(upstream: SocketAddr, token: &Secret, life: Duration, ports: Ports) ->
             pid_file: PathBuf::new(),
             user: None,
             group: None,
-            log: LogSettings {
-                format: LogFormat::Text,
-                filter: "warn".to_owned(),
-                colour: Colour::OnTerminal,
-                file: None,
-            },
+            log: LogSettings { filter: "warn".to_owned(), ..LogSettings::default() },
             seal_keys: None,
             ledger_max_bytes: None,
             grace: Duration::from_secs(5),

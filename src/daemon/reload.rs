@@ -12,7 +12,7 @@ use crate::clock::WallTime;
 use crate::config::{Config, ConfigError, Loaded, restart_needed};
 use crate::grpc;
 use crate::hub::{self, Hub};
-use crate::telemetry::metrics;
+use crate::telemetry::{self, metrics};
 
 use super::{chain, check_layouts};
 
@@ -113,10 +113,12 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
                     (metrics::Done::Failed, ReloadState::Partly { at, why })
                 }
                 Err(error) => {
+                    let error = format!("{error:#}");
                     tracing::error!(
-                        "the configuration was not taken over, everything goes on as before: {error:#}"
+                        error = error.as_str(),
+                        "the configuration was not taken over, everything goes on as before: {error}"
                     );
-                    (metrics::Done::Failed, ReloadState::Refused { at, why: format!("{error:#}") })
+                    (metrics::Done::Failed, ReloadState::Refused { at, why: error })
                 }
             };
             metrics::reload(done);
@@ -135,7 +137,8 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
         grpc::check(&config.grpc)?;
         let later = restart_needed(&self.config, &config);
         if !later.is_empty() {
-            tracing::warn!(keys = later.join(", "), "these settings changed and need a restart");
+            let keys = later.join(", ");
+            tracing::warn!(keys, "these settings changed and need a restart: {keys}");
         }
         let accounts = self.hub.reload(config.accounts.clone()).await;
         // Also if the ledger cannot be read for an account that came: whoever lost a grant must
@@ -147,12 +150,13 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
                 let error = chain(&error);
                 tracing::error!(
                     error = error.as_str(),
-                    "clients and TLS files are taken over, but the accounts stay as they were"
+                    "clients and TLS files are taken over, but the accounts stay as they were: {error}"
                 );
                 return Ok(Taken::WithoutAccounts { why: error });
             }
         };
         self.grace.send_replace(config.daemon.grace);
+        telemetry::change_filter(&config.daemon.log.filter)?;
         metrics::reloaded_at(self.hub.clock().wall());
         tracing::info!(
             added = done.added,

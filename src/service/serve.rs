@@ -54,12 +54,9 @@ pub(super) struct Places {
     pub(super) err: PathBuf,
 }
 
-/// The log of a detached daemon that is told no other.
-const LOG_FILE: &str = "/var/log/zhongkong/zhongkong.log";
-
 impl Places {
     pub(super) fn of(config: &Config) -> Self {
-        let log = config.daemon.log.file.clone().unwrap_or_else(|| LOG_FILE.into());
+        let log = config.daemon.log.file.clone().unwrap_or_else(|| telemetry::DETACHED_FILE.into());
         let err = log.with_extension("err");
         Self { log, err }
     }
@@ -105,9 +102,10 @@ impl Prepared {
         }
         if let Some(link) = link.as_deref_mut() {
             link.leave_the_terminal()?;
-            loaded.config.daemon.log.file = Some(link.places.log.clone());
+            loaded.config.daemon.log = loaded.config.daemon.log.detached();
         }
-        telemetry::init(&loaded.config.daemon.log)?;
+        // Held to the end: its last lines are written when it goes.
+        let _log = telemetry::init(&loaded.config.daemon.log)?;
         for warning in &loaded.warnings {
             tracing::warn!("configuration: {warning}");
         }
@@ -147,15 +145,15 @@ async fn run(
     let counters = metrics::install()?;
     // What a reload compares with must be what it will read: where the log goes when nobody says
     // is no change of the file.
-    let log_to = link.as_deref().map(|link| link.places.log.clone());
+    let detached = link.is_some();
     let notifier = Notifier::from_env(&env);
     let build = Daemon::build(config, sockets, Clock::system(), Store::File, counters);
     let daemon = notifier.starting(build).await?;
     let follow = follow(daemon.standing(), daemon.reloads(), link);
     let load = move || {
         let mut loaded = Config::load(&path, &env)?;
-        if let Some(log) = &log_to {
-            loaded.config.daemon.log.file.get_or_insert_with(|| log.clone());
+        if detached {
+            loaded.config.daemon.log = loaded.config.daemon.log.detached();
         }
         Ok(loaded)
     };
