@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 
 use crate::admin::Admin;
+use crate::audit;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Loaded};
 use crate::grpc;
@@ -66,6 +67,7 @@ pub struct Daemon {
     mirror: Mirror,
     feeder: feed::Feeder,
     readiness: feed::ReadinessWatch,
+    audit: audit::Writer,
     file: Option<SqliteLedger>,
 }
 
@@ -97,6 +99,7 @@ impl Daemon {
         let admin_listener =
             TcpListener::bind(addr).await.map_err(|source| StartError::Admin { addr, source })?;
         let admin_addr = admin_listener.local_addr().unwrap_or(addr);
+        let (recorder, audit) = audit::new(&config.audit, ledger.clone(), clock.clone());
         let around = Arc::new(Surroundings {
             clock: clock.clone(),
             wechat: WeChat::new(&config.wechat).map_err(StartError::WeChat)?,
@@ -108,6 +111,7 @@ impl Daemon {
         let (readiness, grpc_ready, admin_ready) = feed::ReadinessWatch::new(hub.clone());
         let grpc =
             grpc::Server::new(&config.grpc, hub.clone(), grpc_ready).map_err(StartError::GrpcSettings)?;
+        let grpc = grpc.with_audit(recorder);
         Ok(Self {
             feeder: feed::Feeder::new(hub.clone(), mirrored),
             admin: Admin::new(admin_listener, admin_ready, counters),
@@ -119,6 +123,7 @@ impl Daemon {
             listeners,
             mirror,
             readiness,
+            audit,
             file,
         })
     }
@@ -142,8 +147,20 @@ impl Daemon {
         mut intents: impl AsyncFnMut() -> Intent,
         load: impl Fn() -> Result<Loaded, ConfigError> + Send + 'static,
     ) -> Result<(), RunError> {
-        let Self { config, hub, tasks, grpc, listeners, admin, admin_addr, mirror, feeder, readiness, file } =
-            self;
+        let Self {
+            config,
+            hub,
+            tasks,
+            grpc,
+            listeners,
+            admin,
+            admin_addr,
+            mirror,
+            feeder,
+            readiness,
+            audit,
+            file,
+        } = self;
         // Ports that were 0 are known now, and nothing else tells them.
         let faces: Vec<_> = listeners.iter().map(ToString::to_string).collect();
         tracing::info!(grpc = %faces.join(","), admin = %admin_addr, "listening");
@@ -161,6 +178,7 @@ impl Daemon {
         parts.start("mirror feed", &stop.last, feeder.run());
         parts.start("reload", &stop.edges, reloader.run(reload.clone()));
         parts.start_stoppable("mirror", mirror.run(stop.last.clone()));
+        parts.start_stoppable("audit", audit.run(stop.last.clone()));
         parts.start_stoppable("refreshers", tasks.run(stop.engine.clone()));
         let edges = stop.edges.clone();
         parts.start_stoppable("admin", async move {
@@ -196,7 +214,7 @@ impl Daemon {
             stop.engine.cancel();
             parts.all_ended(&["refreshers"]).await;
             stop.last.cancel();
-            parts.all_ended(&["mirror"]).await;
+            parts.all_ended(&["mirror", "audit"]).await;
             if let Some(file) = file
                 && let Err(error) = file.close().await
             {

@@ -18,7 +18,10 @@ use tonic::transport::{Channel, Endpoint};
 use zhongkong::clock::{Clock, Stamp};
 use zhongkong::grpc::{Listener, Readiness, Server, settings};
 use zhongkong::ledger::memory::MemoryLedger;
-use zhongkong::ledger::{AuditEntry, AuditPage, AuditQuery, Call, CallEnd, Committed, Event, Ledger, LedgerError, Record, StoredValue};
+use zhongkong::ledger::{
+    AuditEntry, AuditPage, AuditQuery, Call, CallEnd, Committed, Event, Ledger, LedgerError, Record,
+    StoredValue,
+};
 use zhongkong::model::{AppId, Generation, Key, Kind, TokenMode};
 use zhongkong::pb;
 use zhongkong::pb::token_control_client::TokenControlClient;

@@ -231,9 +231,8 @@ impl Ledger for MemoryLedger {
 
     async fn audit(&self, asked: &AuditQuery) -> Result<AuditPage, LedgerError> {
         let state = self.state();
-        let wanted = |row: &&AuditRow| {
-            asked.before.is_none_or(|before| row.id < before) && asked.wants(&row.entry)
-        };
+        let wanted =
+            |row: &&AuditRow| asked.before.is_none_or(|before| row.id < before) && asked.wants(&row.entry);
         Ok(AuditPage { rows: state.audit.rows.iter().rev().filter(wanted).cloned().collect(), next: None })
     }
 }

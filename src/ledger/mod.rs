@@ -29,9 +29,7 @@ pub mod memory;
 pub mod seal;
 pub mod sqlite;
 
-pub use audit::{
-    AuditAction, AuditEntry, AuditForm, AuditPage, AuditQuery, AuditRow, AuditShare, NoAction,
-};
+pub use audit::{AuditAction, AuditEntry, AuditForm, AuditPage, AuditQuery, AuditRow, AuditShare, NoAction};
 pub use calls::Calls;
 
 /// How long a call counts in the budgets, and how long shares stay empty after the ledger was
