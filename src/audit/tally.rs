@@ -155,7 +155,9 @@ mod tests {
         let tallies = Tallies::new(100);
         std::thread::scope(|scope| {
             for _ in 0..24 {
-                scope.spawn(|| (0..1_000).for_each(|at| tallies.add(read(at % 3), WallTime(at as i64))));
+                scope.spawn(|| {
+                    (0..1_000).for_each(|at| tallies.add(read(at % 3), WallTime(i64::try_from(at).unwrap())));
+                });
             }
         });
         let taken = tallies.take();

@@ -12,9 +12,9 @@ use super::raw;
 const ROWS: RangeInclusive<u32> = 1_000..=5_000_000;
 
 /// Validates the section.
-pub(super) fn check(raw: raw::Audit, cx: &mut Context<'_>) -> Settings {
+pub(super) fn check(raw: &raw::Audit, cx: &mut Context<'_>) -> Settings {
     let table = Place::root().key("audit");
-    let raw::Audit { max_rows, reads } = raw;
+    let raw::Audit { max_rows, reads } = *raw;
     let max_rows = max_rows.unwrap_or(MAX_ROWS);
     if !ROWS.contains(&max_rows) {
         let rule = format!(

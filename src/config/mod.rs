@@ -101,7 +101,7 @@ impl Config {
         let clients = clients::check(client.unwrap_or_default(), &accounts, &mut cx);
         let grpc = listeners::check_grpc(grpc.unwrap_or_default(), clients, &mut cx);
         let admin = listeners::check_admin(admin.unwrap_or_default(), &mut cx);
-        let audit = audit::check(audit.unwrap_or_default(), &mut cx);
+        let audit = audit::check(&audit.unwrap_or_default(), &mut cx);
         let mirror = memcached::check(memcached.unwrap_or_default(), &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
         match wechat {

@@ -110,14 +110,14 @@ pub(super) async fn page(conn: &mut SqliteConnection, asked: &AuditQuery) -> Res
     let before = asked.before.map_or(i64::MAX, column).min(newest.saturating_add(1));
     let from = before.saturating_sub(SCAN);
     let AuditQuery { client, appid, kind, actions, since, until, before: _ } = asked;
-    let actions: String = actions.iter().map(|action| format!("{action},")).collect();
+    let actions: Vec<_> = actions.iter().map(|action| action.as_str()).collect();
     let found = sqlx::query(ROWS)
         .bind(before)
         .bind(from)
         .bind(client.clone())
         .bind(appid.as_ref().map(AppId::to_string))
         .bind(kind.map(Kind::as_str))
-        .bind((!actions.is_empty()).then(|| format!(",{actions}")))
+        .bind((!actions.is_empty()).then(|| format!(",{},", actions.join(","))))
         .bind(since.map(|at| at.0))
         .bind(until.map(|at| at.0))
         .bind(PAGE)
