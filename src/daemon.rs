@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 
 use crate::admin::Admin;
+use crate::audit;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Loaded};
 use crate::grpc;
@@ -76,6 +77,7 @@ pub struct Daemon {
     feeder: feed::Feeder,
     readiness: feed::ReadinessWatch,
     reloads: watch::Sender<ReloadOutcome>,
+    audit: audit::Writer,
     file: Option<SqliteLedger>,
 }
 
@@ -102,6 +104,7 @@ impl Daemon {
         let in_ledger = |source| StartError::Ledger { dir: config.daemon.state_dir.clone(), source };
         let (listeners, admin_listener) = open_sockets(sockets).await?;
         let admin_addr = admin_listener.local_addr().unwrap_or(config.admin.listen);
+        let (recorder, audit) = audit::new(&config.audit, ledger.clone(), clock.clone());
         let around = Arc::new(Surroundings {
             clock: clock.clone(),
             wechat: WeChat::new(&config.wechat).map_err(StartError::WeChat)?,
@@ -113,6 +116,7 @@ impl Daemon {
         let (readiness, grpc_ready, admin_ready) = feed::ReadinessWatch::new(hub.clone());
         let grpc =
             grpc::Server::new(&config.grpc, hub.clone(), grpc_ready).map_err(StartError::GrpcSettings)?;
+        let grpc = grpc.with_audit(recorder);
         Ok(Self {
             feeder: feed::Feeder::new(hub.clone(), mirrored),
             admin: Admin::new(admin_listener, admin_ready, counters),
@@ -125,6 +129,7 @@ impl Daemon {
             mirror,
             readiness,
             reloads: watch::Sender::default(),
+            audit,
             file,
         })
     }
@@ -172,6 +177,7 @@ impl Daemon {
             feeder,
             readiness,
             reloads,
+            audit,
             file,
         } = self;
         // Ports that were 0 are known now, and nothing else tells them.
@@ -199,6 +205,7 @@ impl Daemon {
         parts.start("mirror feed", &stop.last, feeder.run());
         parts.start("reload", &stop.edges, reloader.run(reload.clone()));
         parts.start_stoppable("mirror", mirror.run(stop.last.clone()));
+        parts.start_stoppable("audit", audit.run(stop.last.clone()));
         parts.start_stoppable("refreshers", tasks.run(stop.engine.clone()));
         let edges = stop.edges.clone();
         parts.start_stoppable("admin", async move {
@@ -243,7 +250,7 @@ impl Daemon {
             stop.engine.cancel();
             parts.all_ended(&["refreshers"]).await;
             stop.last.cancel();
-            parts.all_ended(&["mirror", "service manager"]).await;
+            parts.all_ended(&["mirror", "audit", "service manager"]).await;
             if let Some(file) = file
                 && let Err(error) = file.close().await
             {

@@ -17,6 +17,7 @@ pub(super) struct File {
     pub(super) wechat: Option<WeChat>,
     pub(super) grpc: Option<Grpc>,
     pub(super) admin: Option<Admin>,
+    pub(super) audit: Option<Audit>,
     pub(super) memcached: Option<Memcached>,
     pub(super) account: Option<Vec<Account>>,
     pub(super) client: Option<Vec<Client>>,
@@ -112,6 +113,16 @@ pub(super) struct Admin {
     pub(super) listen: Option<String>,
     /// Allows other machines to look in; the pages have no authentication.
     pub(super) insecure: Option<bool>,
+}
+
+/// `[audit]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Audit {
+    /// How many rows are kept. Too few and a busy day pushes out the one before.
+    pub(super) max_rows: Option<u32>,
+    /// Whether successful reads are among them.
+    pub(super) reads: Option<bool>,
 }
 
 /// `[memcached]`

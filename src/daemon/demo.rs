@@ -195,6 +195,7 @@ fn config(upstream: SocketAddr, token: &Secret, life: Duration, ports: Ports) ->
             clients: vec![client],
         },
         admin: AdminSettings { listen: loopback(ports, 7781) },
+        audit: crate::audit::Settings::default(),
         mirror: mirror::Settings {
             servers: Vec::new(),
             layouts: Vec::new(),
