@@ -18,6 +18,7 @@ use crate::config::Environment;
 use crate::daemon::demo;
 use crate::service::Order;
 
+mod audit;
 mod confirm;
 mod connection;
 mod document;
@@ -103,6 +104,8 @@ enum Command {
     Pause(pause::PauseArgs),
     /// End a pause
     Resume(pause::ResumeArgs),
+    /// Show who did what, from where, when
+    Audit(audit::Args),
     /// Say whether the configuration is right, and what is wrong with it
     CheckConfig,
     /// Play WeChat's servers, for tests and trials
@@ -184,6 +187,7 @@ pub async fn run(asked: Asked, env: &Environment) -> Result<ExitCode, Failed> {
         Command::Explain(args) => explain::run(args, out, env).await,
         Command::Pause(args) => pause::pause(args, out, env).await,
         Command::Resume(args) => pause::resume(args, out, env).await,
+        Command::Audit(args) => audit::run(args, out, env).await,
         Command::CheckConfig => setup::check_config(&config, out, env),
         Command::Simulate(args) => simulate::run(args, out).await,
         Command::NewClient(args) => setup::new_client(&args, out),

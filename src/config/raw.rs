@@ -17,6 +17,7 @@ pub(super) struct File {
     pub(super) wechat: Option<WeChat>,
     pub(super) grpc: Option<Grpc>,
     pub(super) admin: Option<Admin>,
+    pub(super) audit: Option<Audit>,
     pub(super) memcached: Option<Memcached>,
     pub(super) account: Option<Vec<Account>>,
     pub(super) client: Option<Vec<Client>>,
@@ -51,12 +52,18 @@ pub(super) struct Daemon {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Log {
-    /// `text` for people, `json` for a collector.
+    /// `text` for people, `json` for a collector, `journald` for the systemd journal.
     pub(super) format: Option<String>,
     /// A level, or tracing's filter directives.
     pub(super) filter: Option<String>,
-    /// A file instead of stderr.
+    /// The file to write instead of stderr.
     pub(super) file: Option<String>,
+    /// It is put aside before it is bigger, as "64MiB" …
+    pub(super) max_size: Option<String>,
+    /// … or older.
+    pub(super) max_age: Option<String>,
+    /// How many old files are kept.
+    pub(super) keep: Option<u32>,
 }
 
 /// `[wechat]`
@@ -106,6 +113,16 @@ pub(super) struct Admin {
     pub(super) listen: Option<String>,
     /// Allows other machines to look in; the pages have no authentication.
     pub(super) insecure: Option<bool>,
+}
+
+/// `[audit]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Audit {
+    /// How many rows are kept. Too few and a busy day pushes out the one before.
+    pub(super) max_rows: Option<u32>,
+    /// Whether successful reads are among them.
+    pub(super) reads: Option<bool>,
 }
 
 /// `[memcached]`
