@@ -5,10 +5,9 @@ use std::os::unix::fs::chown;
 use std::path::Path;
 
 use nix::unistd::{Gid, User};
-use rustix::process::Signal;
 
 use super::support::frozen::Guard;
-use super::support::process::{Process, ran};
+use super::support::process::ran;
 use super::unix_support::{Classic, root, status};
 
 fn nobody() -> User {
@@ -80,25 +79,13 @@ async fn foreground_daemon_gives_up_root_too() {
     if !root() {
         return refused_without_root().await;
     }
-    let (site, _wechat) = site_of_nobody().await;
-    let mut command = site.command();
-    command.arg("--config").arg(site.path("config.toml")).arg("run");
-    // Its log is a file; what is left for stderr is silence.
-    let mut daemon = Process::spawn(command);
-    assert!(!value_when_there(&site, &mut daemon).await.is_empty());
+    let (mut site, _wechat) = site_of_nobody().await;
+    site.section("daemon.log", "");
+    let daemon = site.start_ready().await;
     is_nobody(daemon.pid().as_raw_nonzero().get());
-    daemon.signal(Signal::TERM);
-    assert_eq!(daemon.ended().await.code(), Some(0), "{}", daemon.stderr());
-}
-
-/// The value, once the socket is there.
-async fn value_when_there(site: &Classic, daemon: &mut Process) -> String {
-    let mut looks = tokio::time::interval(std::time::Duration::from_millis(20));
-    while !site.socket().exists() {
-        looks.tick().await;
-        assert!(daemon.still_runs(), "{}", daemon.stderr());
-    }
-    site.value("wx1").await
+    assert!(!site.value("wx1").await.is_empty());
+    assert_eq!(daemon.count("running as root"), 0);
+    daemon.stop().await;
 }
 
 #[tokio::test]

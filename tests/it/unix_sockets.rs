@@ -59,6 +59,8 @@ impl Caller {
         let mut task = JoinSet::new();
         let (counted, lost, until) = (made.clone(), refused.clone(), stop.clone());
         task.spawn(async move {
+            // The backlog is finite, and nobody accepts while the daemon is away.
+            let mut pace = tokio::time::interval(Duration::from_millis(10));
             while !until.is_cancelled() {
                 let tcp = TcpStream::connect(addr).await.is_ok();
                 let unix = UnixStream::connect(&unix).await.is_ok();
@@ -66,8 +68,7 @@ impl Caller {
                     lost.fetch_add(1, Ordering::Relaxed);
                 }
                 counted.fetch_add(1, Ordering::Relaxed);
-                // The backlog is finite, and nobody accepts while the daemon is away.
-                tokio::time::sleep(Duration::from_millis(10)).await;
+                pace.tick().await;
             }
         });
         Self { made, refused, stop, task }

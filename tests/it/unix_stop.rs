@@ -15,8 +15,8 @@ async fn wrong_file_takes_no_daemon_down_and_keeps_nobody_from_stopping_it() {
     site.raw("[[account]]\nappid = \"wx1\"\n");
     site.write();
 
-    site.run(&["restart"]).await.expect(2, &["account[1].appid", "was not touched"]);
-    site.run(&["reload"]).await.expect(2, &["account[1].appid", "goes on as before"]);
+    site.run(&["restart"]).await.expect(2, &["account[1]", "secret_file", "was not touched"]);
+    site.run(&["reload"]).await.expect(2, &["account[1]", "secret_file", "goes on as before"]);
     assert_eq!(site.pid(), Some(pid));
     assert_eq!(site.value("wx1").await, value);
     assert!(!site.log().contains("not taken over"), "it was not even told: {}", site.log());

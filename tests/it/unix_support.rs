@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 use zhongkong::process::pid_file::{Running, Seen};
 
 use super::support::process::{Ran, SECRET, Site};
@@ -140,6 +140,7 @@ pub(crate) fn root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Whether a process runs; one that has ended and is not yet reaped does not.
 pub(crate) fn alive(pid: i32) -> bool {
-    rustix::process::test_kill_process(Pid::from_raw(pid).unwrap()).is_ok()
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }

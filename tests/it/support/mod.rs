@@ -7,5 +7,6 @@ pub(crate) mod frozen;
 pub(crate) mod memcached;
 pub(crate) mod passing;
 pub(crate) mod process;
+pub(crate) mod ran;
 pub(crate) mod raw;
 pub(crate) mod simulated;

@@ -26,6 +26,8 @@ use zhongkong::model::{Key, Kind};
 
 use super::raw::raw_get;
 
+pub(crate) use super::ran::{Ran, ran};
+
 /// The bearer token of the client "test", which may do everything.
 pub(crate) const TOKEN: &str = "t0ken-of-the-test-with-all-rights-AAAAAAAAAA";
 /// The AppSecret of every account of a site that is not told otherwise.
@@ -246,38 +248,6 @@ pub(crate) fn binary() -> Command {
     command
 }
 
-/// What a command that has ended said.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    /// The exit code; `None` after a signal.
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-impl Ran {
-    /// It ended with this code, and its error output has each of these.
-    pub(crate) fn expect(&self, code: i32, says: &[&str]) {
-        assert_eq!(self.code, Some(code), "{self:?}");
-        for words in says {
-            assert!(self.stderr.contains(words), "nothing says {words:?}: {self:?}");
-        }
-    }
-
-    /// The document on stdout of a command that succeeded.
-    pub(crate) fn document(&self) -> serde_json::Value {
-        self.expect(0, &[]);
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-}
-
-/// Runs a command to its end.
-pub(crate) async fn ran(mut command: Command) -> Ran {
-    let output = command.output().await.unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
-}
-
 /// A running process; killed when dropped.
 pub(crate) struct Process {
     child: Child,
@@ -376,11 +346,6 @@ impl Process {
         let mark = self.mark();
         self.signal(Signal::HUP);
         self.line_after(mark, words).await
-    }
-
-    /// Whether it has not ended yet.
-    pub(crate) fn still_runs(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
     }
 
     /// Waits for its end and reads all that it said.
