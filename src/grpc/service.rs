@@ -17,7 +17,7 @@ use crate::pb;
 use crate::pb::token_control_server::TokenControl;
 use crate::refresh::handle::{Answer, Force, Handle, NoValue};
 use crate::refresh::view::Good;
-use crate::telemetry::metrics::{ReadResult, Reads};
+use crate::telemetry::metrics::{self, ReadResult, Reads};
 
 use super::convert::{self, ValuePart};
 use super::errors::Failure;
@@ -99,6 +99,7 @@ impl Face {
     }
 
     async fn get(&self, caller: &Caller, asked: &pb::GetTokenRequest) -> Result<pb::Token, Failure> {
+        let begun = tokio::time::Instant::now();
         let kind = convert::kind_or_access_token("kind", asked.kind)?;
         let max_wait = convert::span("max_wait", asked.max_wait)?.min(MAX_WAIT);
         let handle = self
@@ -107,7 +108,9 @@ impl Face {
         let good = if max_wait.is_zero() { handle.read() } else { handle.wait(max_wait).await };
         self.reads.count(if good.is_ok() { ReadResult::Served } else { ReadResult::Unavailable });
         let good = good.map_err(|source| self.no_value(&handle, source))?;
-        Ok(self.token(caller, &handle, &good))
+        let token = self.token(caller, &handle, &good);
+        metrics::read_took(begun.elapsed());
+        Ok(token)
     }
 
     async fn refresh(

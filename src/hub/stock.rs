@@ -1,7 +1,7 @@
-//! How many keys have a value: what readiness asks after each change.
+//! Looks at every key where it lies: how many have a value, and whatever else is counted.
 
 use crate::model::Key;
-use crate::refresh::handle::NoValue;
+use crate::refresh::handle::{Handle, NoValue};
 
 use super::Hub;
 
@@ -16,20 +16,27 @@ pub struct Stock {
     pub first: Option<(Key, NoValue)>,
 }
 
-/// Looks at every key where it lies: it is done after each change, and a sorted copy of 20,000
-/// handles would cost more than all refreshers together.
+/// How many keys have a value now.
 pub fn stock(hub: &Hub) -> Stock {
-    let accounts = hub.accounts.load();
-    let slots = accounts.values().flat_map(|account| account.keys.iter().flatten());
-    slots.fold(Stock::default(), |mut stock, slot| {
+    let mut stock = Stock::default();
+    each_key(hub, |handle| {
         stock.keys += 1;
-        if let Err(why) = slot.handle.read() {
+        if let Err(why) = handle.read() {
             stock.missing += 1;
-            let key = slot.handle.key();
+            let key = handle.key();
             if stock.first.as_ref().is_none_or(|(first, _)| key < first) {
                 stock.first = Some((key.clone(), why));
             }
         }
-        stock
-    })
+    });
+    stock
+}
+
+/// Shows every key, in no order, to `look`: for what is done after each change or at each scrape,
+/// where a sorted copy of 20,000 handles would cost more than all refreshers together.
+pub fn each_key(hub: &Hub, mut look: impl FnMut(&Handle)) {
+    let accounts = hub.accounts.load();
+    for slot in accounts.values().flat_map(|account| account.keys.iter().flatten()) {
+        look(&slot.handle);
+    }
 }

@@ -11,7 +11,9 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+pub mod latency;
 pub mod metrics;
+pub mod text;
 mod tracker;
 
 pub use tracker::{ErrorTracker, Report};
