@@ -4,8 +4,9 @@
 //! row of numbers, and its labels behind those of the others in one text.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use crate::clock::BootTime;
+use crate::clock::{BootTime, Clock};
 use crate::hub::{self, Hub};
 use crate::model::{Key, Kind};
 use crate::refresh::view::{Next, ProblemClass, State, View};
@@ -53,6 +54,8 @@ const NEEDS_OPERATOR: Family =
     gauge("zhongkong_key_needs_operator", "Whether the key waits for an operator.");
 const BUDGET: Family = gauge("zhongkong_key_budget_left", "The key's upstream calls left in 24 h.");
 
+/// Two clocks are read one after the other and cut to milliseconds, on a machine that is busy.
+const ROUNDING_MS: u64 = 100;
 /// What a key's lines take: seven, of a name and labels.
 const LINES: usize = 7 * 120;
 const STATES: [&str; 4] = ["fresh", "refreshing", "degraded", "no_value"];
@@ -98,12 +101,28 @@ struct Row {
     budget: u32,
 }
 
+/// What lies between the boot clock and the wall clock, in milliseconds, the same from page to
+/// page while it moves by roundings only: an expiry that flickers would look like a rotation.
+#[derive(Debug, Default)]
+pub(super) struct ToWall(AtomicI64);
+
+impl ToWall {
+    fn read(&self, clock: &Clock) -> i64 {
+        let (known, seen) = (self.0.load(Ordering::Relaxed), clock.wall().0 - clock.boot().0);
+        if seen.abs_diff(known) <= ROUNDING_MS {
+            return known;
+        }
+        self.0.store(seen, Ordering::Relaxed);
+        seen
+    }
+}
+
 /// Looks at every key once.
-pub(super) fn look(hub: &Hub, per_key: u32) -> Keys {
+pub(super) fn look(hub: &Hub, per_key: u32, to_wall: &ToWall) -> Keys {
     let clock = hub.clock();
     let now = clock.boot();
     // Read once: a key has three instants.
-    let to_wall = clock.wall().0 - now.0;
+    let to_wall = to_wall.read(clock);
     let limit = usize::try_from(per_key).unwrap_or(usize::MAX);
     let each = Each { limit, seen: 0, labels: String::new(), rows: Vec::new() };
     let mut keys = Keys { kinds: Default::default(), each };

@@ -26,6 +26,7 @@ use crate::mirror::MirrorHandle;
 use crate::telemetry::text::Text;
 
 use super::Readiness;
+use keys::ToWall;
 
 /// The format that Prometheus' text parsers call 0.0.4.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -54,9 +55,15 @@ pub struct Sources {
 /// The page, made when asked for. Cheap to clone.
 #[derive(Clone)]
 pub struct Exposition {
-    sources: Arc<Sources>,
+    origin: Arc<Origin>,
     /// The latest page for as long as somebody sends it; locked while the next one is made.
     latest: Arc<Mutex<Weak<Page>>>,
+}
+
+/// What a page is made from, and what is remembered from page to page.
+struct Origin {
+    sources: Sources,
+    to_wall: ToWall,
 }
 
 /// One page.
@@ -78,7 +85,8 @@ impl AsRef<[u8]> for Sent {
 impl Exposition {
     /// A page of these.
     pub fn new(sources: Sources) -> Self {
-        Self { sources: Arc::new(sources), latest: Arc::default() }
+        let origin = Origin { sources, to_wall: ToWall::default() };
+        Self { origin: Arc::new(origin), latest: Arc::default() }
     }
 
     /// Answers a scrape.
@@ -95,7 +103,7 @@ impl Exposition {
     pub(super) async fn keep_up(&self) {
         loop {
             tokio::time::sleep(UPKEEP).await;
-            self.sources.recorded.run_upkeep();
+            self.origin.sources.recorded.run_upkeep();
         }
     }
 
@@ -106,11 +114,11 @@ impl Exposition {
         if let Some(page) = latest.upgrade().filter(|page| page.begun > arrived) {
             return Some(page);
         }
-        let sources = self.sources.clone();
+        let origin = self.origin.clone();
         let runtime = Handle::current().metrics();
         // The lock goes along: a scraper that gives up does not let a second page begin.
         let made = tokio::task::spawn_blocking(move || {
-            let page = Arc::new(Page { begun: Instant::now(), text: sources.render(&runtime) });
+            let page = Arc::new(Page { begun: Instant::now(), text: origin.render(&runtime) });
             *latest = Arc::downgrade(&page);
             page
         });
@@ -118,12 +126,13 @@ impl Exposition {
     }
 }
 
-impl Sources {
+impl Origin {
     fn render(&self, runtime: &RuntimeMetrics) -> String {
-        let keys = keys::look(&self.hub, self.per_key);
-        let mut text = Text::after(self.recorded.render(), ROOM + keys.room());
+        let Self { sources, to_wall } = self;
+        let keys = keys::look(&sources.hub, sources.per_key, to_wall);
+        let mut text = Text::after(sources.recorded.render(), ROOM + keys.room());
         keys.write(&mut text);
-        figures::write(self, runtime, &mut text);
+        figures::write(sources, runtime, &mut text);
         text.finish()
     }
 }

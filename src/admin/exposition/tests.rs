@@ -137,6 +137,21 @@ async fn a_page_has_each_key_while_they_are_few_and_their_sums_always() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_expiry_stands_still_but_for_a_clock_that_was_set() {
+    let exposition = exposition(&["wx1"], 10).await;
+    let clock = exposition.origin.sources.hub.clock().clone();
+    let mut expiries = Vec::new();
+    // Two clocks that are read a little apart, and an administrator.
+    for step in [0, 2, -3, 60_000] {
+        clock.step_wall(step);
+        let page = exposition.page().await.unwrap();
+        let line = page.text.lines().find(|line| line.starts_with("zhongkong_key_expiry_timestamp_seconds{"));
+        expiries.push(line.unwrap().rsplit_once(' ').unwrap().1.to_owned());
+    }
+    assert_eq!(expiries, ["1760007190.000", "1760007190.000", "1760007190.000", "1760007249.999"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_page_has_no_secret_and_a_strange_server_name_stays_one_label() {
     let page = page(&["wx1"], 10).await;
     assert!(!page.contains(VALUE) && !page.contains("an-app-secret"), "{page}");
