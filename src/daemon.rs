@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 
 use crate::admin::Admin;
+use crate::admin::exposition::{Exposition, Sources};
 use crate::audit;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Loaded};
@@ -33,7 +34,7 @@ use crate::process::signals::Intent;
 use crate::process::sockets::Sockets;
 use crate::refresh::gate::{Gate, IN_FLIGHT};
 use crate::refresh::task::Surroundings;
-use crate::telemetry;
+use crate::telemetry::{self, metrics};
 use crate::wechat::WeChat;
 
 pub mod demo;
@@ -114,12 +115,20 @@ impl Daemon {
         let (hub, tasks) = Hub::build(around, config.accounts.clone()).await.map_err(in_ledger)?;
         let (mirror, mirrored) = Mirror::new(config.mirror.clone(), clock);
         let (readiness, grpc_ready, admin_ready) = feed::ReadinessWatch::new(hub.clone());
+        let exposition = Exposition::new(Sources {
+            recorded: counters,
+            hub: hub.clone(),
+            readiness: admin_ready.clone(),
+            mirror: mirrored.clone(),
+            ledger: file.as_ref().map(|_| config.daemon.state_dir.join(LEDGER_FILE)),
+            per_key: config.admin.metrics_per_key,
+        });
         let grpc =
             grpc::Server::new(&config.grpc, hub.clone(), grpc_ready).map_err(StartError::GrpcSettings)?;
         let grpc = grpc.with_audit(recorder);
         Ok(Self {
             feeder: feed::Feeder::new(hub.clone(), mirrored),
-            admin: Admin::new(admin_listener, admin_ready, counters),
+            admin: Admin::new(admin_listener, admin_ready, exposition),
             admin_addr,
             config,
             hub,
@@ -199,6 +208,7 @@ impl Daemon {
         };
         let clock = hub.clock().clone();
 
+        metrics::reloaded_at(clock.wall());
         let mut parts = Parts::default();
         parts.start("suspend watch", &stop.last, async move { clock.watch_for_suspend().await });
         parts.start("readiness", &stop.last, readiness.run());

@@ -113,6 +113,8 @@ pub(super) struct Admin {
     pub(super) listen: Option<String>,
     /// Allows other machines to look in; the pages have no authentication.
     pub(super) insecure: Option<bool>,
+    /// Up to how many keys /metrics has series of each. Too many and every scrape is megabytes.
+    pub(super) metrics_per_key: Option<u32>,
 }
 
 /// `[audit]`
