@@ -19,6 +19,7 @@ use crate::daemon::demo;
 
 mod confirm;
 mod connection;
+mod doctor;
 mod document;
 mod error;
 pub mod explain;
@@ -89,6 +90,8 @@ enum Command {
     Resume(pause::ResumeArgs),
     /// Say whether the configuration is right, and what is wrong with it
     CheckConfig,
+    /// Look at everything that the daemon needs, and say what is wrong and what to do
+    Doctor(doctor::Args),
     /// Play WeChat's servers, for tests and trials
     Simulate(simulate::Args),
     /// Make a bearer token for a program, and its section of the configuration
@@ -148,6 +151,7 @@ pub async fn run(cli: Cli, env: &Environment) -> Result<Dispatch, Failed> {
         Command::Pause(args) => pause::pause(args, out, env).await,
         Command::Resume(args) => pause::resume(args, out, env).await,
         Command::CheckConfig => setup::check_config(&config, out, env),
+        Command::Doctor(args) => doctor::run(args, &config, out, env).await,
         Command::Simulate(args) => simulate::run(args, out).await,
         Command::NewClient(args) => setup::new_client(&args, out),
         Command::Completions(args) => setup::completions(&args, out),

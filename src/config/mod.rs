@@ -16,6 +16,7 @@ use crate::hub::AccountSettings;
 use crate::{grpc, mirror, wechat};
 
 mod accounts;
+mod callback;
 mod clients;
 mod context;
 mod daemon;
@@ -35,6 +36,7 @@ mod reload;
 mod report;
 mod secrets;
 mod source;
+pub mod survey;
 mod tls;
 mod upstream;
 
