@@ -198,7 +198,11 @@ async fn examine(
     let daemon = async {
         let (mut found, view) = daemon::ask(connection, parts.map(|parts| &parts.grpc), holder, env).await;
         match (&view, parts) {
-            (View::Listed(_, listed), _) => found.extend(budget::told(&listed.keys)),
+            (View::Listed(_, listed), Some(parts)) => {
+                found.extend(daemon::readiness(parts.admin.listen, clock).await);
+                found.extend(budget::told(&listed.keys));
+            }
+            (View::Listed(_, listed), None) => found.extend(budget::told(&listed.keys)),
             (View::Mute | View::Away, Some(parts)) => {
                 found.extend(budget::looked_up(&parts.daemon.state_dir, &parts.accounts, clock).await);
             }
