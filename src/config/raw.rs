@@ -165,6 +165,8 @@ pub(super) struct Account {
     pub(super) tickets: Option<OneOrMany>,
     /// What WeChat grants per day. Too high and its limit comes before ours.
     pub(super) daily_calls: Option<u32>,
+    /// Where WeChat sends messages; only `doctor` looks at it.
+    pub(super) callback_url: Option<String>,
 }
 
 /// `[[client]]`
