@@ -17,7 +17,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 
-use crate::admin::Admin;
+use crate::admin::{self, Admin, Recent};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Loaded};
 use crate::grpc;
@@ -66,6 +66,7 @@ pub struct Daemon {
     mirror: Mirror,
     feeder: feed::Feeder,
     readiness: feed::ReadinessWatch,
+    recent: Recent,
     file: Option<SqliteLedger>,
 }
 
@@ -108,9 +109,13 @@ impl Daemon {
         let (readiness, grpc_ready, admin_ready) = feed::ReadinessWatch::new(hub.clone());
         let grpc =
             grpc::Server::new(&config.grpc, hub.clone(), grpc_ready).map_err(StartError::GrpcSettings)?;
+        let recent = Recent::new(hub.clock().wall());
+        let servers = parts::servers(&mirrored);
+        let page =
+            admin::Sources { hub: hub.clone(), gate: grpc.gate(), recent: recent.clone(), servers };
         Ok(Self {
             feeder: feed::Feeder::new(hub.clone(), mirrored),
-            admin: Admin::new(admin_listener, admin_ready, counters),
+            admin: Admin::new(admin_listener, admin_ready, counters, config.admin.page.clone(), page),
             admin_addr,
             config,
             hub,
@@ -119,6 +124,7 @@ impl Daemon {
             listeners,
             mirror,
             readiness,
+            recent,
             file,
         })
     }
@@ -142,8 +148,20 @@ impl Daemon {
         mut intents: impl AsyncFnMut() -> Intent,
         load: impl Fn() -> Result<Loaded, ConfigError> + Send + 'static,
     ) -> Result<(), RunError> {
-        let Self { config, hub, tasks, grpc, listeners, admin, admin_addr, mirror, feeder, readiness, file } =
-            self;
+        let Self {
+            config,
+            hub,
+            tasks,
+            grpc,
+            listeners,
+            admin,
+            admin_addr,
+            mirror,
+            feeder,
+            readiness,
+            recent,
+            file,
+        } = self;
         // Ports that were 0 are known now, and nothing else tells them.
         let faces: Vec<_> = listeners.iter().map(ToString::to_string).collect();
         tracing::info!(grpc = %faces.join(","), admin = %admin_addr, "listening");
@@ -152,7 +170,7 @@ impl Daemon {
         let stop = Stops::default();
         let reload = Arc::new(Notify::new());
         let reloader =
-            Reloader { config, hub: hub.clone(), control: grpc.control(), grace: live_grace, load };
+            Reloader { config, hub: hub.clone(), control: grpc.control(), grace: live_grace, recent, load };
         let clock = hub.clock().clone();
 
         let mut parts = Parts::default();
@@ -163,11 +181,7 @@ impl Daemon {
         parts.start_stoppable("mirror", mirror.run(stop.last.clone()));
         parts.start_stoppable("refreshers", tasks.run(stop.engine.clone()));
         let edges = stop.edges.clone();
-        parts.start_stoppable("admin", async move {
-            if let Err(error) = admin.run(edges).await {
-                tracing::error!(%error, "the admin listener broke");
-            }
-        });
+        parts.start_stoppable("admin", admin.run(edges));
         let edges = stop.edges.clone();
         parts.start_stoppable("grpc", async move {
             if let Err(error) = grpc.run(listeners, edges).await {

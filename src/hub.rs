@@ -26,8 +26,10 @@ use crate::telemetry::metrics;
 
 pub mod exchange;
 mod stock;
+mod survey;
 
 pub use stock::{Stock, stock};
+pub use survey::survey;
 
 /// How many changes a slow watcher may be behind before it looks at every key again.
 const FEED: usize = 4_096;

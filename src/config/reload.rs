@@ -14,7 +14,7 @@ pub fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
     let DaemonSettings { state_dir, pid_file, log, seal_keys, ledger_max_bytes, grace: _ } = daemon;
     let crate::wechat::Settings { api_base, connect_timeout, timeout, proxy } = wechat;
     let crate::grpc::settings::Settings { listen, tls, clients: _ } = grpc;
-    let AdminSettings { listen: admin_listen } = admin;
+    let AdminSettings { listen: admin_listen, page } = admin;
     let crate::mirror::Settings { servers, layouts, timeout: mirror_timeout } = mirror;
     let changed = [
         ("daemon.state_dir", *state_dir != new.daemon.state_dir),
@@ -30,6 +30,8 @@ pub fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
         // A listener is with TLS or without; which certificate it shows may change.
         ("grpc.tls", tls.is_some() != new.grpc.tls.is_some()),
         ("admin.listen", *admin_listen != new.admin.listen),
+        ("admin.view", page.view != new.admin.page.view),
+        ("admin.hosts", page.hosts != new.admin.page.hosts),
         ("memcached.servers", *servers != new.mirror.servers),
         ("memcached.layouts", *layouts != new.mirror.layouts),
         ("memcached.timeout", *mirror_timeout != new.mirror.timeout),

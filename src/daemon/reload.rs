@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use crate::admin::Recent;
 use crate::config::{Config, ConfigError, Loaded, restart_needed};
 use crate::grpc;
 use crate::hub::Hub;
@@ -21,6 +22,8 @@ pub(super) struct Reloader<F> {
     pub(super) control: grpc::Control,
     /// How long a stop may take, for whoever stops.
     pub(super) grace: watch::Sender<Duration>,
+    /// Where the status page finds what happened.
+    pub(super) recent: Recent,
     pub(super) load: F,
 }
 
@@ -38,6 +41,9 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
                     metrics::Done::Failed
                 }
             };
+            if done == metrics::Done::Failed {
+                self.recent.reload_failed(self.hub.clock().wall());
+            }
             metrics::reload(done);
         }
     }
@@ -72,6 +78,7 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
         };
         self.grace.send_replace(config.daemon.grace);
         metrics::reloaded_at(self.hub.clock().wall());
+        self.recent.reloaded(self.hub.clock().wall(), done);
         tracing::info!(
             added = done.added,
             changed = done.changed,

@@ -4,6 +4,7 @@
 //! known. No label is an appid: 10,000 accounts would make every scrape a megabyte; the status
 //! knows single keys. Recording without [`install`] does nothing.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ::metrics::{
@@ -289,6 +290,9 @@ impl Default for Reads {
     }
 }
 
+/// The same number as the gauge, which cannot be read back.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
 /// One open watch, counted for as long as this lives.
 #[must_use = "the watch is counted until this is dropped"]
 pub struct Watcher(());
@@ -297,12 +301,19 @@ impl Watcher {
     /// Counts a watch that was opened.
     pub fn opened() -> Self {
         gauge!(WATCHERS).increment(1.0);
+        OPEN.fetch_add(1, Ordering::Relaxed);
         Self(())
+    }
+
+    /// How many are open in this process.
+    pub fn open() -> usize {
+        OPEN.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
         gauge!(WATCHERS).decrement(1.0);
+        OPEN.fetch_sub(1, Ordering::Relaxed);
     }
 }
