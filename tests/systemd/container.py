@@ -78,6 +78,7 @@ class Container:
         self.root = self.dir / "root"
         self.console = self.dir / "console.log"
         self.nspawn = self.leader = None
+        self.groups = []
 
     def boot(self):
         self.root.mkdir()
@@ -87,17 +88,22 @@ class Container:
         journal = self.root / "etc/systemd/journald.conf.d/test.conf"
         journal.parent.mkdir(parents=True)
         journal.write_text("[Journal]\nStorage=volatile\nRateLimitIntervalSec=0\n")
+        self.groups = own_groups(name := f"zhongkong-{os.getpid()}")
         # nspawn with --boot wants a terminal.
         ours, theirs = pty.openpty()
-        name = f"zhongkong-{os.getpid()}"
         self.nspawn = subprocess.Popen(
             ["systemd-nspawn", "--quiet", f"--directory={self.root}", f"--machine={name}", "--boot", "--register=no",
              "--keep-unit", "--private-network", "--resolv-conf=off", "--timezone=off", "--link-journal=no"],
-            stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+            stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+            preexec_fn=self._enter_groups)
         os.close(theirs)
         threading.Thread(target=self._log, args=(ours,), daemon=True).start()
         self.leader = wait_for("the container's init", self._init, 30)
         wait_for("the end of the boot", self._booted, 60)
+
+    def _enter_groups(self):
+        for group in self.groups:
+            (group / "cgroup.procs").write_text(str(os.getpid()))
 
     def _log(self, terminal):
         with open(self.console, "wb") as log, os.fdopen(terminal, "rb", buffering=0) as said:
@@ -155,6 +161,34 @@ class Container:
                 self.nspawn.wait(10)
         # Its mounts went with its namespace; what is left are plain files.
         shutil.rmtree(self.dir, ignore_errors=True)
+        for group in self.groups:
+            for below, _, _ in os.walk(group, topdown=False):
+                try:
+                    os.rmdir(below)
+                except OSError:
+                    pass
+
+
+def own_groups(name):
+    """A control group of our own, so that two runs do not share the one of their container."""
+    groups = []
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        number, controllers, path = line.split(":", 2)
+        if controllers == "name=systemd":
+            mount = Path("/sys/fs/cgroup/systemd")
+        elif number == "0":
+            mount = Path("/sys/fs/cgroup/unified")
+            mount = mount if mount.exists() else Path("/sys/fs/cgroup")
+        else:
+            continue
+        group = mount / path.lstrip("/") / name
+        try:
+            group.mkdir()
+        except OSError:
+            # Not ours to divide: the container's group is then the one that we are in.
+            continue
+        groups.append(group)
+    return groups
 
 
 def descendants(pid):
