@@ -134,7 +134,9 @@ mod tests {
 
     #[test]
     fn the_page_of_the_configuration_tells_every_section_and_key_with_its_sentences() {
-        let page = config_page("# Intro.\n\n[daemon]\n\n# Where it is. Keep it.\n#state_dir = \"/x\"\n\n# A key.\n#: pid_file = \"/y\"\n");
+        let page = config_page(
+            "# Intro.\n\n[daemon]\n\n# Where it is. Keep it.\n#state_dir = \"/x\"\n\n# A key.\n#: pid_file = \"/y\"\n",
+        );
         for words in ["Intro.", ".SH [daemon]", "Where it is. Keep it.", "state_dir", "pid_file", ".TP"] {
             assert!(page.contains(words), "{words:?} is missing in\n{page}");
         }

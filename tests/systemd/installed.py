@@ -143,19 +143,20 @@ class Installed:
 
     # Configuration.
 
-    def configure(self, extra="", accounts=(APPID,), source="file"):
-        """The packaged file with WeChat's address, memcached and accounts."""
+    def configure(self, accounts=(APPID,), source="file", mistake=""):
+        """The packaged file with WeChat's address, memcached and accounts, and perhaps a mistake."""
         text = self.packaged or self.box.path(CONFIG).read_text()
         self.packaged = text
         for old, new in [('#api_base = "https://api.weixin.qq.com"', f'api_base = "http://127.0.0.1:{WECHAT}"'),
-                         ("#servers = []", 'servers = ["127.0.0.1:11211"]')]:
+                         ("#servers = []", 'servers = ["127.0.0.1:11211"]'),
+                         ('#grace = "15s"', mistake or '#grace = "15s"')]:
             assert old in text, f"{old} is not in the packaged file"
             text = text.replace(old, new)
         for appid in accounts:
             secret = f'secret_credential = "{appid}"' if source == "credential" else f'secret_file = "/etc/zhongkong/secrets/{appid}"'
             text += f'\n[[account]]\nappid = "{appid}"\n{secret}\n'
         # In place, so that owner and mode stay those of the package.
-        self.box.path(CONFIG).write_text(text + extra)
+        self.box.path(CONFIG).write_text(text)
 
     def write_secrets(self, owner="zhongkong"):
         for appid, secret in SECRETS.items():
