@@ -1,7 +1,7 @@
 //! The daemon as a whole: built in order, run, stopped in reverse.
 //!
 //! ```text
-//! build: ledger (locks the state directory) → listeners → WeChat → hub → mirror, gRPC, admin
+//! build: ledger (locks the state directory) → Unix sockets → WeChat → hub → mirror, gRPC, admin
 //! run:   suspend watch, refreshers, mirror, readiness, admin, gRPC, signals
 //! stop:  callers first (gRPC, admin), then refreshers with the attempts under way, then the
 //!        mirror, then the ledger
@@ -21,12 +21,14 @@ use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Loaded};
 use crate::grpc;
+use crate::grpc::settings::Listen;
 use crate::hub::{self, Hub};
 use crate::ledger::sqlite::SqliteLedger;
 use crate::ledger::{Ledger, memory::MemoryLedger, seal, sqlite};
 use crate::mirror::{LayoutError, Mirror};
 use crate::model::AppId;
 use crate::process::signals::Intent;
+use crate::process::sockets::Sockets;
 use crate::refresh::gate::{Gate, IN_FLIGHT};
 use crate::refresh::task::Surroundings;
 use crate::wechat::WeChat;
@@ -38,6 +40,7 @@ mod parts;
 mod reload;
 
 pub use error::{RunError, StartError};
+pub use reload::Reloaded;
 
 use parts::{Parts, Stops};
 use reload::Reloader;
@@ -66,6 +69,8 @@ pub struct Daemon {
     mirror: Mirror,
     feeder: feed::Feeder,
     readiness: feed::ReadinessWatch,
+    ready: watch::Receiver<crate::admin::Readiness>,
+    reloads: watch::Sender<Reloaded>,
     file: Option<SqliteLedger>,
 }
 
@@ -79,9 +84,10 @@ pub struct Addresses {
 }
 
 impl Daemon {
-    /// Builds every part and binds every listener. Makes no upstream call.
+    /// Builds every part and binds the listeners that are not bound yet. Makes no upstream call.
     pub async fn build(
         config: Config,
+        sockets: Sockets,
         clock: Clock,
         store: Store,
         counters: PrometheusHandle,
@@ -89,14 +95,8 @@ impl Daemon {
         check_layouts(&config).map_err(StartError::Layout)?;
         let (ledger, file) = open_ledger(&config, &clock, store).await?;
         let in_ledger = |source| StartError::Ledger { dir: config.daemon.state_dir.clone(), source };
-        let mut listeners = Vec::new();
-        for listen in &config.grpc.listen {
-            listeners.push(grpc::Listener::bind(listen).await.map_err(StartError::Grpc)?);
-        }
-        let addr = config.admin.listen;
-        let admin_listener =
-            TcpListener::bind(addr).await.map_err(|source| StartError::Admin { addr, source })?;
-        let admin_addr = admin_listener.local_addr().unwrap_or(addr);
+        let (listeners, admin_listener) = open_sockets(sockets).await?;
+        let admin_addr = admin_listener.local_addr().unwrap_or(config.admin.listen);
         let around = Arc::new(Surroundings {
             clock: clock.clone(),
             wechat: WeChat::new(&config.wechat).map_err(StartError::WeChat)?,
@@ -110,7 +110,7 @@ impl Daemon {
             grpc::Server::new(&config.grpc, hub.clone(), grpc_ready).map_err(StartError::GrpcSettings)?;
         Ok(Self {
             feeder: feed::Feeder::new(hub.clone(), mirrored),
-            admin: Admin::new(admin_listener, admin_ready, counters),
+            admin: Admin::new(admin_listener, admin_ready.clone(), counters),
             admin_addr,
             config,
             hub,
@@ -119,6 +119,8 @@ impl Daemon {
             listeners,
             mirror,
             readiness,
+            ready: admin_ready,
+            reloads: watch::Sender::default(),
             file,
         })
     }
@@ -136,14 +138,37 @@ impl Daemon {
         self.hub.clone()
     }
 
+    /// Whether it is ready, and if not why; changes while it runs.
+    pub fn readiness(&self) -> watch::Receiver<crate::admin::Readiness> {
+        self.ready.clone()
+    }
+
+    /// What came of the last reload; changes while it runs.
+    pub fn reloads(&self) -> watch::Receiver<Reloaded> {
+        self.reloads.subscribe()
+    }
+
     /// Runs until an intent ends it. `load` reads the configuration again.
     pub async fn run(
         self,
         mut intents: impl AsyncFnMut() -> Intent,
         load: impl Fn() -> Result<Loaded, ConfigError> + Send + 'static,
     ) -> Result<(), RunError> {
-        let Self { config, hub, tasks, grpc, listeners, admin, admin_addr, mirror, feeder, readiness, file } =
-            self;
+        let Self {
+            config,
+            hub,
+            tasks,
+            grpc,
+            listeners,
+            admin,
+            admin_addr,
+            mirror,
+            feeder,
+            readiness,
+            ready: _,
+            reloads,
+            file,
+        } = self;
         // Ports that were 0 are known now, and nothing else tells them.
         let faces: Vec<_> = listeners.iter().map(ToString::to_string).collect();
         tracing::info!(grpc = %faces.join(","), admin = %admin_addr, "listening");
@@ -152,7 +177,7 @@ impl Daemon {
         let stop = Stops::default();
         let reload = Arc::new(Notify::new());
         let reloader =
-            Reloader { config, hub: hub.clone(), control: grpc.control(), grace: live_grace, load };
+            Reloader { config, hub: hub.clone(), control: grpc.control(), grace: live_grace, reloads, load };
         let clock = hub.clock().clone();
 
         let mut parts = Parts::default();
@@ -213,6 +238,28 @@ impl Daemon {
         };
         lost.map_or(ended, |part| Err(RunError::Part(part)))
     }
+}
+
+/// Hands the bound sockets to the runtime, and binds those that are left.
+async fn open_sockets(sockets: Sockets) -> Result<(Vec<grpc::Listener>, TcpListener), StartError> {
+    let Sockets { grpc_tcp, grpc_unix, grpc_unbound, admin, notes } = sockets;
+    if !notes.is_empty() {
+        tracing::info!(sockets = notes.join(", "), "inherited; a restart refuses no connection there");
+    }
+    let mut listeners = Vec::new();
+    for path in grpc_unbound {
+        let bound = grpc::Listener::bind(&Listen::Unix(path)).await;
+        listeners.push(bound.map_err(StartError::Grpc)?);
+    }
+    for tcp in grpc_tcp {
+        listeners.push(grpc::Listener::from_tcp(tcp).map_err(StartError::Watch)?);
+    }
+    for (unix, path) in grpc_unix {
+        listeners.push(grpc::Listener::from_unix(unix, path).map_err(StartError::Watch)?);
+    }
+    admin.set_nonblocking(true).map_err(StartError::Watch)?;
+    let admin = TcpListener::from_std(admin).map_err(StartError::Watch)?;
+    Ok((listeners, admin))
 }
 
 /// Whether the mirror's layouts can hold these accounts.

@@ -28,8 +28,12 @@ pub(super) struct File {
 pub(super) struct Daemon {
     /// Where the ledger lives. On a local disk: fsync decides how much a crash can lose.
     pub(super) state_dir: Option<String>,
-    /// Where `start` writes the process id; none is written without it.
+    /// Where `start` writes the process id.
     pub(super) pid_file: Option<String>,
+    /// Whom root becomes once the sockets are bound.
+    pub(super) user: Option<String>,
+    /// With which group, if not the user's own.
+    pub(super) group: Option<String>,
     /// How long a stop may take. Too short cuts off an upstream call, whose answer is then lost.
     pub(super) grace: Option<String>,
     /// Limit of the ledger's file. Too small and the daemon runs DEGRADED.
@@ -51,6 +55,8 @@ pub(super) struct Log {
     pub(super) format: Option<String>,
     /// A level, or tracing's filter directives.
     pub(super) filter: Option<String>,
+    /// A file instead of stderr.
+    pub(super) file: Option<String>,
 }
 
 /// `[wechat]`

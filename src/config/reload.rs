@@ -11,7 +11,8 @@ use super::{AdminSettings, Config, DaemonSettings};
 pub fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
     // Without `..`: a new key must be put on one side or the other.
     let Config { daemon, wechat, grpc, admin, mirror, accounts: _ } = old;
-    let DaemonSettings { state_dir, pid_file, log, seal_keys, ledger_max_bytes, grace: _ } = daemon;
+    let DaemonSettings { state_dir, pid_file, user, group, log, seal_keys, ledger_max_bytes, grace: _ } =
+        daemon;
     let crate::wechat::Settings { api_base, connect_timeout, timeout, proxy } = wechat;
     let crate::grpc::settings::Settings { listen, tls, clients: _ } = grpc;
     let AdminSettings { listen: admin_listen } = admin;
@@ -19,6 +20,8 @@ pub fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
     let changed = [
         ("daemon.state_dir", *state_dir != new.daemon.state_dir),
         ("daemon.pid_file", *pid_file != new.daemon.pid_file),
+        ("daemon.user", *user != new.daemon.user),
+        ("daemon.group", *group != new.daemon.group),
         ("daemon.ledger_max_size", *ledger_max_bytes != new.daemon.ledger_max_bytes),
         ("daemon.seal_keys", *seal_keys != new.daemon.seal_keys),
         ("daemon.log", *log != new.daemon.log),

@@ -14,6 +14,15 @@ use crate::telemetry::metrics;
 
 use super::{chain, check_layouts};
 
+/// What came of the last reload: nothing yet, at first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// How many there were.
+    pub count: u64,
+    /// What was taken over, or why not all of it was: sentences for a person, without a secret.
+    pub last: Option<Result<String, String>>,
+}
+
 /// Takes a changed configuration over, as far as it can change live.
 pub(super) struct Reloader<F> {
     pub(super) config: Config,
@@ -21,6 +30,7 @@ pub(super) struct Reloader<F> {
     pub(super) control: grpc::Control,
     /// How long a stop may take, for whoever stops.
     pub(super) grace: watch::Sender<Duration>,
+    pub(super) reloads: watch::Sender<Reloaded>,
     pub(super) load: F,
 }
 
@@ -29,22 +39,27 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
     pub(super) async fn run(mut self, asked: Arc<Notify>) {
         loop {
             asked.notified().await;
-            let done = match self.reload().await {
-                Ok(done) => done,
+            let told = match self.reload().await {
+                Ok(told) => told,
                 Err(error) => {
-                    tracing::error!(
+                    let text = format!(
                         "the configuration was not taken over, everything goes on as before: {error:#}"
                     );
-                    metrics::Done::Failed
+                    tracing::error!("{text}");
+                    Err(text)
                 }
             };
-            metrics::reload(done);
+            metrics::reload(if told.is_ok() { metrics::Done::Ok } else { metrics::Done::Failed });
+            self.reloads.send_modify(|reloaded| {
+                reloaded.count += 1;
+                reloaded.last = Some(told);
+            });
         }
     }
 
     /// All or nothing, but for what only a restart can change, which is named, and for a ledger
-    /// that cannot be read.
-    async fn reload(&mut self) -> anyhow::Result<metrics::Done> {
+    /// that cannot be read: that is the inner error.
+    async fn reload(&mut self) -> anyhow::Result<Result<String, String>> {
         let Loaded { config, warnings } = (self.load)()?;
         for warning in &warnings {
             tracing::warn!("configuration: {warning}");
@@ -63,11 +78,9 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
             Ok(done) => done,
             Err(error) => {
                 let error = chain(&error);
-                tracing::error!(
-                    error,
-                    "clients and TLS files are taken over, but the accounts stay as they were"
-                );
-                return Ok(metrics::Done::Failed);
+                let text = "clients and TLS files are taken over, but the accounts stay as they were";
+                tracing::error!(error, "{text}");
+                return Ok(Err(format!("{text}: {error}")));
             }
         };
         self.grace.send_replace(config.daemon.grace);
@@ -79,6 +92,14 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
             "configuration taken over"
         );
         self.config = config;
-        Ok(metrics::Done::Ok)
+        let mut text = format!(
+            "configuration taken over: {} added, {} changed, {} removed",
+            done.added, done.changed, done.removed
+        );
+        if !later.is_empty() {
+            text.push_str("; a restart is needed for ");
+            text.push_str(&later.join(", "));
+        }
+        Ok(Ok(text))
     }
 }

@@ -6,10 +6,15 @@
 //! A failure is logged once, where it is handled. A value or a secret never is (S7): the types
 //! that hold one have no `Display`.
 
+use std::fs::File;
 use std::io::IsTerminal;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 pub mod metrics;
 mod tracker;
@@ -25,6 +30,8 @@ pub struct LogSettings {
     pub filter: String,
     /// When to use colour.
     pub colour: Colour,
+    /// A file instead of stderr.
+    pub file: Option<PathBuf>,
 }
 
 /// The form of a log line.
@@ -51,6 +58,14 @@ pub enum TelemetryError {
     /// The filter cannot be read.
     #[error("the log filter is neither a level nor a list of directives")]
     Filter,
+    /// The log file cannot be written.
+    #[error("the log file {} cannot be written: let the daemon's user write to it and to its directory (chown), or name another one in [daemon.log] file", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The process logs already.
     #[error("logging is set up already")]
     LogsAlready,
@@ -61,7 +76,7 @@ pub enum TelemetryError {
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { format: LogFormat::Text, filter: "info".to_owned(), colour: Colour::OnTerminal }
+        Self { format: LogFormat::Text, filter: "info".to_owned(), colour: Colour::OnTerminal, file: None }
     }
 }
 
@@ -70,18 +85,27 @@ impl Default for LogSettings {
 /// # Errors
 /// The filter is wrong ([`is_log_filter`] says so beforehand), or the process logs already.
 pub fn init(settings: &LogSettings) -> Result<(), TelemetryError> {
-    let LogSettings { format, filter, colour } = settings;
+    let LogSettings { format, filter, colour, file } = settings;
     let filter = parse_filter(filter).ok_or(TelemetryError::Filter)?;
     let colour = match colour {
-        Colour::OnTerminal => std::io::stderr().is_terminal(),
+        Colour::OnTerminal => file.is_none() && std::io::stderr().is_terminal(),
         Colour::Never => false,
     };
-    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    let writer = match file {
+        Some(path) => BoxMakeWriter::new(Arc::new(open(path)?)),
+        None => BoxMakeWriter::new(std::io::stderr),
+    };
+    let builder = tracing_subscriber::fmt().with_writer(writer).with_env_filter(filter);
     let set = match format {
         LogFormat::Text => builder.with_ansi(colour).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_ansi(false).try_init(),
     };
     set.map_err(|_| TelemetryError::LogsAlready)
+}
+
+fn open(path: &Path) -> Result<File, TelemetryError> {
+    let opened = File::options().append(true).create(true).mode(0o640).open(path);
+    opened.map_err(|source| TelemetryError::File { path: path.to_owned(), source })
 }
 
 /// Whether a text is a log filter.

@@ -19,7 +19,8 @@ fn json_logs_go_to_stderr_one_object_a_line_and_filtered() {
     let name = "telemetry::json_logs_go_to_stderr_one_object_a_line_and_filtered";
     if std::env::var_os(CHILD).is_some() {
         let filter = "warn,it=info".to_owned();
-        let settings = LogSettings { format: LogFormat::Json, filter, colour: Colour::OnTerminal };
+        let settings =
+            LogSettings { format: LogFormat::Json, filter, colour: Colour::OnTerminal, file: None };
         init(&settings).unwrap();
         assert!(matches!(init(&settings), Err(TelemetryError::LogsAlready)));
         tracing::info!(attempt = 7, secret = ?Secret::from("s3cr3t"), "a token was fetched");
