@@ -27,10 +27,12 @@ use crate::ledger::sqlite::SqliteLedger;
 use crate::ledger::{Ledger, memory::MemoryLedger, seal, sqlite};
 use crate::mirror::{LayoutError, Mirror};
 use crate::model::AppId;
+use crate::process::notify::Notifier;
 use crate::process::signals::Intent;
 use crate::process::sockets::Sockets;
 use crate::refresh::gate::{Gate, IN_FLIGHT};
 use crate::refresh::task::Surroundings;
+use crate::telemetry;
 use crate::wechat::WeChat;
 
 pub mod demo;
@@ -38,12 +40,16 @@ mod error;
 mod feed;
 mod parts;
 mod reload;
+mod standing;
+mod supervision;
 
 pub use error::{RunError, StartError};
-pub use reload::Reloaded;
+pub use reload::{ReloadOutcome, ReloadState};
+pub use standing::{Phase, Standing};
 
 use parts::{Parts, Stops};
 use reload::Reloader;
+use supervision::{Reporter, Watchdog};
 
 /// The ledger's file in the state directory.
 pub const LEDGER_FILE: &str = "ledger.db";
@@ -69,8 +75,7 @@ pub struct Daemon {
     mirror: Mirror,
     feeder: feed::Feeder,
     readiness: feed::ReadinessWatch,
-    ready: watch::Receiver<crate::admin::Readiness>,
-    reloads: watch::Sender<Reloaded>,
+    reloads: watch::Sender<ReloadOutcome>,
     file: Option<SqliteLedger>,
 }
 
@@ -110,7 +115,7 @@ impl Daemon {
             grpc::Server::new(&config.grpc, hub.clone(), grpc_ready).map_err(StartError::GrpcSettings)?;
         Ok(Self {
             feeder: feed::Feeder::new(hub.clone(), mirrored),
-            admin: Admin::new(admin_listener, admin_ready.clone(), counters),
+            admin: Admin::new(admin_listener, admin_ready, counters),
             admin_addr,
             config,
             hub,
@@ -119,7 +124,6 @@ impl Daemon {
             listeners,
             mirror,
             readiness,
-            ready: admin_ready,
             reloads: watch::Sender::default(),
             file,
         })
@@ -138,21 +142,23 @@ impl Daemon {
         self.hub.clone()
     }
 
-    /// Whether it is ready, and if not why; changes while it runs.
-    pub fn readiness(&self) -> watch::Receiver<crate::admin::Readiness> {
-        self.ready.clone()
-    }
-
-    /// What came of the last reload; changes while it runs.
-    pub fn reloads(&self) -> watch::Receiver<Reloaded> {
+    /// How the reloads went, for whoever wants to know.
+    pub fn reloads(&self) -> watch::Receiver<ReloadOutcome> {
         self.reloads.subscribe()
     }
 
-    /// Runs until an intent ends it. `load` reads the configuration again.
+    /// How the daemon is, for whoever waits for its start or shows its state.
+    pub fn standing(&self) -> watch::Receiver<Standing> {
+        self.readiness.standing()
+    }
+
+    /// Runs until an intent ends it. `load` reads the configuration again; the service manager
+    /// hears of everything through `notifier`.
     pub async fn run(
         self,
         mut intents: impl AsyncFnMut() -> Intent,
         load: impl Fn() -> Result<Loaded, ConfigError> + Send + 'static,
+        notifier: Notifier,
     ) -> Result<(), RunError> {
         let Self {
             config,
@@ -165,7 +171,6 @@ impl Daemon {
             mirror,
             feeder,
             readiness,
-            ready: _,
             reloads,
             file,
         } = self;
@@ -176,8 +181,16 @@ impl Daemon {
         let accounts = config.accounts.len();
         let stop = Stops::default();
         let reload = Arc::new(Notify::new());
-        let reloader =
-            Reloader { config, hub: hub.clone(), control: grpc.control(), grace: live_grace, reloads, load };
+        let reporter =
+            Reporter::new(notifier.clone(), readiness.standing(), reloads.subscribe(), grace.clone());
+        let reloader = Reloader {
+            config,
+            hub: hub.clone(),
+            control: grpc.control(),
+            grace: live_grace,
+            outcome: reloads,
+            load,
+        };
         let clock = hub.clock().clone();
 
         let mut parts = Parts::default();
@@ -190,15 +203,20 @@ impl Daemon {
         let edges = stop.edges.clone();
         parts.start_stoppable("admin", async move {
             if let Err(error) = admin.run(edges).await {
-                tracing::error!(%error, "the admin listener broke");
+                tracing::error!(%error, "the admin listener broke: {error}");
             }
         });
         let edges = stop.edges.clone();
         parts.start_stoppable("grpc", async move {
             if let Err(error) = grpc.run(listeners, edges).await {
-                tracing::error!(error = chain(&error), "the gRPC face broke");
+                let error = chain(&error);
+                tracing::error!(error, "the gRPC face broke: {error}");
             }
         });
+        parts.start_stoppable("service manager", reporter.run(stop.edges.clone(), stop.last.clone()));
+        if let Some(watchdog) = Watchdog::new(notifier, hub::pulse::Pulse::new(hub)) {
+            parts.start("watchdog", &stop.edges, watchdog.run());
+        }
         tracing::info!(accounts, "running");
 
         let lost = loop {
@@ -207,7 +225,11 @@ impl Daemon {
                 // have replaced a token.
                 part = parts.ended() => break Some(part),
                 intent = intents() => match intent {
-                    Intent::Reload => reload.notify_one(),
+                    Intent::Reload => {
+                        telemetry::reopen();
+                        reload.notify_one();
+                    }
+                    Intent::ReopenLog => telemetry::reopen(),
                     Intent::Stop => break None,
                     Intent::StopNow => return Ok(()),
                 },
@@ -221,18 +243,19 @@ impl Daemon {
             stop.engine.cancel();
             parts.all_ended(&["refreshers"]).await;
             stop.last.cancel();
-            parts.all_ended(&["mirror"]).await;
+            parts.all_ended(&["mirror", "service manager"]).await;
             if let Some(file) = file
                 && let Err(error) = file.close().await
             {
-                tracing::error!(error = chain(&error), "the ledger could not be closed in order");
+                let error = chain(&error);
+                tracing::error!(error, "the ledger could not be closed in order: {error}");
             }
         };
         let ended = tokio::select! {
             ended = tokio::time::timeout(grace, stopped) => ended.map_err(|_| RunError::Grace),
             // Whatever it is: during a stop only "at once" means something.
             () = async { while intents().await != Intent::StopNow {} } => {
-                tracing::warn!("told to stop at once");
+                tracing::info!("told to stop at once");
                 Ok(())
             }
         };
@@ -293,13 +316,6 @@ async fn open_ledger(
     let opened = SqliteLedger::open(settings, clock.clone())
         .await
         .map_err(|source| StartError::Ledger { dir: config.daemon.state_dir.clone(), source })?;
-    if let Some(aside) = &opened.set_aside {
-        tracing::error!(
-            path = %aside.display(),
-            "the ledger was corrupt and is set aside; every credential is fetched once, and forced refreshes wait \
-             for 24 h",
-        );
-    }
     Ok((Arc::new(opened.ledger.clone()), Some(opened.ledger)))
 }
 

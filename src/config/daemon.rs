@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::secret::Secret;
+use crate::telemetry::file::Rotation;
 use crate::telemetry::{Colour, LogFormat, LogSettings, is_log_filter};
 
 use super::context::{Context, parse_size};
@@ -21,6 +22,12 @@ pub(super) const GRACE: Duration = Duration::from_secs(15);
 const LONGEST_GRACE: Duration = Duration::from_mins(10);
 /// An empty ledger with its log has about 100 KiB; below this it could not work at all.
 const SMALLEST_LEDGER: u64 = 1 << 20;
+/// A few lines; below this every event would be a rotation.
+const SMALLEST_LOG: u64 = 4 << 10;
+/// A year, which is as good as never.
+const OLDEST_LOG: Duration = Duration::from_secs(366 * 86_400);
+/// Every rotation renames each of them.
+const MOST_LOGS: u32 = 1_000;
 
 /// What the process as a whole needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,10 +98,16 @@ pub(super) fn check(raw: raw::Daemon, cx: &mut Context<'_>) -> DaemonSettings {
 
 fn check_log(raw: raw::Log, table: &Place, cx: &mut Context<'_>) -> LogSettings {
     let defaults = LogSettings::default();
-    let raw::Log { format, filter, file } = raw;
-    let file = file.map(|text| path(&table.key("file"), &text, cx));
-    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    let raw::Log { format, filter, file, max_size, max_age, keep } = raw;
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json), ("journald", LogFormat::Journald)];
     let format = format.and_then(|text| cx.word(&table.key("format"), &text, &formats));
+    let format = format.unwrap_or(defaults.format);
+    if format == LogFormat::Journald && file.is_some() {
+        let rule = "the journal is no file: leave file out, or take format = \"text\" or \"json\"";
+        cx.report.error(&table.key("file"), rule);
+    }
+    let file = file.map(|text| path(&table.key("file"), &text, cx));
+    let rotation = check_rotation(max_size.as_deref(), max_age.as_deref(), keep, table, cx);
     if filter.as_deref().is_some_and(|filter| !is_log_filter(filter)) {
         let rule = "a level (error, warn, info, debug, trace) is needed, or directives like \"info,zhongkong::hub=debug\"";
         cx.report.error(&table.key("filter"), rule);
@@ -114,7 +127,34 @@ fn check_log(raw: raw::Log, table: &Place, cx: &mut Context<'_>) -> LogSettings 
     // https://no-color.org: any text but the empty one.
     let no_colour = cx.env.get("NO_COLOR").is_some_and(|text| !text.is_empty());
     let colour = if no_colour { Colour::Never } else { Colour::OnTerminal };
-    LogSettings { format: format.unwrap_or(defaults.format), filter, colour, file }
+    // Set by systemd when it connects stderr to the journal.
+    let journal_stream = cx.env.get("JOURNAL_STREAM").map(str::to_owned);
+    LogSettings { format, filter, colour, file, rotation, journal_stream }
+}
+
+fn check_rotation(
+    max_size: Option<&str>,
+    max_age: Option<&str>,
+    keep: Option<u32>,
+    table: &Place,
+    cx: &mut Context<'_>,
+) -> Rotation {
+    let defaults = Rotation::default();
+    let max_bytes = max_size.map_or(Some(defaults.max_bytes), |text| {
+        let size = parse_size(text).filter(|&bytes| bytes >= SMALLEST_LOG);
+        if size.is_none() {
+            let rule = "a size has a number and a unit, like \"64MiB\", and is at least 4KiB";
+            cx.report.error(&table.key("max_size"), rule);
+        }
+        size
+    });
+    let ages = Duration::from_secs(60)..=OLDEST_LOG;
+    let max_age = cx.duration(&table.key("max_age"), max_age, defaults.max_age, ages);
+    let keep = keep.unwrap_or(defaults.keep);
+    if keep > MOST_LOGS {
+        cx.report.error(&table.key("keep"), "a number from 0 to 1000 is needed");
+    }
+    Rotation { max_bytes: max_bytes.unwrap_or(defaults.max_bytes), max_age, keep }
 }
 
 fn path(place: &Place, text: &str, cx: &mut Context<'_>) -> PathBuf {

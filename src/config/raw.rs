@@ -51,12 +51,18 @@ pub(super) struct Daemon {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Log {
-    /// `text` for people, `json` for a collector.
+    /// `text` for people, `json` for a collector, `journald` for the systemd journal.
     pub(super) format: Option<String>,
     /// A level, or tracing's filter directives.
     pub(super) filter: Option<String>,
-    /// A file instead of stderr.
+    /// The file to write instead of stderr.
     pub(super) file: Option<String>,
+    /// It is put aside before it is bigger, as "64MiB" …
+    pub(super) max_size: Option<String>,
+    /// … or older.
+    pub(super) max_age: Option<String>,
+    /// How many old files are kept.
+    pub(super) keep: Option<u32>,
 }
 
 /// `[wechat]`

@@ -20,12 +20,13 @@ use crate::config::{AdminSettings, Config, DaemonSettings, new_client};
 use crate::grpc::settings::Listen;
 use crate::hub::{AccountSettings, Change, Hub};
 use crate::model::{AppId, Kind, TokenMode};
+use crate::process::notify::Notifier;
 use crate::process::signals::Intent;
 use crate::process::sockets::{Inherited, SocketError, Sockets};
 use crate::refresh::view::View;
 use crate::secret::Secret;
 use crate::simulator::{self, Account, Accounts, Limits, Simulator};
-use crate::telemetry::{Colour, LogFormat, LogSettings};
+use crate::telemetry::LogSettings;
 use crate::{grpc, mirror, wechat};
 
 use super::{Addresses, Daemon, RunError, StartError, Store};
@@ -110,7 +111,7 @@ pub async fn run(
         move || Ok(crate::config::Loaded { config: config.clone(), warnings: Vec::new() })
     };
     tokio::select! {
-        ended = daemon.run(intents, nothing_to_reload) => ended.map_err(DemoError::Run),
+        ended = daemon.run(intents, nothing_to_reload, Notifier::default()) => ended.map_err(DemoError::Run),
         served = simulator.serve(wechat, stop) => served.map_err(DemoError::Listen),
         printed = narrate(&hub) => printed.map_err(DemoError::Print),
     }
@@ -177,12 +178,7 @@ fn config(upstream: SocketAddr, token: &Secret, life: Duration, ports: Ports) ->
             pid_file: PathBuf::new(),
             user: None,
             group: None,
-            log: LogSettings {
-                format: LogFormat::Text,
-                filter: "warn".to_owned(),
-                colour: Colour::OnTerminal,
-                file: None,
-            },
+            log: LogSettings { filter: "warn".to_owned(), ..LogSettings::default() },
             seal_keys: None,
             ledger_max_bytes: None,
             grace: Duration::from_secs(5),

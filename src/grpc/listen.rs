@@ -190,7 +190,8 @@ impl Drop for SocketFile {
             && identity(&self.path).ok() == self.id
             && let Err(error) = fs::remove_file(&self.path)
         {
-            tracing::warn!(path = %self.path.display(), %error, "the socket's file could not be removed");
+            let path = self.path.display();
+            tracing::warn!(%path, %error, "the socket's file {path} could not be removed: {error}");
         }
     }
 }

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::daemon::Reloaded;
+use crate::daemon::{ReloadOutcome, ReloadState};
+use crate::hub;
 
 /// The daemon's side.
 #[derive(Debug)]
@@ -30,12 +31,21 @@ impl Note {
     }
 
     /// Replaces the file in one step.
-    pub(super) fn write(&self, Reloaded { count, last }: Reloaded) -> io::Result<()> {
-        let (ok, text) = match last {
-            None => (true, String::new()),
-            Some(Ok(text)) => (true, text),
-            Some(Err(text)) => (false, text),
+    pub(super) fn write(&self, ReloadOutcome { number, state }: ReloadOutcome) -> io::Result<()> {
+        let (ok, text) = match state {
+            // The number of a reload that has not ended yet would be taken for its answer.
+            ReloadState::UnderWay => return Ok(()),
+            ReloadState::Never => (true, String::new()),
+            ReloadState::TakenOver { at: _, done, later } => (true, taken_over(done, &later)),
+            ReloadState::Partly { at: _, why } => (
+                false,
+                format!("clients and TLS files are taken over, but the accounts stay as they were: {why}"),
+            ),
+            ReloadState::Refused { at: _, why } => {
+                (false, format!("the configuration was not taken over, everything goes on as before: {why}"))
+            }
         };
+        let count = number;
         let noted = Noted { pid: std::process::id(), count, ok, text };
         let new = self.0.with_extension("reload-new");
         std::fs::write(&new, serde_json::to_vec(&noted)?)?;
@@ -53,4 +63,13 @@ impl Note {
         // One that stays is of another pid and is not believed.
         let _ = std::fs::remove_file(&self.0);
     }
+}
+
+fn taken_over(hub::Reloaded { added, changed, removed }: hub::Reloaded, later: &[&str]) -> String {
+    let mut text = format!("configuration taken over: {added} added, {changed} changed, {removed} removed");
+    if !later.is_empty() {
+        text.push_str("; a restart is needed for ");
+        text.push_str(&later.join(", "));
+    }
+    text
 }

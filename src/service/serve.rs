@@ -12,12 +12,12 @@ use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use tokio::sync::watch;
 
-use crate::admin::Readiness;
 use crate::clock::Clock;
 use crate::config::{Config, Environment, Loaded};
-use crate::daemon::{Daemon, LEDGER_FILE, Reloaded, Store};
+use crate::daemon::{Daemon, LEDGER_FILE, Phase, ReloadOutcome, Standing, Store};
 use crate::process::detach::{open_for_adding, redirect};
 use crate::process::hardening::{harden, raise_open_files};
+use crate::process::notify::Notifier;
 use crate::process::pid_file::PidFile;
 use crate::process::privileges::{Plan, Target, make_directory};
 use crate::process::signals::Intents;
@@ -54,12 +54,9 @@ pub(super) struct Places {
     pub(super) err: PathBuf,
 }
 
-/// The log of a detached daemon that is told no other.
-const LOG_FILE: &str = "/var/log/zhongkong/zhongkong.log";
-
 impl Places {
     pub(super) fn of(config: &Config) -> Self {
-        let log = config.daemon.log.file.clone().unwrap_or_else(|| LOG_FILE.into());
+        let log = config.daemon.log.file.clone().unwrap_or_else(|| telemetry::DETACHED_FILE.into());
         let err = log.with_extension("err");
         Self { log, err }
     }
@@ -105,9 +102,10 @@ impl Prepared {
         }
         if let Some(link) = link.as_deref_mut() {
             link.leave_the_terminal()?;
-            loaded.config.daemon.log.file = Some(link.places.log.clone());
+            loaded.config.daemon.log = loaded.config.daemon.log.detached();
         }
-        telemetry::init(&loaded.config.daemon.log)?;
+        // Held to the end: its last lines are written when it goes.
+        let _log = telemetry::init(&loaded.config.daemon.log)?;
         for warning in &loaded.warnings {
             tracing::warn!("configuration: {warning}");
         }
@@ -147,26 +145,28 @@ async fn run(
     let counters = metrics::install()?;
     // What a reload compares with must be what it will read: where the log goes when nobody says
     // is no change of the file.
-    let log_to = link.as_deref().map(|link| link.places.log.clone());
-    let daemon = Daemon::build(config, sockets, Clock::system(), Store::File, counters).await?;
-    let follow = follow(daemon.readiness(), daemon.reloads(), link);
+    let detached = link.is_some();
+    let notifier = Notifier::from_env(&env);
+    let build = Daemon::build(config, sockets, Clock::system(), Store::File, counters);
+    let daemon = notifier.starting(build).await?;
+    let follow = follow(daemon.standing(), daemon.reloads(), link);
     let load = move || {
         let mut loaded = Config::load(&path, &env)?;
-        if let Some(log) = &log_to {
-            loaded.config.daemon.log.file.get_or_insert_with(|| log.clone());
+        if detached {
+            loaded.config.daemon.log = loaded.config.daemon.log.detached();
         }
         Ok(loaded)
     };
     tokio::select! {
-        ended = daemon.run(async || intents.next().await, load) => Ok(ended?),
+        ended = daemon.run(async || intents.next().await, load, notifier) => Ok(ended?),
         never = follow => match never {},
     }
 }
 
 /// Tells whoever waits for the daemon how it gets on, and notes what comes of reloads.
 async fn follow(
-    mut readiness: watch::Receiver<Readiness>,
-    mut reloads: watch::Receiver<Reloaded>,
+    mut standing: watch::Receiver<Standing>,
+    mut reloads: watch::Receiver<ReloadOutcome>,
     link: Option<&mut Link>,
 ) -> Infallible {
     let Some(Link { reporter, note, pid_file: _, places: _ }) = link else {
@@ -174,12 +174,13 @@ async fn follow(
     };
     let ready = async {
         loop {
-            let report = match &*readiness.borrow_and_update() {
-                Readiness::Ready => Report::Ready,
-                Readiness::NotReady(reason) => Report::NotReady(reason.clone()),
+            let Standing { phase, line } = standing.borrow_and_update().clone();
+            let report = match phase {
+                Phase::Ready => Report::Ready,
+                Phase::Starting | Phase::NotReady => Report::NotReady(line),
             };
             reporter.say(&report);
-            if matches!(report, Report::Ready) || readiness.changed().await.is_err() {
+            if matches!(report, Report::Ready) || standing.changed().await.is_err() {
                 return;
             }
         }
