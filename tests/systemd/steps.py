@@ -152,11 +152,28 @@ def a_kill_9_is_answered_by_a_start_that_keeps_the_tokens_and_calls_nobody(site)
 
 
 @step
-def a_daemon_that_stands_still_is_ended_by_the_watchdog_and_started_again(site):
-    site.drop_in("watchdog", "[Service]\nWatchdogSec=2s\nTimeoutAbortSec=1s\n")
+def a_stuck_hub_starves_the_watchdog_though_every_thread_is_alive(site):
+    quick = "[Service]\nWatchdogSec=2s\nTimeoutAbortSec=1s\n"
+    # Well for eight questions of the watchdog, four in 2 s, and never again.
+    site.drop_in("watchdog", quick + "Environment=ZHONGKONG_FAILPOINTS=hub.block=block:8\n")
     site.systemctl("restart", UNIT)
     pid, before, calls, mark = site.pid(), site.fingerprints(), site.calls(), site.mark()
-    # Well fed it lives on.
+    begun, restarts = time.monotonic(), int(site.show("NRestarts"))
+    # The next one is well for good; this one keeps the environment that it has.
+    site.drop_in("watchdog", quick)
+    site.says(mark, "Watchdog timeout")
+    assert time.monotonic() - begun > 2, "it was bitten while it was fed"
+    site.says(mark, "Failed with result 'watchdog'")
+    site.wait_active(20, unless_pid=pid)
+    site.ready()
+    assert int(site.show("NRestarts")) == restarts + 1
+    assert (site.fingerprints(), site.calls()) == (before, calls)
+
+
+@step
+def a_process_that_is_stopped_is_ended_by_the_watchdog_and_a_healthy_one_is_not(site):
+    pid, before, calls, mark = site.pid(), site.fingerprints(), site.calls(), site.mark()
+    # Well fed, it lives longer than its watchdog's time.
     time.sleep(3)
     assert site.pid() == pid, "the watchdog bit a healthy daemon"
     restarts = int(site.show("NRestarts"))
