@@ -16,10 +16,12 @@ for shell in bash zsh fish; do
     "$executable" completions "$shell" >"$out/completions.$shell"
 done
 
-# The configuration is the example with every key; two of its lines are made real, so that root
-# can ask the daemon on this machine from the first minute on.
+# The configuration is the example with every key. Some of its lines are made real: the user, so
+# that `zhongkong start` by root does not run as root, and the Unix socket with a client for
+# root, so that root can ask the daemon from the first minute on.
 sed -e '/^#listen = \["127.0.0.1:7780"\]$/d' \
     -e 's|^#: \(listen = \["127.0.0.1:7780", "unix:/run/zhongkong/grpc.sock"\]\)$|\1|' \
+    -e 's|^#: \(user = "zhongkong"\)$|\1|' \
     config.toml >"$out/config.toml"
 cat >>"$out/config.toml" <<'END'
 
@@ -30,10 +32,12 @@ uid = 0
 accounts = ["*"]
 actions = ["read", "complain", "force", "status", "admin"]
 END
-grep -q '^listen = \["127.0.0.1:7780", "unix:' "$out/config.toml" || {
-    echo 'packaging/stage.sh: config.toml has no example of a listen with a Unix socket any more' >&2
-    exit 1
-}
+for line in 'user = "zhongkong"' 'listen = ["127.0.0.1:7780", "unix:/run/zhongkong/grpc.sock"]'; do
+    grep -qxF "$line" "$out/config.toml" || {
+        echo "packaging/stage.sh: config.toml has no example any more that says: $line" >&2
+        exit 1
+    }
+done
 "$executable" check-config --config "$out/config.toml" >/dev/null 2>"$out/warnings" || {
     cat "$out/warnings" >&2
     exit 1

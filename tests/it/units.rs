@@ -101,5 +101,6 @@ fn sockets_are_the_addresses_of_the_packaged_configuration() {
     assert_eq!(opened, ["127.0.0.1:7780", "127.0.0.1:7781", "/run/zhongkong/grpc.sock"]);
     let both = "#: listen = [\"127.0.0.1:7780\", \"unix:/run/zhongkong/grpc.sock\"]";
     assert!(example.contains(both), "packaging/stage.sh makes this line real");
+    assert!(example.contains("#: user = \"zhongkong\""), "this one too");
     assert!(example.contains("#listen = \"127.0.0.1:7781\""));
 }
