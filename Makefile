@@ -3,8 +3,10 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test check fmt clippy unit docs bench needs-memcached
-.PHONY: deb test-systemd needs-systemd needs-nspawn needs-cargo-deb
+# What the tests use besides Rust. Each is installed by its target, or the target says how.
+NEEDS := needs-memcached needs-promtool needs-systemd
+
+.PHONY: help demo test check fmt clippy unit docs bench deb test-systemd needs-nspawn needs-cargo-deb $(NEEDS)
 
 help:
 	@echo 'make demo    a simulated WeChat and the daemon in one process; Ctrl-C ends it'
@@ -17,7 +19,7 @@ demo:
 	$(CARGO) build --bin zhongkong
 	@$(CARGO) run --quiet --bin zhongkong -- demo
 
-test: needs-memcached needs-systemd fmt clippy unit docs
+test: $(NEEDS) fmt clippy unit docs
 
 fmt:
 	$(CARGO) fmt --check
@@ -26,7 +28,7 @@ clippy:
 	$(CARGO) clippy --all-targets -- -D warnings
 
 # Unit tests, tests/it over real sockets, doc tests.
-unit: needs-memcached needs-systemd
+unit: $(NEEDS)
 	$(CARGO) test
 
 docs:
@@ -41,6 +43,13 @@ needs-memcached:
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q memcached; \
 	  elif sudo -n true 2>/dev/null; then sudo apt-get update -q && sudo apt-get install -y -q memcached; \
 	  else echo 'The tests need memcached. Run:  sudo apt-get install memcached' >&2; exit 1; fi; }
+
+# Alert rules and the format of /metrics are judged by promtool, of Debian's prometheus.
+needs-promtool:
+	@command -v promtool >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q --no-install-recommends prometheus; \
+	  elif sudo -n true 2>/dev/null; then sudo apt-get update -q && sudo apt-get install -y -q --no-install-recommends prometheus; \
+	  else echo 'The tests need promtool. Run:  sudo apt-get install --no-install-recommends prometheus' >&2; exit 1; fi; }
 
 # The package, and what proves it. systemd/README.md and packaging/ say what is in it.
 deb: needs-cargo-deb

@@ -194,7 +194,8 @@ fn config(upstream: SocketAddr, token: &Secret, life: Duration, ports: Ports) ->
             tls: None,
             clients: vec![client],
         },
-        admin: AdminSettings { listen: loopback(ports, 7781) },
+        audit: crate::audit::Settings::default(),
+        admin: AdminSettings { listen: loopback(ports, 7781), metrics_per_key: 1_000 },
         mirror: mirror::Settings {
             servers: Vec::new(),
             layouts: Vec::new(),
