@@ -29,6 +29,7 @@ mod failed;
 mod get;
 mod layout;
 mod ledger;
+mod man;
 mod output;
 mod pause;
 mod refresh;
@@ -118,6 +119,9 @@ enum Command {
     /// Print the shell's completions; for bash: zhongkong completions bash
     /// >/etc/bash_completion.d/zhongkong
     Completions(setup::CompletionsArgs),
+    /// Write the manual pages, for packages
+    #[command(hide = true)]
+    Man(man::Args),
     /// The daemon's durable file
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -196,6 +200,7 @@ pub async fn run(asked: Asked, env: &Environment) -> Result<ExitCode, Failed> {
         Command::Simulate(args) => simulate::run(args, out).await,
         Command::NewClient(args) => setup::new_client(&args, out),
         Command::Completions(args) => setup::completions(&args, out),
+        Command::Man(args) => man::run(&args, out),
         Command::Ledger(command) => ledger::run(command, &config, out, env).await,
     };
     match done {

@@ -111,6 +111,6 @@ async fn a_caller_that_never_ends_its_request_does_not_hold_up_a_stop() {
     get(running.addr, "/healthz").await;
     running.stop.cancel();
     let ended = tokio::time::timeout(Duration::from_secs(10), running.tasks.join_next()).await;
-    ended.expect("the listener ends within its drain").unwrap().unwrap().unwrap();
+    ended.expect("the listener ends within its drain").unwrap().unwrap();
     drop(slow);
 }

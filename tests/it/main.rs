@@ -68,4 +68,5 @@ mod simulator_stable;
 mod support;
 mod telemetry;
 mod tidy;
+mod units;
 mod wechat;

@@ -69,7 +69,7 @@ pub(super) fn findings(files: &[NamedFile], parts: Option<&Parts>, service: &Ser
                 Listen::Tcp(_) => {}
             }
         }
-        list.push((Role::PidFile, parts.daemon.pid_file.as_path()));
+        list.push((Role::PidFile, &parts.daemon.pid_file));
     }
     let mut good = 0_usize;
     let mut found = Vec::new();
