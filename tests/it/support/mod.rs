@@ -7,6 +7,7 @@ pub(crate) mod frozen;
 pub(crate) mod memcached;
 pub(crate) mod passing;
 pub(crate) mod process;
+pub(crate) mod ran;
 pub(crate) mod raw;
 pub(crate) mod scrape;
 pub(crate) mod simulated;

@@ -26,6 +26,8 @@ use zhongkong::model::{Key, Kind};
 
 use super::raw::raw_get;
 
+pub(crate) use super::ran::{Ran, ran};
+
 /// The bearer token of the client "test", which may do everything.
 pub(crate) const TOKEN: &str = "t0ken-of-the-test-with-all-rights-AAAAAAAAAA";
 /// The AppSecret of every account of a site that is not told otherwise.
@@ -225,7 +227,8 @@ impl Site {
         command
     }
 
-    fn command(&self) -> Command {
+    /// The binary in the directory of the site, with its environment.
+    pub(crate) fn command(&self) -> Command {
         let mut command = binary();
         command.current_dir(self.dir.path()).envs(&self.env);
         command
@@ -243,38 +246,6 @@ pub(crate) fn binary() -> Command {
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.stdin(Stdio::null()).kill_on_drop(true);
     command
-}
-
-/// What a command that has ended said.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    /// The exit code; `None` after a signal.
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-impl Ran {
-    /// It ended with this code, and its error output has each of these.
-    pub(crate) fn expect(&self, code: i32, says: &[&str]) {
-        assert_eq!(self.code, Some(code), "{self:?}");
-        for words in says {
-            assert!(self.stderr.contains(words), "nothing says {words:?}: {self:?}");
-        }
-    }
-
-    /// The document on stdout of a command that succeeded.
-    pub(crate) fn document(&self) -> serde_json::Value {
-        self.expect(0, &[]);
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-}
-
-/// Runs a command to its end.
-pub(crate) async fn ran(mut command: Command) -> Ran {
-    let output = command.output().await.unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
 /// A running process; killed when dropped.
@@ -301,11 +272,20 @@ enum More {
 impl Process {
     /// Starts it and reads what it says.
     pub(crate) fn spawn(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        command.stdout(Stdio::piped());
+        Self::spawn_with_stdout(command)
+    }
+
+    /// The same for a command whose stdout is the caller's business.
+    pub(crate) fn spawn_with_stdout(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stream = || watch::channel((Vec::new(), More::MayCome)).0;
         let said = Said { stdout: stream(), stderr: stream() };
         let mut readers = JoinSet::new();
-        readers.spawn(read(child.stdout.take().unwrap(), said.stdout.clone()));
+        match child.stdout.take() {
+            Some(stdout) => _ = readers.spawn(read(stdout, said.stdout.clone())),
+            None => said.stdout.send_modify(|(_, more)| *more = More::Ended),
+        }
         readers.spawn(read(child.stderr.take().unwrap(), said.stderr.clone()));
         Self { child, said, readers }
     }
