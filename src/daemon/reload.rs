@@ -65,7 +65,9 @@ impl ReloadOutcome {
             ReloadState::TakenOver { later, .. } => {
                 Some(format!("restart needed for changed {}", later.join(", ")))
             }
-            ReloadState::Partly { at, why } => Some(format!("accounts of the reload at {at} not taken over: {why}")),
+            ReloadState::Partly { at, why } => {
+                Some(format!("accounts of the reload at {at} not taken over: {why}"))
+            }
             ReloadState::Refused { at, why } => {
                 Some(format!("reload refused at {at}, the old configuration is in force: {why}"))
             }

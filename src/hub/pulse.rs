@@ -157,7 +157,8 @@ impl Pulse {
         let slots = || accounts.values().flat_map(|account| account.keys.iter().flatten());
         let seats = slots().map(|slot| (&slot.handle, slot.handle.steps().read(), slot.handle.view().next));
         let seats: Vec<_> = seats.collect();
-        let judged = seats.iter().map(|(handle, step, next)| Seat { key: handle.key(), step: *step, next: *next });
+        let judged =
+            seats.iter().map(|(handle, step, next)| Seat { key: handle.key(), step: *step, next: *next });
         memory.judge(judged, hub.around.gate.queue(), call, now, boot)?;
 
         // Whoever is under suspicion is left alone: a ring would hide that it sleeps.
@@ -209,9 +210,7 @@ impl Memory {
             let since = now - suspect.since;
             if suspect.beats >= BEATS {
                 stuck = stuck.or_else(|| match doing {
-                    Doing::Waiting => {
-                        (since > OVERDUE).then(|| Stuck::Overdue { key: key.clone(), since })
-                    }
+                    Doing::Waiting => (since > OVERDUE).then(|| Stuck::Overdue { key: key.clone(), since }),
                     Doing::Working => {
                         let alone = now - suspect.since.max(gate.crowded);
                         let bound = call * CALLS_OF_A_ROUND + SLACK;

@@ -104,10 +104,7 @@ impl Notifier {
 
     /// Runs the part of the start that a large ledger makes long, and asks for time meanwhile. If
     /// it fails, the status line says why.
-    pub async fn starting<T, E: Error>(
-        &self,
-        start: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, E> {
+    pub async fn starting<T, E: Error>(&self, start: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         let asking = async {
             loop {
                 tokio::time::sleep(EXTEND_EVERY).await;

@@ -13,7 +13,7 @@ use zhongkong::refresh::handle::Handle;
 use zhongkong::refresh::view::Next;
 use zhongkong::simulator::{Endpoint, Fault};
 
-use super::support::ailing::{Ailment, AilingLedger};
+use super::support::ailing::{AilingLedger, Ailment};
 use super::support::engine::{Engine, Setup, account, manual_clock};
 use super::support::frozen::Frozen;
 

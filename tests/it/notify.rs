@@ -54,12 +54,12 @@ async fn status_follows_a_failed_rotation_and_its_recovery() {
     manager.until("STATUS=1 key fresh\n").await;
 
     wechat.control.script(Script::once(Endpoint::Token, Fault::errcode(40_164)).only("wx1"));
-    site.run(&["refresh", "wx1", "--yes"]).await;
+    site.run(&["refresh", "wx1", "--force"]).await;
     let said = manager.until("40164").await;
     assert!(said.contains("STATUS=0 keys fresh, 1 needs operator: wx1 40164: "), "{said}");
     assert!(said.contains("127.0.0.1"), "what to do names the address that WeChat saw: {said}");
 
-    site.run(&["refresh", "wx1", "--yes"]).await.expect(0, &[]);
+    site.run(&["refresh", "wx1", "--force"]).await.expect(0, &[]);
     manager.until("STATUS=1 key fresh\n").await;
     assert_eq!(manager.count(READY), 1, "{:?}", manager.heard());
     daemon.stop().await;
@@ -91,7 +91,10 @@ async fn reload_is_announced_and_ended_whether_the_file_is_good_or_not() {
     let said = manager.until(READY).await;
     let status = value(&said, "STATUS");
     assert!(status.starts_with("2 keys fresh; reload refused at 20"), "{status}");
-    assert!(status.contains("the old configuration is in force") && status.contains("config.toml"), "{status}");
+    assert!(
+        status.contains("the old configuration is in force") && status.contains("config.toml"),
+        "{status}"
+    );
     assert!(!manager.heard().iter().any(|message| message.contains(SECRET)));
 
     // Mended: nothing is left of it.
@@ -138,7 +141,10 @@ async fn stop_is_announced_with_the_time_that_it_may_take() {
     daemon.signal(Signal::TERM);
     let said = manager.until("STOPPING=1").await;
     assert_eq!(value(&said, "EXTEND_TIMEOUT_USEC"), "20000000", "the grace of 15 s and a little");
-    assert!(value(&said, "STATUS").starts_with("stopping; attempts under way are finished, for 15 s"), "{said}");
+    assert!(
+        value(&said, "STATUS").starts_with("stopping; attempts under way are finished, for 15 s"),
+        "{said}"
+    );
     wechat.control.release();
     assert_eq!(daemon.ended().await.code(), Some(0), "{}", daemon.stderr());
     assert_eq!(manager.heard().last(), Some(&said), "nothing contradicts it");

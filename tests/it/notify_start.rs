@@ -26,10 +26,9 @@ async fn build(site: &Site, clock: Clock) -> Daemon {
 }
 
 /// Runs the daemon while the story is told.
-async fn during(daemon: Daemon, site: &Site, path: &Path, story: impl Future<Output = ()>) {
+async fn during(daemon: Daemon, path: &Path, story: impl Future<Output = ()>) {
     let env = Environment::from_iter([("NOTIFY_SOCKET", path.to_str().unwrap())]);
     let load = || -> Result<Loaded, _> { unreachable!("nobody reloads") };
-    let _ = site;
     tokio::select! {
         ended = daemon.run(std::future::pending, load, Notifier::from_env(&env)) => panic!("{ended:?}"),
         () = story => {}
@@ -38,9 +37,8 @@ async fn during(daemon: Daemon, site: &Site, path: &Path, story: impl Future<Out
 
 /// Moves the clock in steps in which everything has time to follow.
 async fn pass(frozen: &Frozen, span: Duration) {
-    let step = Duration::from_millis(200);
-    for _ in 0..span.div_duration_f64(step).ceil() as u32 {
-        frozen.advance(step).await;
+    for _ in 0..span.as_secs() * 5 {
+        frozen.advance(SECOND / 5).await;
         for _ in 0..64 {
             tokio::task::yield_now().await;
         }
@@ -74,10 +72,13 @@ async fn account_that_wechat_refuses_holds_the_start_up_for_the_grace_only() {
         pass(&frozen, 3 * SECOND).await;
         let said = manager.until(READY).await;
         let status = value(&said, "STATUS");
-        assert!(status.starts_with("1 key fresh, 1 needs operator: wx2 40164: WeChat saw the address"), "{status}");
+        assert!(
+            status.starts_with("1 key fresh, 1 needs operator: wx2 40164: WeChat saw the address"),
+            "{status}"
+        );
         assert_eq!(standing.borrow().phase, Phase::Ready);
     };
-    during(daemon, &site, &path, story).await;
+    during(daemon, &path, story).await;
 }
 
 #[tokio::test]
@@ -107,5 +108,5 @@ async fn outage_of_wechat_does_not_let_systemd_kill_the_start() {
         let asked = manager.heard().last().unwrap();
         assert!(!asked.contains("EXTEND"), "a finished start asks for nothing: {asked}");
     };
-    during(daemon, &site, &path, story).await;
+    during(daemon, &path, story).await;
 }
