@@ -1,9 +1,10 @@
 //! What tests stand on: the frozen clock, a running simulator, an engine, a real memcached, a
-//! bare socket.
+//! bare socket, a service manager's ear.
 
 pub(crate) mod ailing;
 pub(crate) mod engine;
 pub(crate) mod frozen;
+pub(crate) mod manager;
 pub(crate) mod memcached;
 pub(crate) mod passing;
 pub(crate) mod process;
