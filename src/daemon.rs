@@ -19,6 +19,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::admin::Admin;
 use crate::admin::exposition::{Exposition, Sources};
+use crate::audit;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Loaded};
 use crate::grpc;
@@ -77,6 +78,7 @@ pub struct Daemon {
     feeder: feed::Feeder,
     readiness: feed::ReadinessWatch,
     reloads: watch::Sender<ReloadOutcome>,
+    audit: audit::Writer,
     file: Option<SqliteLedger>,
 }
 
@@ -103,6 +105,7 @@ impl Daemon {
         let in_ledger = |source| StartError::Ledger { dir: config.daemon.state_dir.clone(), source };
         let (listeners, admin_listener) = open_sockets(sockets).await?;
         let admin_addr = admin_listener.local_addr().unwrap_or(config.admin.listen);
+        let (recorder, audit) = audit::new(&config.audit, ledger.clone(), clock.clone());
         let around = Arc::new(Surroundings {
             clock: clock.clone(),
             wechat: WeChat::new(&config.wechat).map_err(StartError::WeChat)?,
@@ -122,6 +125,7 @@ impl Daemon {
         });
         let grpc =
             grpc::Server::new(&config.grpc, hub.clone(), grpc_ready).map_err(StartError::GrpcSettings)?;
+        let grpc = grpc.with_audit(recorder);
         Ok(Self {
             feeder: feed::Feeder::new(hub.clone(), mirrored),
             admin: Admin::new(admin_listener, admin_ready, exposition),
@@ -134,6 +138,7 @@ impl Daemon {
             mirror,
             readiness,
             reloads: watch::Sender::default(),
+            audit,
             file,
         })
     }
@@ -181,6 +186,7 @@ impl Daemon {
             feeder,
             readiness,
             reloads,
+            audit,
             file,
         } = self;
         // Ports that were 0 are known now, and nothing else tells them.
@@ -209,6 +215,7 @@ impl Daemon {
         parts.start("mirror feed", &stop.last, feeder.run());
         parts.start("reload", &stop.edges, reloader.run(reload.clone()));
         parts.start_stoppable("mirror", mirror.run(stop.last.clone()));
+        parts.start_stoppable("audit", audit.run(stop.last.clone()));
         parts.start_stoppable("refreshers", tasks.run(stop.engine.clone()));
         let edges = stop.edges.clone();
         parts.start_stoppable("admin", async move {
@@ -253,7 +260,7 @@ impl Daemon {
             stop.engine.cancel();
             parts.all_ended(&["refreshers"]).await;
             stop.last.cancel();
-            parts.all_ended(&["mirror", "service manager"]).await;
+            parts.all_ended(&["mirror", "audit", "service manager"]).await;
             if let Some(file) = file
                 && let Err(error) = file.close().await
             {

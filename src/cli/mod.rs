@@ -18,8 +18,10 @@ use crate::config::Environment;
 use crate::daemon::demo;
 use crate::service::Order;
 
+mod audit;
 mod confirm;
 mod connection;
+mod doctor;
 mod document;
 mod error;
 pub mod explain;
@@ -103,8 +105,12 @@ enum Command {
     Pause(pause::PauseArgs),
     /// End a pause
     Resume(pause::ResumeArgs),
+    /// Show who did what, from where, when
+    Audit(audit::Args),
     /// Say whether the configuration is right, and what is wrong with it
     CheckConfig,
+    /// Look at everything that the daemon needs, and say what is wrong and what to do
+    Doctor(doctor::Args),
     /// Play WeChat's servers, for tests and trials
     Simulate(simulate::Args),
     /// Make a bearer token for a program, and its section of the configuration
@@ -184,7 +190,9 @@ pub async fn run(asked: Asked, env: &Environment) -> Result<ExitCode, Failed> {
         Command::Explain(args) => explain::run(args, out, env).await,
         Command::Pause(args) => pause::pause(args, out, env).await,
         Command::Resume(args) => pause::resume(args, out, env).await,
+        Command::Audit(args) => audit::run(args, out, env).await,
         Command::CheckConfig => setup::check_config(&config, out, env),
+        Command::Doctor(args) => doctor::run(args, &config, out, env).await,
         Command::Simulate(args) => simulate::run(args, out).await,
         Command::NewClient(args) => setup::new_client(&args, out),
         Command::Completions(args) => setup::completions(&args, out),

@@ -31,6 +31,7 @@ const LEDGER_SECONDS: &str = "zhongkong_ledger_seconds";
 const READS: &str = "zhongkong_reads_total";
 const WATCHERS: &str = "zhongkong_watchers";
 const CALLS_REFUSED: &str = "zhongkong_calls_refused_total";
+const AUDIT_LOST: &str = "zhongkong_audit_lost_total";
 const RELOADS: &str = "zhongkong_reloads_total";
 const LAST_RELOAD_SUCCESSFUL: &str = "zhongkong_last_reload_successful";
 const LAST_RELOAD: &str = "zhongkong_last_reload_timestamp_seconds";
@@ -169,6 +170,16 @@ label! {
     }
 }
 
+label! {
+    /// Why an entry of the audit is missing.
+    AuditLoss {
+        /// The ledger did not take it.
+        Ledger = "ledger",
+        /// It is counted, but no longer by caller and key: there were too many at once.
+        Overflow = "overflow",
+    }
+}
+
 /// Counts from now on. Once per process.
 ///
 /// # Errors
@@ -198,6 +209,7 @@ fn describe() {
     describe_counter!(READS, "Reads of a value, by result.");
     describe_gauge!(WATCHERS, "Open watches.");
     describe_counter!(CALLS_REFUSED, "Calls not let in, by reason.");
+    describe_counter!(AUDIT_LOST, "Deeds that the audit does not tell, by reason.");
     describe_counter!(RELOADS, "Reloads of the configuration, by result.");
     describe_gauge!(LAST_RELOAD, Unit::Seconds, "Wall time when the configuration in effect was taken over.");
     describe_gauge!(LAST_RELOAD_SUCCESSFUL, "Whether the configuration that was read last is in effect.");
@@ -308,6 +320,11 @@ pub fn ledger_took(step: LedgerStep, span: Duration) {
 /// A call was not let in.
 pub fn call_refused(refusal: Refusal) {
     counter!(CALLS_REFUSED, "reason" => refusal.as_str()).increment(1);
+}
+
+/// So many deeds are missing in the audit.
+pub fn audit_lost(loss: AuditLoss, count: u64) {
+    counter!(AUDIT_LOST, "reason" => loss.as_str()).increment(count);
 }
 
 /// The configuration was read again.
