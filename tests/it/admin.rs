@@ -13,6 +13,8 @@ use zhongkong::admin::{Admin, Readiness};
 use zhongkong::model::{Cause, Kind};
 use zhongkong::telemetry::metrics::{self, AttemptResult};
 
+use super::support::record;
+
 struct Running {
     addr: SocketAddr,
     readiness: watch::Sender<Readiness>,
@@ -41,6 +43,7 @@ async fn get(addr: SocketAddr, path: &str) -> String {
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
+    record::output(path, answer.as_bytes());
     answer
 }
 

@@ -7,6 +7,7 @@
 //! A process dies with its value. Nothing of the test's environment reaches it but PATH.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -25,6 +26,7 @@ use zhongkong::client::{Client, Credentials};
 use zhongkong::model::{Key, Kind};
 
 use super::raw::raw_get;
+use super::record;
 
 /// The bearer token of the client "test", which may do everything.
 pub(crate) const TOKEN: &str = "t0ken-of-the-test-with-all-rights-AAAAAAAAAA";
@@ -82,11 +84,13 @@ impl Site {
 
     /// Writes the secret file of an account.
     pub(crate) fn secret(&self, appid: &str, secret: &str) {
+        record::secrets([secret]);
         self.file(&format!("{appid}.secret"), &format!("{secret}\n"));
     }
 
     /// Adds a client that may do everything.
     pub(crate) fn client(&mut self, name: &str, token: &str) {
+        record::secrets([token]);
         let mut hash = String::new();
         for byte in Sha256::digest(token.as_bytes()) {
             write!(hash, "{byte:02x}").unwrap();
@@ -120,6 +124,9 @@ impl Site {
 
     /// A file in the site that only its owner can read.
     pub(crate) fn file(&self, name: &str, text: &str) {
+        if name.starts_with("seal") {
+            record::secrets(text.lines().filter_map(|line| line.split(':').next_back()));
+        }
         let path = self.path(name);
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -198,6 +205,7 @@ impl Site {
 
     /// A connection with a bearer token.
     pub(crate) async fn connect_as(&self, token: &str) -> Client {
+        record::secrets([token]);
         let credentials = Credentials { token: Some(token.into()), ..Credentials::default() };
         Client::connect(&self.addr(), credentials).await.unwrap()
     }
@@ -229,6 +237,12 @@ impl Site {
         let mut command = binary();
         command.current_dir(self.dir.path()).envs(&self.env);
         command
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        record::logs(self.dir.path());
     }
 }
 
@@ -273,6 +287,7 @@ impl Ran {
 /// Runs a command to its end.
 pub(crate) async fn ran(mut command: Command) -> Ran {
     let output = command.output().await.unwrap();
+    record::streams(command.as_std().get_args(), &output.stdout, &output.stderr);
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
@@ -282,6 +297,14 @@ pub(crate) struct Process {
     child: Child,
     said: Said,
     readers: JoinSet<()>,
+    args: Vec<OsString>,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let args = self.args.iter().map(OsString::as_os_str);
+        record::streams(args, self.stdout().as_bytes(), self.stderr().as_bytes());
+    }
 }
 
 /// Whole lines, and whether more may come.
@@ -301,13 +324,14 @@ enum More {
 impl Process {
     /// Starts it and reads what it says.
     pub(crate) fn spawn(mut command: Command) -> Self {
+        let args = command.as_std().get_args().map(ToOwned::to_owned).collect();
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stream = || watch::channel((Vec::new(), More::MayCome)).0;
         let said = Said { stdout: stream(), stderr: stream() };
         let mut readers = JoinSet::new();
         readers.spawn(read(child.stdout.take().unwrap(), said.stdout.clone()));
         readers.spawn(read(child.stderr.take().unwrap(), said.stderr.clone()));
-        Self { child, said, readers }
+        Self { child, said, readers, args }
     }
 
     /// Its id.
@@ -415,6 +439,7 @@ impl Process {
     /// `GET` of an admin page: status line and body.
     pub(crate) async fn page(&self, path: &str) -> (String, String) {
         let seen = raw_get(self.admin().await, path).await;
+        record::output(path, &seen.bytes);
         let status = std::str::from_utf8(&seen.bytes).unwrap().lines().next().unwrap().to_owned();
         (status, seen.body().to_owned())
     }
