@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::clock::Clock;
+use crate::failpoint;
 use crate::ledger::{Event, LedgerError, Record};
 use crate::model::{AppId, Key, Kind, TokenMode};
 use crate::refresh::handle::{Feeds, Handle};
@@ -25,9 +26,10 @@ use crate::secret::Secret;
 use crate::telemetry::{metrics, safe_text};
 
 pub mod exchange;
+pub mod pulse;
 mod stock;
 
-pub use stock::{Stock, stock};
+pub use stock::{Concern, Stock, Worst, stock};
 
 /// How many changes a slow watcher may be behind before it looks at every key again.
 const FEED: usize = 4_096;
@@ -68,6 +70,8 @@ pub struct Hub {
     accounts: ArcSwap<Accounts>,
     feeds: Feeds,
     handover: mpsc::Sender<Job>,
+    /// Asks whether [`Tasks::run`] still turns.
+    pings: mpsc::Sender<oneshot::Sender<()>>,
     /// Held over a reload, so that two do not interleave.
     reloading: tokio::sync::Mutex<Ending>,
 }
@@ -101,6 +105,7 @@ struct Job {
 pub struct Tasks {
     first: Vec<Job>,
     handover: mpsc::Receiver<Job>,
+    pings: mpsc::Receiver<oneshot::Sender<()>>,
 }
 
 /// What a reload did.
@@ -123,6 +128,7 @@ impl Hub {
         let mut records: HashMap<Key, Record> = around.ledger.load().await?.into_iter().collect();
         let feeds = Feeds { changes: broadcast::channel(FEED).0, plans: broadcast::channel(FEED).0 };
         let (sender, handover) = mpsc::channel(HANDOVER);
+        let (asking, pings) = mpsc::channel(1);
         let mut first = Vec::new();
         let mut table = Accounts::with_capacity(accounts.len());
         // What keys without rows have in common: perhaps a ledger that was set aside.
@@ -145,9 +151,10 @@ impl Hub {
             accounts: ArcSwap::from_pointee(table),
             feeds,
             handover: sender,
+            pings: asking,
             reloading: tokio::sync::Mutex::new(Ending::new()),
         };
-        Ok((Arc::new(hub), Tasks { first, handover }))
+        Ok((Arc::new(hub), Tasks { first, handover, pings }))
     }
 
     /// The clocks.
@@ -364,6 +371,11 @@ impl Tasks {
                 () = stop.cancelled() => break,
                 Some(job) = self.handover.recv() => {
                     tasks.spawn(supervise(job, stop.clone()));
+                }
+                Some(ping) = self.pings.recv() => {
+                    failpoint::pass("hub.block", None).await;
+                    // An error means that the asker has given up.
+                    let _ = ping.send(());
                 }
                 Some(ended) = tasks.join_next() => log_loss(ended.err()),
             }

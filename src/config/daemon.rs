@@ -14,8 +14,10 @@ use super::secrets::Sources;
 
 /// The package's directory for it (systemd: `StateDirectory=zhongkong`).
 const STATE_DIR: &str = "/var/lib/zhongkong";
+/// The package's directory for what lives as long as the machine is up (tmpfiles.d makes it).
+pub(super) const PID_FILE: &str = "/run/zhongkong/zhongkong.pid";
 /// Longer than the default time-out of an upstream call, so that one under way is awaited.
-const GRACE: Duration = Duration::from_secs(15);
+pub(super) const GRACE: Duration = Duration::from_secs(15);
 /// systemd kills after 90 s by itself; ten minutes serve those who changed that.
 const LONGEST_GRACE: Duration = Duration::from_mins(10);
 /// An empty ledger with its log has about 100 KiB; below this it could not work at all.
@@ -33,7 +35,11 @@ pub struct DaemonSettings {
     /// Where the ledger lives.
     pub state_dir: PathBuf,
     /// Where the process id is written when detached.
-    pub pid_file: Option<PathBuf>,
+    pub pid_file: PathBuf,
+    /// Whom root becomes once the sockets are bound; whether there is such a user is asked then.
+    pub user: Option<String>,
+    /// With which group, if not the user's own.
+    pub group: Option<String>,
     /// How to log.
     pub log: LogSettings,
     /// The text of the seal keys' file; without it values are stored in clear.
@@ -50,6 +56,8 @@ pub(super) fn check(raw: raw::Daemon, cx: &mut Context<'_>) -> DaemonSettings {
     let raw::Daemon {
         state_dir,
         pid_file,
+        user,
+        group,
         grace,
         ledger_max_size,
         seal_keys_file,
@@ -58,7 +66,15 @@ pub(super) fn check(raw: raw::Daemon, cx: &mut Context<'_>) -> DaemonSettings {
         log,
     } = raw;
     let state_dir = path(&table.key("state_dir"), state_dir.as_deref().unwrap_or(STATE_DIR), cx);
-    let pid_file = pid_file.map(|text| path(&table.key("pid_file"), &text, cx));
+    let pid_file = path(&table.key("pid_file"), pid_file.as_deref().unwrap_or(PID_FILE), cx);
+    for (key, name) in [("user", &user), ("group", &group)] {
+        if name.as_deref().is_some_and(|name| name.trim().is_empty() || name.contains('\0')) {
+            cx.report.error(&table.key(key), "a name is needed, like \"zhongkong\"");
+        }
+    }
+    if group.is_some() && user.is_none() {
+        cx.report.error(&table.key("group"), "a group alone changes nothing: set user beside it");
+    }
     let grace =
         cx.duration(&table.key("grace"), grace.as_deref(), GRACE, Duration::from_secs(1)..=LONGEST_GRACE);
     let ledger_max_bytes = ledger_max_size.and_then(|text| {
@@ -77,7 +93,7 @@ pub(super) fn check(raw: raw::Daemon, cx: &mut Context<'_>) -> DaemonSettings {
     };
     let seal_keys = if sources.is_empty() { None } else { sources.load(&table, cx) };
     let log = check_log(log.unwrap_or_default(), &table.key("log"), cx);
-    DaemonSettings { state_dir, pid_file, log, seal_keys, ledger_max_bytes, grace }
+    DaemonSettings { state_dir, pid_file, user, group, log, seal_keys, ledger_max_bytes, grace }
 }
 
 fn check_log(raw: raw::Log, table: &Place, cx: &mut Context<'_>) -> LogSettings {

@@ -29,12 +29,15 @@ impl Refresher {
     pub(super) async fn read_mail(&mut self) {
         let mail = self.shared.mail.take();
         for command in mail.commands {
+            self.shared.steps.work();
             self.obey(command).await;
         }
         for batch in mail.batches {
             if batch.callers() == 0 {
                 tracing::debug!(app = %self.key().appid, kind = %self.key().kind, "every caller of a request about {} has gone", self.key());
             }
+            // How many questions wait is the callers' doing, and must not look like a standstill.
+            self.shared.steps.work();
             let answer = match batch.ask {
                 Ask::Complaint(seen) => self.judge(seen, batch.errcode, batch.callers()).await,
                 Ask::Force(force) => self.force(force).await,

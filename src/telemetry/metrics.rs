@@ -27,6 +27,7 @@ const LEDGER_ERRORS: &str = "zhongkong_ledger_errors_total";
 const READS: &str = "zhongkong_reads_total";
 const WATCHERS: &str = "zhongkong_watchers";
 const CALLS_REFUSED: &str = "zhongkong_calls_refused_total";
+const AUDIT_LOST: &str = "zhongkong_audit_lost_total";
 const RELOADS: &str = "zhongkong_reloads_total";
 const LAST_RELOAD: &str = "zhongkong_last_reload_timestamp_seconds";
 
@@ -158,6 +159,16 @@ label! {
     }
 }
 
+label! {
+    /// Why an entry of the audit is missing.
+    AuditLoss {
+        /// The ledger did not take it.
+        Ledger = "ledger",
+        /// It is counted, but no longer by caller and key: there were too many at once.
+        Overflow = "overflow",
+    }
+}
+
 /// Counts from now on. Once per process.
 ///
 /// # Errors
@@ -186,6 +197,7 @@ fn describe() {
     describe_counter!(READS, "Reads of a value, by result.");
     describe_gauge!(WATCHERS, "Open watches.");
     describe_counter!(CALLS_REFUSED, "Calls not let in, by reason.");
+    describe_counter!(AUDIT_LOST, "Deeds that the audit does not tell, by reason.");
     describe_counter!(RELOADS, "Reloads of the configuration, by result.");
     describe_gauge!(LAST_RELOAD, Unit::Seconds, "Wall time of the last reload that took effect.");
 }
@@ -239,6 +251,11 @@ pub fn ledger_error(step: LedgerStep, reason: &'static str) {
 /// A call was not let in.
 pub fn call_refused(refusal: Refusal) {
     counter!(CALLS_REFUSED, "reason" => refusal.as_str()).increment(1);
+}
+
+/// So many deeds are missing in the audit.
+pub fn audit_lost(loss: AuditLoss, count: u64) {
+    counter!(AUDIT_LOST, "reason" => loss.as_str()).increment(count);
 }
 
 /// The configuration was read again.

@@ -36,7 +36,7 @@ use file::{LogFile, Rotation};
 use lines::Lines;
 
 /// Where a daemon without a stderr logs, unless it is told otherwise.
-const DETACHED_FILE: &str = "/var/log/zhongkong/zhongkong.log";
+pub const DETACHED_FILE: &str = "/var/log/zhongkong/zhongkong.log";
 /// Before the names of our fields in the journal; systemd's own have no such prefix.
 const JOURNAL_PREFIX: &str = "ZHONGKONG";
 /// What `journalctl -t` finds.

@@ -316,6 +316,7 @@ fn every_key_that_needs_a_restart_is_named_when_it_changes() {
     let cases = [
         ("daemon.state_dir", "[daemon]\nstate_dir = \"/x\""),
         ("daemon.pid_file", "[daemon]\npid_file = \"/x\""),
+        ("daemon.user", "[daemon]\nuser = \"zhongkong\""),
         ("daemon.ledger_max_size", "[daemon]\nledger_max_size = \"1MiB\""),
         ("daemon.seal_keys", "[daemon]\nseal_keys_env = \"APPSECRET\""),
         ("daemon.log.format", "[daemon.log]\nformat = \"json\""),

@@ -35,6 +35,7 @@ mod grpc_tls;
 mod grpc_watch;
 mod ledger;
 mod ledger_agreement;
+mod ledger_audit;
 mod ledger_bad_days;
 mod ledger_file;
 mod ledger_support;

@@ -51,16 +51,21 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         table.insert(part, with(&[&words, &["wechat", "ledger"], &engine]));
     }
     table.insert("access", words.to_vec());
+    table.insert("audit", with(&[&words, &["access", "ledger"]]));
     for edge in ["grpc", "admin"] {
-        table.insert(edge, with(&[&words, &engine, &["access", "http", "pb"]]));
+        table.insert(edge, with(&[&words, &engine, &["access", "audit", "http", "pb"]]));
     }
     table.insert("pb", Vec::new());
     table.insert("client", with(&[&words, &["pb"]]));
     table.insert("simulator", Vec::new());
-    let below =
-        with(&[&words, &edges_out, &engine, &["access", "grpc", "admin", "pb", "client", "simulator"]]);
-    for whole in ["config", "daemon", "process", "cli", "main", "lib"] {
-        table.insert(whole, with(&[&below, &["config", "daemon", "process", "cli"]]));
+    let below = with(&[
+        &words,
+        &edges_out,
+        &engine,
+        &["access", "audit", "grpc", "admin", "pb", "client", "simulator"],
+    ]);
+    for whole in ["config", "daemon", "process", "service", "cli", "main", "lib"] {
+        table.insert(whole, with(&[&below, &["config", "daemon", "process", "service", "cli"]]));
     }
     table
 }
