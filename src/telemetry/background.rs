@@ -169,11 +169,8 @@ mod tests {
         // A disk that hangs: nobody takes lines, and whoever logs is not held up.
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
-        let shared = Arc::new(Background {
-            queue: Mutex::default(),
-            filled: Condvar::new(),
-            emptied: Condvar::new(),
-        });
+        let shared =
+            Arc::new(Background { queue: Mutex::default(), filled: Condvar::new(), emptied: Condvar::new() });
         let line = |number: usize| format!("{number:01023}\n").into_bytes().into_boxed_slice();
         for number in 0..5_000 {
             shared.push(line(number));

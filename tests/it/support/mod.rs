@@ -9,4 +9,5 @@ pub(crate) mod passing;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod record;
+pub(crate) mod said;
 pub(crate) mod simulated;

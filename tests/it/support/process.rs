@@ -18,7 +18,6 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -27,6 +26,7 @@ use zhongkong::model::{Key, Kind};
 
 use super::raw::raw_get;
 use super::record;
+use super::said::{More, Said, read, wait};
 
 /// The bearer token of the client "test", which may do everything.
 pub(crate) const TOKEN: &str = "t0ken-of-the-test-with-all-rights-AAAAAAAAAA";
@@ -307,20 +307,6 @@ impl Drop for Process {
     }
 }
 
-/// Whole lines, and whether more may come.
-type Lines = watch::Sender<(Vec<String>, More)>;
-
-struct Said {
-    stdout: Lines,
-    stderr: Lines,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum More {
-    MayCome,
-    Ended,
-}
-
 impl Process {
     /// Starts it and reads what it says.
     pub(crate) fn spawn(mut command: Command) -> Self {
@@ -443,28 +429,4 @@ impl Process {
         let status = std::str::from_utf8(&seen.bytes).unwrap().lines().next().unwrap().to_owned();
         (status, seen.body().to_owned())
     }
-}
-
-fn find(lines: &[String], mark: usize, words: &str) -> Option<String> {
-    lines.iter().skip(mark).find(|line| line.contains(words)).cloned()
-}
-
-async fn wait(stream: &Lines, mark: usize, words: &str) -> String {
-    let mut lines = stream.subscribe();
-    let seen = lines
-        .wait_for(|(lines, more)| find(lines, mark, words).is_some() || *more == More::Ended)
-        .await
-        .expect("the sender is ours");
-    match find(&seen.0, mark, words) {
-        Some(line) => line,
-        None => panic!("it ended and never said {words:?}:\n{}", seen.0.join("\n")),
-    }
-}
-
-async fn read(from: impl AsyncRead + Unpin, to: Lines) {
-    let mut lines = BufReader::new(from).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        to.send_modify(|(lines, _)| lines.push(line));
-    }
-    to.send_modify(|(_, more)| *more = More::Ended);
 }
