@@ -20,6 +20,7 @@ use zhongkong::model::{Cause, Kind};
 use zhongkong::telemetry::metrics::{self, AttemptResult};
 
 use super::support::engine::hub_of_nothing;
+use super::support::record;
 
 struct Running {
     addr: SocketAddr,
@@ -65,6 +66,7 @@ async fn get(addr: SocketAddr, path: &str) -> String {
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
+    record::output(path, answer.as_bytes());
     answer
 }
 

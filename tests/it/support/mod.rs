@@ -10,5 +10,7 @@ pub(crate) mod passing;
 pub(crate) mod process;
 pub(crate) mod ran;
 pub(crate) mod raw;
+pub(crate) mod record;
+pub(crate) mod said;
 pub(crate) mod scrape;
 pub(crate) mod simulated;
