@@ -215,6 +215,9 @@ async fn a_callback_is_asked_from_both_sides() {
     }
     site.account("wx1", &format!("callback_url = \"http://127.0.0.1:{}/wx\"", free_port()));
     doctor(&site, &[]).await.code(1).says("fail", "from here", &["no connection", "web server"]);
+    // TLS that is none.
+    site.account("wx1", &format!("callback_url = \"https://{}/wx\"", wechat.addr));
+    doctor(&site, &[]).await.code(1).says("fail", "from here", &["TLS", "openssl"]);
     // Without a token WeChat cannot be asked; that is said.
     doctor(&site, &["--no-secret-check"]).await.says("warn", "from WeChat", &["not asked", "read"]);
 }

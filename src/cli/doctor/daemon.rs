@@ -140,26 +140,30 @@ fn unanswered(error: &CliError, holder: Option<Holder>) -> (Vec<Finding>, View) 
     const NAME: &str = "answers";
     let detail = crate::cli::chain(error);
     let advice = error.advice().unwrap_or_else(|| "see --help, Connection".to_owned());
-    let refused = matches!(error, CliError::Client { source: client::Error::Refused(refusal), .. }
-        if refusal.code != Code::Unavailable);
-    if refused {
-        let detail = format!("it runs and does not tell us: {detail}");
-        return (vec![Finding::warn(Group::Daemon, NAME, detail, advice)], View::Mute);
-    }
-    let unreachable = matches!(error, CliError::Client { .. });
-    match holder {
-        Some(Holder { pid }) if unreachable => {
+    let away = match error {
+        CliError::Client { source: client::Error::Connect(_), .. } => true,
+        CliError::Client { source: client::Error::Refused(refusal), .. } => refusal.code == Code::Unavailable,
+        _ => false,
+    };
+    let told = matches!(error, CliError::Client { source: client::Error::Refused(_), .. });
+    let finding = match (away, holder) {
+        (true, Some(Holder { pid })) => {
             let detail = format!("process {pid} holds the state directory, but: {detail}");
             let fix = "look at its log (journalctl -u zhongkong); does grpc.listen name where it listens?";
-            (vec![Finding::fail(Group::Daemon, NAME, detail, fix)], View::Mute)
+            Finding::fail(Group::Daemon, NAME, detail, fix)
         }
-        Some(_) => (vec![Finding::warn(Group::Daemon, NAME, detail, advice)], View::Mute),
-        None => {
+        (true, None) => {
             let detail = format!("it does not run: {detail}");
             let fix = "systemctl start zhongkong (or zhongkong run), unless it is meant to be down";
-            (vec![Finding::warn(Group::Daemon, NAME, detail, fix)], View::Away)
+            return (vec![Finding::warn(Group::Daemon, NAME, detail, fix)], View::Away);
         }
-    }
+        (false, _) if told => {
+            Finding::warn(Group::Daemon, NAME, format!("it runs and does not tell us: {detail}"), advice)
+        }
+        // The credentials that we were given are no use.
+        (false, _) => Finding::warn(Group::Daemon, NAME, format!("not asked: {detail}"), advice),
+    };
+    (vec![finding], View::Mute)
 }
 
 fn judge_keys(listed: &Listed) -> Vec<Finding> {

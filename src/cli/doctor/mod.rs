@@ -88,6 +88,20 @@ enum Choice {
     None,
 }
 
+impl Choice {
+    /// The callbacks that are asked for; those of the chosen accounts where any are named.
+    fn callbacks<'a>(&self, all: &'a [Callback]) -> Vec<&'a Callback> {
+        match self {
+            Self::First | Self::None => all.iter().take(accounts::BY_DEFAULT).collect(),
+            Self::All => all.iter().collect(),
+            Self::These(wanted) => {
+                let is = |callback: &&Callback| wanted.iter().any(|appid| appid.as_str() == callback.appid);
+                all.iter().filter(is).collect()
+            }
+        }
+    }
+}
+
 /// Which accounts WeChat is asked about.
 enum Ask<'a> {
     These(Vec<&'a AccountSettings>),
@@ -217,7 +231,7 @@ async fn examine(
             None => Vec::new(),
         }
     };
-    let callbacks = parts.map_or(&[][..], |parts| parts.callbacks.as_slice());
+    let callbacks = parts.map(|parts| choice.callbacks(&parts.callbacks)).unwrap_or_default();
     let from_here = join_all(callbacks.iter().map(|callback| callback::from_here(callback, clock)));
     let (disk, (daemon, view), (upstream, way, asked), copies, from_here) =
         tokio::join!(disk, daemon, upstream, copies, from_here);
@@ -225,11 +239,14 @@ async fn examine(
     for part in [disk, daemon, upstream, secrets, copies] {
         findings.extend(part);
     }
-    for (callback, from_here) in callbacks.iter().zip(from_here) {
-        findings.push(match (&way, token(callback, &tokens, &view).await) {
+    let from_wechat = join_all(callbacks.iter().map(async |callback| {
+        match (&way, token(callback, &tokens, &view).await) {
             (Way::Open(wechat), Some(token)) => callback::from_wechat(wechat, callback, &token).await,
             (Way::Open(_) | Way::Closed, _) => callback::not_asked(callback),
-        });
+        }
+    }));
+    for (from_wechat, from_here) in from_wechat.await.into_iter().zip(from_here) {
+        findings.push(from_wechat);
         findings.extend(from_here);
     }
     Ok(Seen { findings, seen_ip })
