@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test check fmt clippy unit docs bench needs-memcached
+.PHONY: help demo test check fmt clippy unit docs bench needs-memcached needs-promtool
 
 help:
 	@echo 'make demo    a simulated WeChat and the daemon in one process; Ctrl-C ends it'
@@ -14,7 +14,7 @@ demo:
 	$(CARGO) build --bin zhongkong
 	@$(CARGO) run --quiet --bin zhongkong -- demo
 
-test: needs-memcached fmt clippy unit docs
+test: needs-memcached needs-promtool fmt clippy unit docs
 
 fmt:
 	$(CARGO) fmt --check
@@ -23,7 +23,7 @@ clippy:
 	$(CARGO) clippy --all-targets -- -D warnings
 
 # Unit tests, tests/it over real sockets, doc tests.
-unit: needs-memcached
+unit: needs-memcached needs-promtool
 	$(CARGO) test
 
 docs:
@@ -38,3 +38,10 @@ needs-memcached:
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q memcached; \
 	  elif sudo -n true 2>/dev/null; then sudo apt-get update -q && sudo apt-get install -y -q memcached; \
 	  else echo 'The tests need memcached. Run:  sudo apt-get install memcached' >&2; exit 1; fi; }
+
+# Alert rules and the format of /metrics are judged by promtool, of Debian's prometheus.
+needs-promtool:
+	@command -v promtool >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q --no-install-recommends prometheus; \
+	  elif sudo -n true 2>/dev/null; then sudo apt-get update -q && sudo apt-get install -y -q --no-install-recommends prometheus; \
+	  else echo 'The tests need promtool. Run:  sudo apt-get install --no-install-recommends prometheus' >&2; exit 1; fi; }

@@ -235,6 +235,13 @@ impl TokenControl for Bare {
         Err(Status::unimplemented(""))
     }
 
+    async fn list_audit(
+        &self,
+        _: Request<pb::ListAuditRequest>,
+    ) -> Result<Response<pb::ListAuditResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn pause(&self, _: Request<pb::PauseRequest>) -> Result<Response<pb::PauseResponse>, Status> {
         Err(Status::unimplemented(""))
     }

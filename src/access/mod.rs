@@ -10,8 +10,10 @@ use crate::clock::WallTime;
 use crate::model::{AppId, Kind};
 
 mod gate;
+mod origin;
 
 pub use gate::{Caller, Gate, Proof, Refused, SharedIdentity, Table};
+pub use origin::Origin;
 
 /// One caller.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The admin listener: `/healthz`, `/readyz`, `/metrics`.
 //!
-//! For machines on the same host: no authentication, so nothing here shows a value, a secret
-//! or an appid. Each answer is made from what is at hand; none waits for the engine.
+//! For machines on the same host: no authentication, so nothing here shows a value or a
+//! secret. Each answer is made from what is at hand; none waits for the engine.
 
 use std::future::IntoFuture;
 use std::io;
@@ -9,20 +9,20 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::StatusCode;
+use axum::response::Response;
 use axum::routing::get;
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub mod exposition;
+
+use exposition::Exposition;
+
 /// How long answers under way may take once the listener stops: none of ours takes a second,
 /// so only a caller that does not read is cut off.
 const DRAIN: Duration = Duration::from_secs(3);
-/// How often histograms are folded together. The exporter keeps every single sample until
-/// then, so without it memory would grow when nobody scrapes.
-const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Whether the daemon can do its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,16 +42,12 @@ pub struct Admin {
 #[derive(Clone)]
 struct View {
     readiness: watch::Receiver<Readiness>,
-    metrics: PrometheusHandle,
+    metrics: Exposition,
 }
 
 impl Admin {
     /// Answers on a bound listener.
-    pub fn new(
-        listener: TcpListener,
-        readiness: watch::Receiver<Readiness>,
-        metrics: PrometheusHandle,
-    ) -> Self {
+    pub fn new(listener: TcpListener, readiness: watch::Receiver<Readiness>, metrics: Exposition) -> Self {
         Self { listener, view: View { readiness, metrics } }
     }
 
@@ -71,7 +67,7 @@ impl Admin {
         tokio::select! {
             ended = serving.into_future() => ended,
             () = cut_off => Ok(()),
-            () = keep_up(&metrics) => Ok(()),
+            () = metrics.keep_up() => Ok(()),
         }
     }
 }
@@ -100,13 +96,6 @@ async fn readyz(State(view): State<View>) -> (StatusCode, String) {
     }
 }
 
-async fn render(State(view): State<View>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], view.metrics.render())
-}
-
-async fn keep_up(metrics: &PrometheusHandle) {
-    loop {
-        tokio::time::sleep(UPKEEP).await;
-        metrics.run_upkeep();
-    }
+async fn render(State(view): State<View>) -> Response {
+    view.metrics.answer().await
 }

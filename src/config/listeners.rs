@@ -16,6 +16,8 @@ use super::{raw, tls};
 const GRPC: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7780);
 /// Default of `[admin] listen`.
 const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7781);
+/// Default of `[admin] metrics_per_key`: some 700 KB a scrape.
+const METRICS_PER_KEY: u32 = 1_000;
 /// What fits into a `sockaddr_un` on Linux, less the closing zero.
 const LONGEST_SOCKET_PATH: usize = 107;
 
@@ -24,6 +26,8 @@ const LONGEST_SOCKET_PATH: usize = 107;
 pub struct AdminSettings {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Up to how many keys the metrics have series of each; 0: never.
+    pub metrics_per_key: u32,
 }
 
 /// Validates `[grpc]`; the clients come from their own sections.
@@ -101,7 +105,7 @@ fn warn_of_unusable(clients: &[Client], listen: &[Listen], tls: Option<&Tls>, cx
 /// Validates `[admin]`.
 pub(super) fn check_admin(raw: raw::Admin, cx: &mut Context<'_>) -> AdminSettings {
     let table = Place::root().key("admin");
-    let raw::Admin { listen, insecure } = raw;
+    let raw::Admin { listen, insecure, metrics_per_key } = raw;
     let place = table.key("listen");
     let listen = listen.and_then(|text| cx.socket_addr(&place, &text)).unwrap_or(ADMIN);
     let exposed = !is_loopback(listen.ip());
@@ -114,7 +118,7 @@ pub(super) fn check_admin(raw: raw::Admin, cx: &mut Context<'_>) -> AdminSetting
     if insecure == Some(true) && !exposed {
         cx.report.warn(&table.key("insecure"), "it changes nothing here: remove it");
     }
-    AdminSettings { listen }
+    AdminSettings { listen, metrics_per_key: metrics_per_key.unwrap_or(METRICS_PER_KEY) }
 }
 
 fn address(place: &Place, text: &str, cx: &mut Context<'_>) -> Option<Listen> {

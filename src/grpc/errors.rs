@@ -11,6 +11,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::access::{Action, Refused};
+use crate::audit::ListError;
 use crate::clock::BootTime;
 use crate::hub::exchange::ExchangeError;
 use crate::model::Kind;
@@ -42,6 +43,8 @@ pub(super) enum Failure {
     Exchange { appid: String, source: ExchangeError },
     #[error("{key}: {source}")]
     Pause { key: String, source: PauseError },
+    #[error("{source}")]
+    Audit { source: ListError },
     #[error("the daemon is stopping")]
     Stopping,
     #[error("the daemon made a mistake: {what}")]
@@ -95,6 +98,13 @@ fn status(failure: &Failure) -> Status {
         Failure::Pause { source: PauseError::Removed, .. } => {
             info(&mut details, "REMOVED", HashMap::new());
             Code::NotFound
+        }
+        Failure::Audit { source } => {
+            if !super::audit::is_off(source) {
+                retry(&mut details, LATER);
+            }
+            info(&mut details, "LEDGER", HashMap::new());
+            Code::Unavailable
         }
         Failure::Stopping => {
             retry(&mut details, Duration::from_secs(1));

@@ -3,15 +3,20 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use zhongkong::admin::exposition::{Exposition, Sources};
 use zhongkong::admin::{Admin, Readiness};
+use zhongkong::clock::Clock;
+use zhongkong::mirror::{self, Mirror};
 use zhongkong::model::{Cause, Kind};
 use zhongkong::telemetry::metrics::{self, AttemptResult};
+
+use super::support::engine::hub_of_nothing;
 
 struct Running {
     addr: SocketAddr,
@@ -31,8 +36,16 @@ async fn start() -> Running {
     let (readiness, seen) = watch::channel(Readiness::NotReady("no account has a token yet".to_owned()));
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    tasks.spawn(Admin::new(listener, seen, handle).run(stop.clone()));
+    let exposition = exposition(handle, seen.clone()).await;
+    tasks.spawn(Admin::new(listener, seen, exposition).run(stop.clone()));
     Running { addr, readiness, stop, tasks }
+}
+
+async fn exposition(recorded: PrometheusHandle, readiness: watch::Receiver<Readiness>) -> Exposition {
+    let mirror = mirror::Settings { servers: vec![], layouts: vec![], timeout: Duration::ZERO };
+    let (_, mirror) = Mirror::new(mirror, Clock::system());
+    let hub = hub_of_nothing().await;
+    Exposition::new(Sources { recorded, hub, readiness, mirror, ledger: None, per_key: 0 })
 }
 
 async fn get(addr: SocketAddr, path: &str) -> String {

@@ -8,4 +8,5 @@ pub(crate) mod memcached;
 pub(crate) mod passing;
 pub(crate) mod process;
 pub(crate) mod raw;
+pub(crate) mod scrape;
 pub(crate) mod simulated;
