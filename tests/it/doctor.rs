@@ -34,6 +34,7 @@ async fn all_is_well_in_every_line_and_costs_one_stable_call() {
     assert_eq!(said.faults(), Vec::<&serde_json::Value>::new(), "{}", said.lines());
     said.says("ok", "answers", &["it runs, process"])
         .says("ok", "ready", &[])
+        .says("ok", "version", &[env!("CARGO_PKG_VERSION")])
         .says("ok", "keys", &["1 key: 1 fresh"])
         .says("ok", "budget", &["wx1 access_token: 1999 of 2000"])
         .says("ok", "modes", &["files as they should be"])

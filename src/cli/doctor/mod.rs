@@ -30,6 +30,7 @@ use super::output::Output;
 use super::setup::fits_together;
 
 mod accounts;
+mod admin;
 mod budget;
 mod callback;
 mod daemon;
@@ -213,7 +214,7 @@ async fn examine(
         let (mut found, view) = daemon::ask(connection, parts.map(|parts| &parts.grpc), holder, env).await;
         match (&view, parts) {
             (View::Listed(_, listed), Some(parts)) => {
-                found.extend(daemon::readiness(parts.admin.listen, clock).await);
+                found.extend(admin::findings(parts.admin.listen, clock).await);
                 found.extend(budget::told(&listed.keys));
             }
             (View::Listed(_, listed), None) => found.extend(budget::told(&listed.keys)),
@@ -258,8 +259,14 @@ async fn on_disk(survey: &Survey, holder: Option<Holder>) -> Vec<Finding> {
     let survey = survey.clone();
     let mut thread = JoinSet::new();
     thread.spawn_blocking(move || {
-        let service = Service::of(state_dir.as_deref());
+        let user = survey.parts.as_ref().and_then(|parts| parts.daemon.user.as_deref());
+        let service = Service::of(user, state_dir.as_deref());
         let mut found = files::findings(&survey.files, survey.parts.as_ref(), &service);
+        if let Some(user) = user.filter(|user| !service::exists(user)) {
+            let detail = format!("there is no user {user}, as daemon.user wants");
+            let fix = format!("useradd --system --no-create-home {user}, or correct daemon.user");
+            found.push(Finding::fail(Group::Files, "user", detail, fix));
+        }
         if let Some(dir) = &state_dir {
             found.extend(machine::findings(dir, holder.as_ref()));
         }
