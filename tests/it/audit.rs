@@ -1,17 +1,21 @@
 //! What the gRPC face notes about its callers, and who may look at it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use zhongkong::access::{Action, Identity, Scope};
+use tokio_util::sync::CancellationToken;
+use zhongkong::access::{Action, Gate, Identity, Proof, Scope, Table};
+use zhongkong::audit::{self, Act, On, Outcome};
 use zhongkong::client::{Client, Code, Credentials, Event, Flow, Force, Target};
-use zhongkong::clock::WallTime;
+use zhongkong::clock::{BootTime, Clock, WallTime};
 use zhongkong::model::{ErrCode, Fingerprint, Kind};
 use zhongkong::pb::{self, AuditAction, AuditEntry, ListAuditRequest};
 use zhongkong::simulator::{Endpoint, Fault, NewCode, Script};
 
 use crate::grpc_support::{ALL, World, access, client, client_of_wx1, key, settings};
-use crate::support::ailing::Ailment;
+use crate::support::ailing::{AilingLedger, Ailment};
+use crate::support::frozen::Frozen;
 
 const NOW: Duration = Duration::ZERO;
 
@@ -208,7 +212,8 @@ async fn audit_is_shown_to_admins_and_only_of_what_is_theirs() {
         assert_eq!(shop.audit_page(asked).await.unwrap_err().code(), Some(Code::PermissionDenied));
     }
     let asked = ListAuditRequest { appid: "wx9".into(), ..ListAuditRequest::default() };
-    assert_eq!(boss.audit_page(asked).await.unwrap().entries, []);
+    let tried = audit(&boss, asked).await;
+    assert_eq!(lines(&tried), ["shop 127.0.0.1 AUDIT wx9/- denied 1"]);
 }
 
 #[tokio::test]
@@ -274,47 +279,80 @@ async fn caller_that_leaves_before_the_end_is_noted_all_the_same() {
 }
 
 #[tokio::test]
-async fn ailing_ledger_costs_the_audit_rows_that_are_counted_and_callers_nothing() {
-    // The ledger refuses, then hangs, then answers too late; reads, complaints and the audit's
-    // own answers go on, and afterwards one row says how much is missing.
+async fn ledger_that_refuses_costs_rows_that_are_counted_and_callers_nothing() {
+    // The ledger refuses in three ways; reads, complaints and the audit's own answers go on, and
+    // afterwards one row says how much is missing.
     let world = World::start(vec![client("web", &ALL)]).await;
     let web = world.client("web");
-    let mut lost = 0;
-    for ailment in [Ailment::Full, Ailment::ReadOnly, Ailment::Corrupt, Ailment::Hangs] {
+    let other = Some(Fingerprint::of(&"other".into()));
+    for ailment in [Ailment::Full, Ailment::ReadOnly, Ailment::Corrupt] {
         world.ledger.set(ailment);
         for _ in 0..50 {
             web.get(&access("wx1"), NOW).await.unwrap();
         }
-        let answer =
-            web.complain(&access("wx2"), Some(Fingerprint::of(&"other".into())), ErrCode(40_001)).await;
-        assert_eq!(answer.unwrap().outcome, pb::Outcome::AlreadyReplaced, "{ailment:?}");
-        lost += 51;
-        // The minute's carry, and the patience with a ledger that hangs.
-        world.frozen.advance_secs(60).await;
-        world.frozen.advance_secs(31).await;
-        settle().await;
-        web.get(&access("wx1"), NOW).await.unwrap();
-        lost += 1;
-        world.frozen.advance_secs(60).await;
-        world.frozen.advance_secs(31).await;
-        settle().await;
+        let answer = web.complain(&access("wx2"), other, ErrCode(40_001)).await.unwrap();
+        assert_eq!(answer.outcome, pb::Outcome::AlreadyReplaced, "{ailment:?}");
+        // Asking for the audit has it carried, which fails, and is answered all the same.
+        assert_eq!(audit(&web, of("web")).await, [], "{ailment:?}");
     }
     world.ledger.set(Ailment::None);
     web.get(&access("wx1"), NOW).await.unwrap();
+    let lost = |entries: &[AuditEntry]| {
+        let lost = entries.iter().filter(|entry| entry.action() == AuditAction::Lost);
+        lost.map(line).collect::<Vec<_>>()
+    };
     let entries = audit(&web, ListAuditRequest::default()).await;
-    let missing = entries.iter().find(|entry| entry.action() == AuditAction::Lost).unwrap();
-    assert_eq!((missing.client.as_str(), missing.count), ("-", lost), "{:?}", lines(&entries));
-    let reads =
-        entries.iter().filter(|entry| entry.action() == AuditAction::Read).map(|it| it.count).sum::<u64>();
-    assert_eq!(reads, 1, "{:?}", lines(&entries));
-    // What was told is not told again.
+    // 51 each, and the two looks at the audit that were noted before the second and third.
+    assert_eq!(lost(&entries), ["- - LOST /- unavailable 155"], "{:?}", lines(&entries));
+    assert!(lines(&entries).contains(&"web 127.0.0.1 READ wx1/ACCESS_TOKEN served 1".to_owned()));
     let again = audit(&web, ListAuditRequest::default()).await;
-    assert_eq!(again.iter().filter(|entry| entry.action() == AuditAction::Lost).count(), 1);
+    assert_eq!(lost(&again).len(), 1, "what was told is not told again");
+}
+
+#[tokio::test]
+async fn ledger_that_hangs_is_waited_for_by_nobody_but_the_audits_own_task() {
+    // Nothing is answered: what was under way is given up after half a minute, what is noted
+    // meanwhile is kept; and a stop waits two seconds.
+    let frozen = Frozen::start();
+    let clock = Clock::manual(WallTime(1_700_000_000_000), BootTime(1_000_000), "boot");
+    let ledger = AilingLedger::new(clock.clone());
+    let table = Table::new(&[client("web", &ALL)]).unwrap();
+    let web = Gate::new(table, clock.clone()).admit(Proof::token(b"web").unwrap()).unwrap();
+    let (recorder, writer) = audit::new(&audit::Settings::default(), Arc::new(ledger.clone()), clock);
+    let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
+    tasks.spawn(writer.run(stop.clone()));
+    let pause = || recorder.record(&web, Act::Pause, On::key(&access("wx1")), Outcome::Done);
+    let all = async || {
+        let page = recorder.list(audit::Query::default(), 100, |_| true).await.unwrap();
+        page.rows.iter().map(|row| format!("{} {}", row.entry.action, row.entry.count)).collect::<Vec<_>>()
+    };
+    settle().await;
+
+    ledger.set(Ailment::Hangs);
+    (0..3).for_each(|_| pause());
+    frozen.advance_secs(3).await;
+    settle().await;
+    (0..2).for_each(|_| pause());
+    frozen.advance_secs(31).await;
+    settle().await;
+    ledger.set(Ailment::None);
+    frozen.advance_secs(31).await;
+    settle().await;
+    assert_eq!(all().await, ["lost 5"]);
+    pause();
+    assert_eq!(all().await, ["pause 1", "lost 5"]);
+
+    ledger.set(Ailment::Hangs);
+    pause();
+    stop.cancel();
+    settle().await;
+    frozen.advance_secs(3).await;
+    tasks.join_next().await.unwrap().unwrap();
 }
 
 /// Lets the tasks of this runtime come to rest.
 async fn settle() {
-    for _ in 0..100 {
+    for _ in 0..50 {
         tokio::task::yield_now().await;
     }
 }
