@@ -1,7 +1,7 @@
 //! The daemon as a whole: built in order, run, stopped in reverse.
 //!
 //! ```text
-//! build: ledger (locks the state directory) → listeners → WeChat → hub → mirror, gRPC, admin
+//! build: ledger (locks the state directory) → Unix sockets → WeChat → hub → mirror, gRPC, admin
 //! run:   suspend watch, refreshers, mirror, readiness, admin, gRPC, signals
 //! stop:  callers first (gRPC, admin), then refreshers with the attempts under way, then the
 //!        mirror, then the ledger
@@ -21,14 +21,18 @@ use crate::admin::{self, Admin, Recent};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Loaded};
 use crate::grpc;
+use crate::grpc::settings::Listen;
 use crate::hub::{self, Hub};
 use crate::ledger::sqlite::SqliteLedger;
 use crate::ledger::{Ledger, memory::MemoryLedger, seal, sqlite};
 use crate::mirror::{LayoutError, Mirror};
 use crate::model::AppId;
+use crate::process::notify::Notifier;
 use crate::process::signals::Intent;
+use crate::process::sockets::Sockets;
 use crate::refresh::gate::{Gate, IN_FLIGHT};
 use crate::refresh::task::Surroundings;
+use crate::telemetry;
 use crate::wechat::WeChat;
 
 pub mod demo;
@@ -36,11 +40,16 @@ mod error;
 mod feed;
 mod parts;
 mod reload;
+mod standing;
+mod supervision;
 
 pub use error::{RunError, StartError};
+pub use reload::{ReloadOutcome, ReloadState};
+pub use standing::{Phase, Standing};
 
 use parts::{Parts, Stops};
 use reload::Reloader;
+use supervision::{Reporter, Watchdog};
 
 /// The ledger's file in the state directory.
 pub const LEDGER_FILE: &str = "ledger.db";
@@ -67,6 +76,7 @@ pub struct Daemon {
     feeder: feed::Feeder,
     readiness: feed::ReadinessWatch,
     recent: Recent,
+    reloads: watch::Sender<ReloadOutcome>,
     file: Option<SqliteLedger>,
 }
 
@@ -80,9 +90,10 @@ pub struct Addresses {
 }
 
 impl Daemon {
-    /// Builds every part and binds every listener. Makes no upstream call.
+    /// Builds every part and binds the listeners that are not bound yet. Makes no upstream call.
     pub async fn build(
         config: Config,
+        sockets: Sockets,
         clock: Clock,
         store: Store,
         counters: PrometheusHandle,
@@ -90,14 +101,8 @@ impl Daemon {
         check_layouts(&config).map_err(StartError::Layout)?;
         let (ledger, file) = open_ledger(&config, &clock, store).await?;
         let in_ledger = |source| StartError::Ledger { dir: config.daemon.state_dir.clone(), source };
-        let mut listeners = Vec::new();
-        for listen in &config.grpc.listen {
-            listeners.push(grpc::Listener::bind(listen).await.map_err(StartError::Grpc)?);
-        }
-        let addr = config.admin.listen;
-        let admin_listener =
-            TcpListener::bind(addr).await.map_err(|source| StartError::Admin { addr, source })?;
-        let admin_addr = admin_listener.local_addr().unwrap_or(addr);
+        let (listeners, admin_listener) = open_sockets(sockets).await?;
+        let admin_addr = admin_listener.local_addr().unwrap_or(config.admin.listen);
         let around = Arc::new(Surroundings {
             clock: clock.clone(),
             wechat: WeChat::new(&config.wechat).map_err(StartError::WeChat)?,
@@ -125,6 +130,7 @@ impl Daemon {
             mirror,
             readiness,
             recent,
+            reloads: watch::Sender::default(),
             file,
         })
     }
@@ -142,11 +148,23 @@ impl Daemon {
         self.hub.clone()
     }
 
-    /// Runs until an intent ends it. `load` reads the configuration again.
+    /// How the reloads went, for whoever wants to know.
+    pub fn reloads(&self) -> watch::Receiver<ReloadOutcome> {
+        self.reloads.subscribe()
+    }
+
+    /// How the daemon is, for whoever waits for its start or shows its state.
+    pub fn standing(&self) -> watch::Receiver<Standing> {
+        self.readiness.standing()
+    }
+
+    /// Runs until an intent ends it. `load` reads the configuration again; the service manager
+    /// hears of everything through `notifier`.
     pub async fn run(
         self,
         mut intents: impl AsyncFnMut() -> Intent,
         load: impl Fn() -> Result<Loaded, ConfigError> + Send + 'static,
+        notifier: Notifier,
     ) -> Result<(), RunError> {
         let Self {
             config,
@@ -160,6 +178,7 @@ impl Daemon {
             feeder,
             readiness,
             recent,
+            reloads,
             file,
         } = self;
         // Ports that were 0 are known now, and nothing else tells them.
@@ -169,8 +188,17 @@ impl Daemon {
         let accounts = config.accounts.len();
         let stop = Stops::default();
         let reload = Arc::new(Notify::new());
-        let reloader =
-            Reloader { config, hub: hub.clone(), control: grpc.control(), grace: live_grace, recent, load };
+        let reporter =
+            Reporter::new(notifier.clone(), readiness.standing(), reloads.subscribe(), grace.clone());
+        let reloader = Reloader {
+            config,
+            hub: hub.clone(),
+            control: grpc.control(),
+            grace: live_grace,
+            outcome: reloads,
+            recent,
+            load,
+        };
         let clock = hub.clock().clone();
 
         let mut parts = Parts::default();
@@ -185,9 +213,14 @@ impl Daemon {
         let edges = stop.edges.clone();
         parts.start_stoppable("grpc", async move {
             if let Err(error) = grpc.run(listeners, edges).await {
-                tracing::error!(error = chain(&error), "the gRPC face broke");
+                let error = chain(&error);
+                tracing::error!(error, "the gRPC face broke: {error}");
             }
         });
+        parts.start_stoppable("service manager", reporter.run(stop.edges.clone(), stop.last.clone()));
+        if let Some(watchdog) = Watchdog::new(notifier, hub::pulse::Pulse::new(hub)) {
+            parts.start("watchdog", &stop.edges, watchdog.run());
+        }
         tracing::info!(accounts, "running");
 
         let lost = loop {
@@ -196,7 +229,11 @@ impl Daemon {
                 // have replaced a token.
                 part = parts.ended() => break Some(part),
                 intent = intents() => match intent {
-                    Intent::Reload => reload.notify_one(),
+                    Intent::Reload => {
+                        telemetry::reopen();
+                        reload.notify_one();
+                    }
+                    Intent::ReopenLog => telemetry::reopen(),
                     Intent::Stop => break None,
                     Intent::StopNow => return Ok(()),
                 },
@@ -210,23 +247,46 @@ impl Daemon {
             stop.engine.cancel();
             parts.all_ended(&["refreshers"]).await;
             stop.last.cancel();
-            parts.all_ended(&["mirror"]).await;
+            parts.all_ended(&["mirror", "service manager"]).await;
             if let Some(file) = file
                 && let Err(error) = file.close().await
             {
-                tracing::error!(error = chain(&error), "the ledger could not be closed in order");
+                let error = chain(&error);
+                tracing::error!(error, "the ledger could not be closed in order: {error}");
             }
         };
         let ended = tokio::select! {
             ended = tokio::time::timeout(grace, stopped) => ended.map_err(|_| RunError::Grace),
             // Whatever it is: during a stop only "at once" means something.
             () = async { while intents().await != Intent::StopNow {} } => {
-                tracing::warn!("told to stop at once");
+                tracing::info!("told to stop at once");
                 Ok(())
             }
         };
         lost.map_or(ended, |part| Err(RunError::Part(part)))
     }
+}
+
+/// Hands the bound sockets to the runtime, and binds those that are left.
+async fn open_sockets(sockets: Sockets) -> Result<(Vec<grpc::Listener>, TcpListener), StartError> {
+    let Sockets { grpc_tcp, grpc_unix, grpc_unbound, admin, notes } = sockets;
+    if !notes.is_empty() {
+        tracing::info!(sockets = notes.join(", "), "inherited; a restart refuses no connection there");
+    }
+    let mut listeners = Vec::new();
+    for path in grpc_unbound {
+        let bound = grpc::Listener::bind(&Listen::Unix(path)).await;
+        listeners.push(bound.map_err(StartError::Grpc)?);
+    }
+    for tcp in grpc_tcp {
+        listeners.push(grpc::Listener::from_tcp(tcp).map_err(StartError::Watch)?);
+    }
+    for (unix, path) in grpc_unix {
+        listeners.push(grpc::Listener::from_unix(unix, path).map_err(StartError::Watch)?);
+    }
+    admin.set_nonblocking(true).map_err(StartError::Watch)?;
+    let admin = TcpListener::from_std(admin).map_err(StartError::Watch)?;
+    Ok((listeners, admin))
 }
 
 /// Whether the mirror's layouts can hold these accounts.
@@ -260,13 +320,6 @@ async fn open_ledger(
     let opened = SqliteLedger::open(settings, clock.clone())
         .await
         .map_err(|source| StartError::Ledger { dir: config.daemon.state_dir.clone(), source })?;
-    if let Some(aside) = &opened.set_aside {
-        tracing::error!(
-            path = %aside.display(),
-            "the ledger was corrupt and is set aside; every credential is fetched once, and forced refreshes wait \
-             for 24 h",
-        );
-    }
     Ok((Arc::new(opened.ledger.clone()), Some(opened.ledger)))
 }
 

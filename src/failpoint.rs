@@ -1,9 +1,14 @@
-//! Places where a test can let the process die, panic or fail.
+//! Places where a test can let the process die, panic, fail or stand still.
 //!
 //! Compiled out of release builds. A process under test reads `ZHONGKONG_FAILPOINTS`,
 //! e.g. `attempt.intent_stored=kill;ledger.commit@wx1=error`; a test in the same process
-//! calls [`set`]. Kill and panic fire once, an error until it is cleared. `kill` is a real
-//! SIGKILL: no destructor runs, no buffer is flushed.
+//! calls [`set`]. Kill and panic fire once, an error or a block until it is cleared. `kill` is
+//! a real SIGKILL: no destructor runs, no buffer is flushed.
+//!
+//! A number behind a colon lets so many passes go by first. `hub.block=block:3` is the hub that
+//! gets stuck after it was well: its loop passes the place once for each question of the
+//! watchdog (four in `WATCHDOG_USEC`), answers three of them and then nothing any more, so a
+//! unit becomes ready first and is starved then.
 
 /// A fail-point that was armed with an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,9 +33,19 @@ mod armed {
         Panic,
         /// The step reports a failure.
         Error,
+        /// Who passes goes no further; a place that is passed with [`pass`] blocks its task only,
+        /// any other the thread.
+        Block,
     }
 
-    type Armed = HashMap<String, Action>;
+    /// An action, and how many passes go by before it.
+    #[derive(Clone, Copy)]
+    struct Trap {
+        action: Action,
+        spared: u32,
+    }
+
+    type Armed = HashMap<String, Trap>;
 
     fn armed() -> MutexGuard<'static, Armed> {
         static ARMED: OnceLock<Mutex<Armed>> = OnceLock::new();
@@ -38,12 +53,14 @@ mod armed {
             let text = std::env::var("ZHONGKONG_FAILPOINTS").unwrap_or_default();
             let entries = text.split(';').filter_map(|entry| {
                 let (place, action) = entry.split_once('=')?;
+                let (action, spared) = action.split_once(':').unwrap_or((action, "0"));
                 let action = match action {
                     "kill" => Action::Kill,
                     "panic" => Action::Panic,
+                    "block" => Action::Block,
                     _ => Action::Error,
                 };
-                Some((place.to_owned(), action))
+                Some((place.to_owned(), Trap { action, spared: spared.parse().unwrap_or(0) }))
             });
             Mutex::new(entries.collect())
         };
@@ -52,7 +69,7 @@ mod armed {
 
     /// Arms a place for one account.
     pub fn set(place: &str, appid: &str, action: Action) {
-        armed().insert(format!("{place}@{appid}"), action);
+        armed().insert(format!("{place}@{appid}"), Trap { action, spared: 0 });
     }
 
     /// Disarms it.
@@ -62,35 +79,59 @@ mod armed {
 
     /// Passes a place. `Err` if the step shall fail.
     pub fn hit(place: &str, key: &Key) -> Result<(), Reached> {
-        let action = {
-            let mut armed = armed();
-            if armed.is_empty() {
-                return Ok(());
-            }
-            let here = format!("{place}@{}", key.appid);
-            let name = if armed.contains_key(&here) { here } else { place.to_owned() };
-            match armed.get(&name).copied() {
-                Some(Action::Error) => Some(Action::Error),
-                _ => armed.remove(&name),
-            }
-        };
-        match action {
+        match sprung(place, Some(key)) {
             None => Ok(()),
             Some(Action::Error) => Err(Reached),
             Some(Action::Panic) => panic!("fail-point {place}"),
             Some(Action::Kill) => {
                 let _ =
                     rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
-                loop {
-                    std::thread::park();
-                }
+                block_thread()
             }
+            Some(Action::Block) => block_thread(),
+        }
+    }
+
+    /// Passes a place where a task can be blocked without its thread. One without a key belongs to
+    /// no account.
+    pub async fn pass(place: &str, key: Option<&Key>) {
+        if sprung(place, key) == Some(Action::Block) {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// What is armed here, if it is its time.
+    fn sprung(place: &str, key: Option<&Key>) -> Option<Action> {
+        let mut armed = armed();
+        if armed.is_empty() {
+            return None;
+        }
+        let here = key.map(|key| format!("{place}@{}", key.appid));
+        let name = here.filter(|here| armed.contains_key(here)).unwrap_or_else(|| place.to_owned());
+        let trap = armed.get_mut(&name)?;
+        if trap.spared > 0 {
+            trap.spared -= 1;
+            return None;
+        }
+        let action = trap.action;
+        match action {
+            Action::Error | Action::Block => {}
+            Action::Kill | Action::Panic => {
+                armed.remove(&name);
+            }
+        }
+        Some(action)
+    }
+
+    fn block_thread() -> ! {
+        loop {
+            std::thread::park();
         }
     }
 }
 
 #[cfg(debug_assertions)]
-pub use armed::{Action, clear, hit, set};
+pub use armed::{Action, clear, hit, pass, set};
 
 /// Passes a place; release builds have none armed.
 #[cfg(not(debug_assertions))]
@@ -98,3 +139,9 @@ pub use armed::{Action, clear, hit, set};
 pub fn hit(_place: &str, _key: &crate::model::Key) -> Result<(), Reached> {
     Ok(())
 }
+
+/// Passes a place; release builds have none armed.
+#[cfg(not(debug_assertions))]
+#[inline]
+#[expect(clippy::unused_async, reason = "as in debug builds, where a task may be held here")]
+pub async fn pass(_place: &str, _key: Option<&crate::model::Key>) {}

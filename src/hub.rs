@@ -12,23 +12,25 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::clock::Clock;
+use crate::failpoint;
 use crate::ledger::{Event, LedgerError, Record};
 use crate::model::{AppId, Key, Kind, TokenMode};
 use crate::refresh::handle::{Feeds, Handle};
 use crate::refresh::task::{Arrival, Refresher, Surroundings};
 use crate::secret::Secret;
-use crate::telemetry::metrics;
+use crate::telemetry::{metrics, safe_text};
 
 pub mod exchange;
+pub mod pulse;
 mod stock;
 mod survey;
 
-pub use stock::{Stock, stock};
+pub use stock::{Concern, Stock, Worst, stock};
 pub use survey::survey;
 
 /// How many changes a slow watcher may be behind before it looks at every key again.
@@ -70,6 +72,8 @@ pub struct Hub {
     accounts: ArcSwap<Accounts>,
     feeds: Feeds,
     handover: mpsc::Sender<Job>,
+    /// Asks whether [`Tasks::run`] still turns.
+    pings: mpsc::Sender<oneshot::Sender<()>>,
     /// Held over a reload, so that two do not interleave.
     reloading: tokio::sync::Mutex<Ending>,
 }
@@ -103,6 +107,7 @@ struct Job {
 pub struct Tasks {
     first: Vec<Job>,
     handover: mpsc::Receiver<Job>,
+    pings: mpsc::Receiver<oneshot::Sender<()>>,
 }
 
 /// What a reload did.
@@ -125,6 +130,7 @@ impl Hub {
         let mut records: HashMap<Key, Record> = around.ledger.load().await?.into_iter().collect();
         let feeds = Feeds { changes: broadcast::channel(FEED).0, plans: broadcast::channel(FEED).0 };
         let (sender, handover) = mpsc::channel(HANDOVER);
+        let (asking, pings) = mpsc::channel(1);
         let mut first = Vec::new();
         let mut table = Accounts::with_capacity(accounts.len());
         // What keys without rows have in common: perhaps a ledger that was set aside.
@@ -147,9 +153,10 @@ impl Hub {
             accounts: ArcSwap::from_pointee(table),
             feeds,
             handover: sender,
+            pings: asking,
             reloading: tokio::sync::Mutex::new(Ending::new()),
         };
-        Ok((Arc::new(hub), Tasks { first, handover }))
+        Ok((Arc::new(hub), Tasks { first, handover, pings }))
     }
 
     /// The clocks.
@@ -236,7 +243,7 @@ impl Hub {
         let names: BTreeSet<&str> = wanted.iter().map(|account| account.appid.as_str()).collect();
         let mut done = Reloaded::default();
         for (appid, account) in old.iter().filter(|(appid, _)| !names.contains(appid.as_str())) {
-            tracing::info!(app = %appid, "account removed");
+            tracing::info!(app = %appid, "account {appid} removed");
             done.removed += 1;
             for slot in account.keys.iter().flatten() {
                 ending.insert(slot.handle.key().clone(), slot.close());
@@ -250,7 +257,7 @@ impl Hub {
                 done.changed += usize::from(**known.settings.borrow() != settings);
                 known.with(settings, &mut ending)
             } else {
-                tracing::info!(app = %appid, "account added");
+                tracing::info!(app = %appid, "account {appid} added");
                 done.added += 1;
                 Account::new(settings)
             };
@@ -367,6 +374,11 @@ impl Tasks {
                 Some(job) = self.handover.recv() => {
                     tasks.spawn(supervise(job, stop.clone()));
                 }
+                Some(ping) = self.pings.recv() => {
+                    failpoint::pass("hub.block", None).await;
+                    // An error means that the asker has given up.
+                    let _ = ping.send(());
+                }
                 Some(ended) = tasks.join_next() => log_loss(ended.err()),
             }
         }
@@ -384,13 +396,10 @@ async fn supervise(mut job: Job, stop: CancellationToken) {
         let run = AssertUnwindSafe(job.refresher.run(&stop, &job.removed)).catch_unwind().await;
         let Err(panic) = run else { break };
         let key = job.refresher.handle_key();
-        let what = panic
-            .downcast_ref::<&str>()
-            .map(ToString::to_string)
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_default();
+        // The panic itself was logged where it happened, with its place.
+        let text = safe_text(&*panic);
         metrics::refresher_restart(key.kind);
-        tracing::error!(app = %key.appid, kind = %key.kind, panic = what, "a refresher panicked; it is restarted");
+        tracing::error!(app = %key.appid, kind = %key.kind, text, "the refresher of {key} panicked; it is restarted");
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(REST) => {}
@@ -399,8 +408,9 @@ async fn supervise(mut job: Job, stop: CancellationToken) {
 }
 
 fn log_loss(loss: Option<tokio::task::JoinError>) {
-    if let Some(loss) = loss.filter(tokio::task::JoinError::is_panic) {
-        tracing::error!(%loss, "a supervisor panicked; its key is not refreshed until the next reload");
+    // Its text may quote a secret; what can be shown of the panic was logged where it happened.
+    if loss.is_some_and(|loss| loss.is_panic()) {
+        tracing::error!("a supervisor panicked; its key is not refreshed until the next reload");
     }
 }
 

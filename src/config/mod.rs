@@ -18,6 +18,7 @@ use crate::{grpc, mirror, wechat};
 mod accounts;
 mod clients;
 mod context;
+mod control;
 mod daemon;
 mod de;
 mod environment;
@@ -38,6 +39,7 @@ mod source;
 mod tls;
 mod upstream;
 
+pub use control::Control;
 pub use daemon::DaemonSettings;
 pub use environment::Environment;
 pub use listeners::AdminSettings;

@@ -28,8 +28,12 @@ pub(super) struct File {
 pub(super) struct Daemon {
     /// Where the ledger lives. On a local disk: fsync decides how much a crash can lose.
     pub(super) state_dir: Option<String>,
-    /// Where `start` writes the process id; none is written without it.
+    /// Where `start` writes the process id.
     pub(super) pid_file: Option<String>,
+    /// Whom root becomes once the sockets are bound.
+    pub(super) user: Option<String>,
+    /// With which group, if not the user's own.
+    pub(super) group: Option<String>,
     /// How long a stop may take. Too short cuts off an upstream call, whose answer is then lost.
     pub(super) grace: Option<String>,
     /// Limit of the ledger's file. Too small and the daemon runs DEGRADED.
@@ -47,10 +51,18 @@ pub(super) struct Daemon {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Log {
-    /// `text` for people, `json` for a collector.
+    /// `text` for people, `json` for a collector, `journald` for the systemd journal.
     pub(super) format: Option<String>,
     /// A level, or tracing's filter directives.
     pub(super) filter: Option<String>,
+    /// The file to write instead of stderr.
+    pub(super) file: Option<String>,
+    /// It is put aside before it is bigger, as "64MiB" …
+    pub(super) max_size: Option<String>,
+    /// … or older.
+    pub(super) max_age: Option<String>,
+    /// How many old files are kept.
+    pub(super) keep: Option<u32>,
 }
 
 /// `[wechat]`

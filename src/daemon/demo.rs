@@ -21,11 +21,13 @@ use crate::config::{AdminSettings, Config, DaemonSettings, new_client};
 use crate::grpc::settings::Listen;
 use crate::hub::{AccountSettings, Change, Hub};
 use crate::model::{AppId, Kind, TokenMode};
+use crate::process::notify::Notifier;
 use crate::process::signals::Intent;
+use crate::process::sockets::{Inherited, SocketError, Sockets};
 use crate::refresh::view::View;
 use crate::secret::Secret;
 use crate::simulator::{self, Account, Accounts, Limits, Simulator};
-use crate::telemetry::{Colour, LogFormat, LogSettings};
+use crate::telemetry::LogSettings;
 use crate::{grpc, mirror, wechat};
 
 use super::{Addresses, Daemon, RunError, StartError, Store};
@@ -88,13 +90,16 @@ pub async fn run(
     let credential = new_client::new_client("demo");
     let clock = Clock::system();
     let config = |ports| config(upstream, &credential.token, settings.life, ports);
-    let daemon =
-        match Daemon::build(config(settings.ports), clock.clone(), Store::Memory, counters.clone()).await {
-            Err(StartError::Grpc(_) | StartError::Admin { .. }) => {
-                Daemon::build(config(Ports::Free), clock, Store::Memory, counters).await
-            }
-            built => built,
-        }?;
+    let bind = |ports| {
+        let config = config(ports);
+        Sockets::collect(&config, Inherited::default()).map(|sockets| (config, sockets))
+    };
+    let bound = match bind(settings.ports) {
+        Err(SocketError::Grpc(_) | SocketError::Admin { .. }) => bind(Ports::Free),
+        bound => bound,
+    };
+    let (bound, sockets) = bound.map_err(StartError::Sockets)?;
+    let daemon = Daemon::build(bound, sockets, clock, Store::Memory, counters).await?;
 
     let addresses = daemon.addresses();
     print_guide(&addresses, upstream, &credential.token).map_err(DemoError::Print)?;
@@ -107,7 +112,7 @@ pub async fn run(
         move || Ok(crate::config::Loaded { config: config.clone(), warnings: Vec::new() })
     };
     tokio::select! {
-        ended = daemon.run(intents, nothing_to_reload) => ended.map_err(DemoError::Run),
+        ended = daemon.run(intents, nothing_to_reload, Notifier::default()) => ended.map_err(DemoError::Run),
         served = simulator.serve(wechat, stop) => served.map_err(DemoError::Listen),
         printed = narrate(&hub) => printed.map_err(DemoError::Print),
     }
@@ -171,12 +176,10 @@ fn config(upstream: SocketAddr, token: &Secret, life: Duration, ports: Ports) ->
     Config {
         daemon: DaemonSettings {
             state_dir: PathBuf::new(),
-            pid_file: None,
-            log: LogSettings {
-                format: LogFormat::Text,
-                filter: "warn".to_owned(),
-                colour: Colour::OnTerminal,
-            },
+            pid_file: PathBuf::new(),
+            user: None,
+            group: None,
+            log: LogSettings { filter: "warn".to_owned(), ..LogSettings::default() },
             seal_keys: None,
             ledger_max_bytes: None,
             grace: Duration::from_secs(5),

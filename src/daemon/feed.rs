@@ -15,6 +15,8 @@ use crate::model::Key;
 use crate::refresh::handle::{Handle, NoValue};
 use crate::refresh::view::Next;
 
+use super::standing::{self, Phase, Standing};
+
 /// Hands every change on to the mirror. Never waits for it.
 pub(super) struct Feeder {
     hub: Arc<Hub>,
@@ -74,6 +76,7 @@ pub(super) struct ReadinessWatch {
     hub: Arc<Hub>,
     grpc: watch::Sender<grpc::Readiness>,
     admin: watch::Sender<crate::admin::Readiness>,
+    standing: watch::Sender<Standing>,
 }
 
 /// Why the daemon is not ready.
@@ -82,6 +85,13 @@ struct Trouble {
     reason: String,
     /// One of the keys, for the log.
     first: Key,
+}
+
+/// Whether keys without a value still hold up the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    Lasts,
+    Over,
 }
 
 /// After this, keys that have no value do not hold up the others.
@@ -100,16 +110,27 @@ impl ReadinessWatch {
         let (grpc, grpc_seen) = watch::channel(grpc::Readiness::NotReady);
         let starting = crate::admin::Readiness::NotReady("the daemon is starting".to_owned());
         let (admin, admin_seen) = watch::channel(starting);
-        (Self { hub, grpc, admin }, grpc_seen, admin_seen)
+        let (standing, _) = watch::channel(Standing { phase: Phase::Starting, line: "starting".to_owned() });
+        (Self { hub, grpc, admin, standing }, grpc_seen, admin_seen)
+    }
+
+    /// How the daemon is, for the service manager.
+    pub(super) fn standing(&self) -> watch::Receiver<Standing> {
+        self.standing.subscribe()
     }
 
     pub(super) async fn run(self) {
-        let mut changes = self.hub.subscribe();
         let begun = self.hub.clock().boot();
         loop {
-            let patient = self.hub.clock().boot().since(begun) < PATIENCE;
-            let trouble = self.trouble(patient);
+            // Anew: what came while this slept is part of this look, not a reason for further ones.
+            // Plans: an error that takes another's place under a good value moves nothing else.
+            let mut changes = self.hub.subscribe_plans();
+            let waited = self.hub.clock().boot().since(begun);
+            let patience = if waited < PATIENCE { Patience::Lasts } else { Patience::Over };
+            let stock = hub::stock(&self.hub);
+            let trouble = trouble(&stock, patience);
             let ready = trouble.is_none();
+            self.stand(&stock, trouble.as_ref(), patience);
             let was = self.grpc.send_replace(if ready {
                 grpc::Readiness::Ready
             } else {
@@ -131,21 +152,42 @@ impl ReadinessWatch {
                     }
                     tokio::time::sleep(if ready { CALM } else { BURST }).await;
                 }
-                () = tokio::time::sleep(if patient { Duration::from_secs(1) } else { LOOK }) => {}
+                () = tokio::time::sleep(match patience {
+                    Patience::Lasts => Duration::from_secs(1),
+                    Patience::Over => LOOK,
+                }) => {}
             }
         }
     }
 
-    /// Why the daemon is not ready, if it is not.
-    fn trouble(&self, patient: bool) -> Option<Trouble> {
-        let Stock { keys, missing, first } = hub::stock(&self.hub);
-        let (first, why) = first?;
-        if !patient && missing < keys {
-            return None;
+    /// Says how the daemon is, if that has changed.
+    fn stand(&self, stock: &Stock, trouble: Option<&Trouble>, patience: Patience) {
+        let was = self.standing.borrow().phase;
+        let phase = match (trouble, was, patience) {
+            (None, _, _) => Phase::Ready,
+            (Some(_), Phase::Starting, Patience::Lasts) => Phase::Starting,
+            (Some(_), _, _) => Phase::NotReady,
+        };
+        if (was, phase) == (Phase::Starting, Phase::NotReady) {
+            tracing::warn!(
+                "started without a value of any key, because a restart would not bring one; callers are told so \
+                 until the first value comes",
+            );
         }
-        let reason = format!("{missing} of {keys} keys have no value; the first: {}", cause(&why));
-        Some(Trouble { reason, first })
+        let standing = Standing { phase, line: standing::line(phase, stock) };
+        self.standing.send_if_modified(|old| std::mem::replace(old, standing.clone()) != standing);
     }
+}
+
+/// Why the daemon is not ready, if it is not.
+fn trouble(stock: &Stock, patience: Patience) -> Option<Trouble> {
+    let (first, why) = stock.first.as_ref()?;
+    let Stock { keys, missing, .. } = stock;
+    if patience == Patience::Over && missing < keys {
+        return None;
+    }
+    let reason = format!("{missing} of {keys} keys have no value; the first: {}", cause(why));
+    Some(Trouble { reason, first: first.clone() })
 }
 
 /// What stands in the way of a value, as far as it is known.

@@ -60,7 +60,11 @@ impl Parts {
             Some(Ok((id, ()))) => self.names.remove(&id).unwrap_or_default().to_owned(),
             Some(Err(lost)) => {
                 let name = self.names.remove(&lost.id()).unwrap_or_default();
-                tracing::error!(part = name, panicked = lost.is_panic(), "a part of the daemon was lost");
+                tracing::error!(
+                    part = name,
+                    panicked = lost.is_panic(),
+                    "the daemon's part \"{name}\" was lost; the daemon stops"
+                );
                 name.to_owned()
             }
             // There is always a part until all are told to end.

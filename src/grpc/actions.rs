@@ -83,7 +83,8 @@ impl Face {
                 .await
                 .map_err(|source| Failure::Pause { key: handle.key().to_string(), source })?;
             let until = self.hub.clock().wall_of(until);
-            tracing::info!(client = caller.name(), key = %handle.key(), %until, "a client paused a key");
+            let key = handle.key();
+            tracing::info!(client = caller.name(), app = %key.appid, kind = %key.kind, %until, "a client paused {key}");
         }
         Ok(handles.iter().map(|handle| self.status_of(&handle.view())).collect())
     }
@@ -104,7 +105,8 @@ impl Face {
                 .resume()
                 .await
                 .map_err(|source| Failure::Pause { key: handle.key().to_string(), source })?;
-            tracing::info!(client = caller.name(), key = %handle.key(), "a client resumed a key");
+            let key = handle.key();
+            tracing::info!(client = caller.name(), app = %key.appid, kind = %key.kind, "a client resumed {key}");
         }
         Ok(handles.iter().map(|handle| self.status_of(&handle.view())).collect())
     }

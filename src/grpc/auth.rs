@@ -29,7 +29,7 @@ impl Interceptor for Doorman {
                 Ok(request)
             }
             Err(refused) => {
-                tracing::debug!(peer = ?peer, reason = %refused, "a caller was refused");
+                tracing::debug!(peer = ?peer, reason = %refused, "a caller was refused: {refused}");
                 metrics::call_refused(match refused {
                     Refused::Ended { .. } => metrics::Refusal::Expired,
                     Refused::Nothing | Refused::NotBearer | Refused::Unknown => {

@@ -22,6 +22,6 @@ mod status;
 mod tls;
 mod watch;
 
-pub use listen::{BindError, Listener};
+pub use listen::{BindError, Listener, bind_tcp};
 pub use server::{Control, Readiness, ServeError, Server, SettingsError, check};
 pub use tls::TlsError;

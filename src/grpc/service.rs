@@ -128,7 +128,8 @@ impl Face {
         let answer = match force {
             None => handle.complain(seen, ErrCode(asked.errcode)).await,
             Some(force) => {
-                tracing::info!(client = caller.name(), key = %handle.key(), ?force, "a client forces a refresh");
+                let key = handle.key();
+                tracing::info!(client = caller.name(), app = %key.appid, kind = %key.kind, ?force, "a client forces a refresh of {key}");
                 handle.force(force).await
             }
         };

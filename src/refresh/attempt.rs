@@ -167,7 +167,7 @@ impl Refresher {
         let fingerprint = Fingerprint::of(&issued.value);
         if let Some(said) = issued.odd_life {
             let detail = format!("WeChat stated a life of {said} s, which is taken for 7200 s");
-            tracing::warn!(app = %call.key.appid, kind = %call.key.kind, said, "WeChat stated an odd life");
+            tracing::warn!(app = %call.key.appid, kind = %call.key.kind, said, "odd life of {}: {detail}", call.key);
             self.event("odd_life", detail).await;
         }
         let same = self.state.held.as_ref().filter(|held| held.value.fingerprint == fingerprint);
@@ -218,7 +218,7 @@ impl Refresher {
             tracing::info!(
                 app = %call.key.appid, kind = %call.key.kind, cause = cause.as_str(), mode = call.mode.as_str(),
                 attempt = call.attempt.0, fingerprint = %held.value.fingerprint,
-                life_seconds = held.life.as_secs(), "refreshed",
+                life_seconds = held.life.as_secs(), "refreshed {}", call.key,
             );
         }
         self.state.held = Some(held);

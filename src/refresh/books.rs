@@ -29,7 +29,7 @@ impl Refresher {
                 self.now() + Duration::from_secs(1 << owed.tries.min(5)).min(Duration::from_secs(30));
             self.state.unstored = Some(owed);
         } else {
-            tracing::info!(app = %self.key().appid, kind = %self.key().kind, tries = owed.tries, "the ledger has the value now");
+            tracing::info!(app = %self.key().appid, kind = %self.key().kind, failures = owed.tries, "the ledger has the value of {} now", self.key());
         }
     }
 
@@ -45,7 +45,7 @@ impl Refresher {
         match result {
             Ok(done) => {
                 if std::mem::take(&mut self.state.ledger_ailing) {
-                    tracing::info!(app = %self.key().appid, kind = %self.key().kind, "the ledger takes writes again");
+                    tracing::info!(app = %self.key().appid, kind = %self.key().kind, "the ledger takes writes of {} again", self.key());
                 }
                 Ok(done)
             }
@@ -104,10 +104,10 @@ impl Refresher {
             tracing::warn!(
                 app = %key.appid, kind = %key.kind, failures = count,
                 errcode = problem.errcode.map(|code| code.0), rid = problem.rid.as_deref(),
-                "could not refresh: {}; {}", problem.meaning, problem.action,
+                "could not refresh {key}: {}; {}", problem.meaning, problem.action,
             );
         } else {
-            tracing::debug!(app = %key.appid, kind = %key.kind, failures = count, "could not refresh: {}", problem.meaning);
+            tracing::debug!(app = %key.appid, kind = %key.kind, failures = count, "could not refresh {key}: {}", problem.meaning);
         }
         self.state.problem = Some(Arc::new(problem));
     }
@@ -117,7 +117,8 @@ impl Refresher {
         self.state.jitter = rand::random();
         self.state.not_before = self.now() + policy::FLOOR;
         if let Some(failing) = self.state.failing.take() {
-            tracing::info!(app = %self.key().appid, kind = %self.key().kind, failures = failing.count, "recovered");
+            let (key, failures) = (self.key(), failing.count);
+            tracing::info!(app = %key.appid, kind = %key.kind, failures, "{key} recovered after {failures} failures");
         }
         self.state.problem = None;
     }

@@ -34,6 +34,17 @@ struct Waiting {
     /// In order of rank, then of arrival.
     queue: BTreeMap<(Rank, u64), oneshot::Sender<Permit>>,
     arrivals: u64,
+    /// How many callers were let in.
+    passed: u64,
+}
+
+/// What somebody sees who watches whether the gate moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// Callers that wait.
+    pub waiting: usize,
+    /// Callers that were let in since the gate was made.
+    pub passed: u64,
 }
 
 /// The right to have one call in flight; given back by its drop.
@@ -42,7 +53,8 @@ pub struct Permit(Option<Gate>);
 impl Gate {
     /// A gate for this many calls in flight.
     pub fn new(in_flight: usize) -> Self {
-        Self(Arc::new(Mutex::new(Waiting { free: in_flight, queue: BTreeMap::new(), arrivals: 0 })))
+        let queue = BTreeMap::new();
+        Self(Arc::new(Mutex::new(Waiting { free: in_flight, queue, arrivals: 0, passed: 0 })))
     }
 
     /// Waits for the right to make a call. Dropping the future gives the place up.
@@ -51,6 +63,7 @@ impl Gate {
             let mut waiting = self.lock();
             if waiting.free > 0 {
                 waiting.free -= 1;
+                waiting.passed += 1;
                 return Permit(Some(self.clone()));
             }
             let (sender, turn) = oneshot::channel();
@@ -68,6 +81,12 @@ impl Gate {
         self.lock().free
     }
 
+    /// Who waits, and how many were let in.
+    pub fn queue(&self) -> Queue {
+        let waiting = self.lock();
+        Queue { waiting: waiting.queue.len(), passed: waiting.passed }
+    }
+
     fn leave(&self) {
         loop {
             let next = {
@@ -76,6 +95,7 @@ impl Gate {
                     waiting.free += 1;
                     return;
                 };
+                waiting.passed += 1;
                 next
             };
             match next.send(Permit(Some(self.clone()))) {

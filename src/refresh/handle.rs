@@ -15,6 +15,7 @@ use crate::model::{ErrCode, Fingerprint, Key};
 use crate::wechat::errcode;
 
 use super::mail::{Ask, Command, Mailbox};
+use super::steps::Steps;
 use super::view::{Good, Next, Problem, View};
 
 /// What a complaint or a command led to.
@@ -154,6 +155,7 @@ pub(super) struct Shared {
     version: watch::Sender<u64>,
     feeds: Feeds,
     pub(super) mail: Mailbox,
+    pub(super) steps: Steps,
 }
 
 impl Shared {
@@ -166,6 +168,7 @@ impl Shared {
             version,
             feeds,
             mail: Mailbox::default(),
+            steps: Steps::default(),
         })
     }
 
@@ -242,6 +245,16 @@ impl Handle {
     /// Notifies of every change that a reader could notice.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.shared.version.subscribe()
+    }
+
+    /// Where the key's task is between waiting and working.
+    pub fn steps(&self) -> &Steps {
+        &self.shared.steps
+    }
+
+    /// Lets the key's task look up from its waiting, which moves its [`Steps`] and nothing else.
+    pub fn ring(&self) {
+        self.shared.mail.ring();
     }
 
     /// Reports the value with this fingerprint as dead, as WeChat's `errcode` said (0: not

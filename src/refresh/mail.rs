@@ -113,6 +113,11 @@ impl Mailbox {
         self.bell.notified().await;
     }
 
+    /// Rings without mail: whoever waits looks up and waits again.
+    pub(super) fn ring(&self) {
+        self.bell.notify_one();
+    }
+
     /// Takes what waits.
     pub(super) fn take(&self) -> Mail {
         let mut mail = self.lock();

@@ -24,6 +24,7 @@ mod orders;
 pub mod policy;
 mod renew;
 mod state;
+pub mod steps;
 pub mod task;
 mod verdict;
 pub mod view;

@@ -29,12 +29,15 @@ impl Refresher {
     pub(super) async fn read_mail(&mut self) {
         let mail = self.shared.mail.take();
         for command in mail.commands {
+            self.shared.steps.work();
             self.obey(command).await;
         }
         for batch in mail.batches {
             if batch.callers() == 0 {
-                tracing::debug!(app = %self.key().appid, kind = %self.key().kind, "every caller of a request has gone");
+                tracing::debug!(app = %self.key().appid, kind = %self.key().kind, "every caller of a request about {} has gone", self.key());
             }
+            // How many questions wait is the callers' doing, and must not look like a standstill.
+            self.shared.steps.work();
             let answer = match batch.ask {
                 Ask::Complaint(seen) => self.judge(seen, batch.errcode, batch.callers()).await,
                 Ask::Force(force) => self.force(force).await,
@@ -54,7 +57,7 @@ impl Refresher {
                 let stored = self.note(ledger.pause(&key, Some(stamp))).await;
                 let result = stored.map(|()| {
                     self.state.paused_until = Some(until);
-                    tracing::info!(app = %key.appid, kind = %key.kind, until = %self.around.clock.wall_of(until), "paused");
+                    tracing::info!(app = %key.appid, kind = %key.kind, until = %self.around.clock.wall_of(until), "paused {key}");
                 });
                 self.publish();
                 let _ = reply.send(result.map_err(PauseError::Ledger));
@@ -63,7 +66,7 @@ impl Refresher {
                 let result = self.note(ledger.pause(&key, None)).await.map(|()| {
                     self.state.paused_until = None;
                     self.forget_failure();
-                    tracing::info!(app = %key.appid, kind = %key.kind, "resumed");
+                    tracing::info!(app = %key.appid, kind = %key.kind, "resumed {key}");
                 });
                 self.publish();
                 let _ = reply.send(result.map_err(PauseError::Ledger));

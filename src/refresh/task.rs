@@ -1,6 +1,6 @@
 //! The task of one key: it waits, then works.
 //!
-//! Waiting happens in the heads of one `select!`; work happens in the bodies and is never
+//! Waiting happens in the heads of one `select!`; work happens after it and is never
 //! cancelled, because an answer that nobody waits for any more may already have replaced
 //! the token. The work of a round is boxed: an idle key does not carry the size of an
 //! attempt. What the task knows lives in [`State`], so a panic in a round loses nothing:
@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{BootTime, Clock};
+use crate::failpoint;
 use crate::hub::AccountSettings;
 use crate::ledger::{CallEnd, Ledger, Record};
 use crate::model::{Cause, Key};
@@ -55,6 +56,21 @@ pub struct Refresher {
     pub(super) state: State,
     pub(super) refreshing: bool,
     pub(super) known: Arc<AccountSettings>,
+}
+
+/// What ended the waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wake {
+    /// The daemon stops, or the account was removed.
+    End,
+    /// A reload.
+    Settings,
+    /// The schedule.
+    Due,
+    /// Mail, or a ring without any.
+    Mail,
+    /// The parent changed.
+    Parent,
 }
 
 /// What is due next.
@@ -115,6 +131,7 @@ impl Refresher {
     /// Keeps the credential fresh until `stop` (the daemon ends) or `removed` (the account
     /// went). A round that is under way is finished first. To be called again if it panics.
     pub async fn run(&mut self, stop: &CancellationToken, removed: &CancellationToken) {
+        self.shared.steps.work();
         self.recover().await;
         let mut parent_changes = self.parent.as_ref().map(Handle::changes);
         let shared = self.shared.clone();
@@ -122,17 +139,28 @@ impl Refresher {
             self.publish();
             let (at, due) = self.due();
             let waited_for_parent = self.plan() == Plan::Hold(Hold::ParentMissing);
-            tokio::select! {
+            shared.steps.wait();
+            failpoint::pass("refresher.wait", Some(&shared.key)).await;
+            let wake = tokio::select! {
                 biased;
-                () = stop.cancelled() => break,
-                () = removed.cancelled() => break,
+                () = stop.cancelled() => Wake::End,
+                () = removed.cancelled() => Wake::End,
                 // An error means that the hub has gone; then `stop` is about to come.
-                Ok(()) = self.settings.changed() => Box::pin(self.take_settings()).await,
+                Ok(()) = self.settings.changed() => Wake::Settings,
                 // Before the mail: no flood of complaints keeps the schedule waiting. Every
                 // round has a floor, so the mail has its turn too.
-                () = self.around.clock.sleep_until(at) => Box::pin(self.do_due(due)).await,
-                () = shared.mail.rung() => Box::pin(self.read_mail()).await,
-                () = changed(parent_changes.as_mut()) => {
+                () = self.around.clock.sleep_until(at) => Wake::Due,
+                () = shared.mail.rung() => Wake::Mail,
+                () = changed(parent_changes.as_mut()) => Wake::Parent,
+            };
+            shared.steps.work();
+            failpoint::pass("refresher.work", Some(&shared.key)).await;
+            match wake {
+                Wake::End => break,
+                Wake::Settings => Box::pin(self.take_settings()).await,
+                Wake::Due => Box::pin(self.do_due(due)).await,
+                Wake::Mail => Box::pin(self.read_mail()).await,
+                Wake::Parent => {
                     if waited_for_parent {
                         Box::pin(self.greet_parent()).await;
                     }

@@ -51,7 +51,7 @@ impl Refresher {
         metrics::complaint(self.key().kind, label(verdict.as_ref().ok().map(|answer| answer.outcome)));
         tracing::info!(
             app = %self.key().appid, kind = %self.key().kind, callers, outcome, errcode = errcode.0,
-            fingerprint = seen.map(|seen| seen.to_string()), "complaint",
+            fingerprint = seen.map(|seen| seen.to_string()), "complaint about {}: {outcome}", self.key(),
         );
         verdict
     }
@@ -289,7 +289,8 @@ impl Refresher {
         };
         tracing::warn!(
             app = %self.key().appid, kind = %self.key().kind, fingerprint = %fingerprint, age_seconds = age,
-            errcode = errcode.0, count = self.state.foreign.count, "foreign refresh suspected: {advice}",
+            errcode = errcode.0, count = self.state.foreign.count, "foreign refresh of {} suspected: {advice}",
+            self.key(),
         );
         let detail = format!("the value {fingerprint} died {age} s after it was issued; {advice}");
         self.event("foreign_refresh_suspected", detail).await;

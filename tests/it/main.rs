@@ -7,6 +7,11 @@
 )]
 
 mod admin;
+mod admin_forms;
+mod admin_live;
+mod admin_many;
+mod admin_page;
+mod admin_support;
 mod cli;
 mod cli_explain;
 mod cli_setup;
@@ -38,6 +43,11 @@ mod ledger_agreement;
 mod ledger_bad_days;
 mod ledger_file;
 mod ledger_support;
+mod logs_file;
+mod logs_journal;
+mod logs_page;
+mod logs_process;
+mod logs_support;
 mod mirror;
 mod mirror_trouble;
 mod process;

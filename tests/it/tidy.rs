@@ -59,8 +59,8 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
     table.insert("simulator", Vec::new());
     let below =
         with(&[&words, &edges_out, &engine, &["access", "grpc", "admin", "pb", "client", "simulator"]]);
-    for whole in ["config", "daemon", "process", "cli", "main", "lib"] {
-        table.insert(whole, with(&[&below, &["config", "daemon", "process", "cli"]]));
+    for whole in ["config", "daemon", "process", "service", "cli", "main", "lib"] {
+        table.insert(whole, with(&[&below, &["config", "daemon", "process", "service", "cli"]]));
     }
     table
 }

@@ -85,9 +85,11 @@ pub(super) async fn open(settings: &Settings, clock: &Clock) -> Result<Sound, Fa
     close(conn).await;
     let aside = aside.map_err(|failure| failure.look_closer(path))?;
     tracing::error!(
-        set_aside = %aside.display(),
+        path = %aside.display(),
         error = failure.source(),
-        "the ledger was corrupt and is set aside; a new one begins"
+        "the ledger was corrupt and is set aside as {}; a new one begins, every credential is fetched once, and \
+         forced refreshes wait for 24 h",
+        aside.display(),
     );
     match try_open(settings, clock, Some(aside)).await {
         Ok(sound) => Ok(sound),

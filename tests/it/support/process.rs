@@ -208,6 +208,16 @@ impl Site {
         token.value.expect("the client may read").expose().to_owned()
     }
 
+    /// The same of a daemon that was only spawned, and that may log elsewhere.
+    pub(crate) async fn value_when_up(&self, daemon: &Process) -> String {
+        let credentials = || Credentials { token: Some(TOKEN.into()), ..Credentials::default() };
+        while let Err(error) = Client::connect(&self.addr(), credentials()).await {
+            assert!(daemon.child.id().is_some(), "{error}: {}", daemon.stderr());
+            tokio::task::yield_now().await;
+        }
+        self.value("wx1").await
+    }
+
     fn as_client(&self, args: &[&str]) -> Command {
         let mut command = self.command();
         command.env("ZHONGKONG_ADDR", self.addr()).env("ZHONGKONG_TOKEN", TOKEN);
@@ -324,6 +334,11 @@ impl Process {
     /// How many lines it has written to stderr.
     pub(crate) fn mark(&self) -> usize {
         self.said.stderr.borrow().0.len()
+    }
+
+    /// How many lines it has written to stdout.
+    pub(crate) fn out_mark(&self) -> usize {
+        self.said.stdout.borrow().0.len()
     }
 
     /// How many lines on stderr contain this.
