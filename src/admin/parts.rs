@@ -284,11 +284,17 @@ fn of_note(note: &Note, name: impl Fn(&AppId) -> String, w: &Words) -> Event {
         What::Resumed => ("good", w.ev_resumed),
         What::Added => ("info", w.ev_added),
         What::Removed => ("warn", w.ev_removed),
-        What::Reloaded { added, changed, removed } => {
+        What::Reloaded { added, changed, removed, later } => {
             event.detail = format!("+{added} ~{changed} −{removed}");
+            if !later.is_empty() {
+                event.detail = format!("{} · {}", event.detail, w.restart_needed.replace("{}", later));
+            }
             ("info", w.ev_reloaded)
         }
-        What::ReloadFailed => ("bad", w.ev_reload_failed),
+        What::ReloadFailed { why } => {
+            event.detail.clone_from(why);
+            ("bad", w.ev_reload_failed)
+        }
     };
     Event { tone, label: label.to_owned(), ..event }
 }

@@ -68,9 +68,9 @@ pub(super) enum What {
     /// Its account went with a reload.
     Removed,
     /// The configuration was taken over.
-    Reloaded { added: usize, changed: usize, removed: usize },
+    Reloaded { added: usize, changed: usize, removed: usize, later: String },
     /// It could not be.
-    ReloadFailed,
+    ReloadFailed { why: String },
 }
 
 /// Whether a key had a value before, in this process.
@@ -110,15 +110,15 @@ impl Recent {
         recent
     }
 
-    /// Notes that a reload was taken over.
-    pub fn reloaded(&self, at: WallTime, done: hub::Reloaded) {
+    /// Notes that a reload was taken over; these keys need a restart.
+    pub fn reloaded(&self, at: WallTime, done: hub::Reloaded, later: &[&str]) {
         let hub::Reloaded { added, changed, removed } = done;
-        self.note(at, None, What::Reloaded { added, changed, removed });
+        self.note(at, None, What::Reloaded { added, changed, removed, later: later.join(", ") });
     }
 
-    /// Notes that a reload was not taken over.
-    pub fn reload_failed(&self, at: WallTime) {
-        self.note(at, None, What::ReloadFailed);
+    /// Notes that a reload was not taken over, or not as a whole, and why: without a secret.
+    pub fn reload_failed(&self, at: WallTime, why: &str) {
+        self.note(at, None, What::ReloadFailed { why: why.to_owned() });
     }
 
     /// The latest notes that `wanted` accepts, newest first.

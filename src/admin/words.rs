@@ -212,8 +212,8 @@ words! {
     ev_added: "added", "已加入";
     ev_removed: "removed", "已移除";
     ev_reloaded: "configuration reloaded", "配置已重新加载";
-    ev_reload_failed: "reload failed: the old configuration goes on; the log says why",
-        "重新加载失败：沿用旧配置，原因见日志";
+    ev_reload_failed: "reload failed: correct this, then reload again", "重新加载失败：请改正后再次加载";
+    restart_needed: "restart needed for {}", "以下改动需重启：{}";
     ev_started: "daemon started", "守护进程启动";
     ev_foreign: "foreign refresh suspected", "疑似外部刷新";
     ev_odd_life: "odd lifetime", "有效期异常";

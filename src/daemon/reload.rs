@@ -124,8 +124,12 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
                     (metrics::Done::Failed, ReloadState::Refused { at, why: error })
                 }
             };
-            if done == metrics::Done::Failed {
-                self.recent.reload_failed(self.hub.clock().wall());
+            match &state {
+                ReloadState::TakenOver { at, done, later } => self.recent.reloaded(*at, *done, later),
+                ReloadState::Partly { at, why } | ReloadState::Refused { at, why } => {
+                    self.recent.reload_failed(*at, why);
+                }
+                ReloadState::Never | ReloadState::UnderWay => {}
             }
             metrics::reload(done);
             self.outcome.send_modify(|outcome| outcome.state = state);
@@ -164,7 +168,6 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
         self.grace.send_replace(config.daemon.grace);
         telemetry::change_filter(&config.daemon.log.filter)?;
         metrics::reloaded_at(self.hub.clock().wall());
-        self.recent.reloaded(self.hub.clock().wall(), done);
         tracing::info!(
             added = done.added,
             changed = done.changed,

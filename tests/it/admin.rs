@@ -1,25 +1,19 @@
 //! The admin listener, asked over TCP.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use zhongkong::access::{Gate, Table};
-use zhongkong::admin::exposition::{Exposition, Sources};
-use zhongkong::admin::{self, Admin, Audience, Readiness, Recent};
-use zhongkong::clock::Clock;
-use zhongkong::hub::Hub;
-use zhongkong::mirror::{self, Mirror};
+use zhongkong::admin::{Admin, Readiness};
 use zhongkong::model::{Cause, Kind};
 use zhongkong::telemetry::metrics::{self, AttemptResult};
 
-use super::support::engine::hub_of_nothing;
+use super::admin_support::{empty, exposition, open_to_all};
 use super::support::record;
 
 struct Running {
@@ -37,27 +31,13 @@ async fn start() -> Running {
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
+    let sources = empty().await;
     let (readiness, seen) = watch::channel(Readiness::NotReady("no account has a token yet".to_owned()));
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    let hub = hub_of_nothing().await;
-    let exposition = exposition(handle, seen.clone(), hub.clone());
-    let gate = Gate::new(Table::default(), hub.clock().clone());
-    let recent = Recent::new(hub.clock().wall());
-    let page = admin::Sources { hub, gate, recent, servers: Arc::new(Vec::new) };
-    let settings = admin::Settings { view: Audience::Anyone, hosts: vec!["a".to_owned()] };
-    tasks.spawn(Admin::new(listener, seen, exposition, settings, page).run(stop.clone()));
+    let exposition = exposition(handle, seen.clone(), sources.hub.clone());
+    tasks.spawn(Admin::new(listener, seen, exposition, open_to_all(), sources).run(stop.clone()));
     Running { addr, readiness, stop, tasks }
-}
-
-fn exposition(
-    recorded: PrometheusHandle,
-    readiness: watch::Receiver<Readiness>,
-    hub: Arc<Hub>,
-) -> Exposition {
-    let mirror = mirror::Settings { servers: vec![], layouts: vec![], timeout: Duration::ZERO };
-    let (_, mirror) = Mirror::new(mirror, Clock::system());
-    Exposition::new(Sources { recorded, hub, readiness, mirror, ledger: None, per_key: 0 })
 }
 
 async fn get(addr: SocketAddr, path: &str) -> String {
@@ -115,4 +95,18 @@ async fn a_caller_that_never_ends_its_request_does_not_hold_up_a_stop() {
     let ended = tokio::time::timeout(Duration::from_secs(10), running.tasks.join_next()).await;
     ended.expect("the listener ends within its drain").unwrap().unwrap();
     drop(slow);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_never_ends_its_request_is_cut_off_after_twenty_seconds() {
+    // The clock jumps as soon as nothing else moves. Before, such callers were kept for ever.
+    let running = start().await;
+    let mut slow = TcpStream::connect(running.addr).await.unwrap();
+    slow.write_all(b"GET /healthz HTTP/1.1\r\nhost: ").await.unwrap();
+    let begun = tokio::time::Instant::now();
+    let mut rest = Vec::new();
+    // An answer that says so or none: what counts is the end.
+    let _ = slow.read_to_end(&mut rest).await;
+    assert!(begun.elapsed() >= Duration::from_secs(19), "{:?}", begun.elapsed());
+    assert!(get(running.addr, "/healthz").await.starts_with("HTTP/1.1 200 "));
 }

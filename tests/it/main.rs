@@ -7,6 +7,11 @@
 )]
 
 mod admin;
+mod admin_forms;
+mod admin_live;
+mod admin_many;
+mod admin_page;
+mod admin_support;
 mod audit;
 mod audit_process;
 mod cli;
