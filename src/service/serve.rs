@@ -124,7 +124,7 @@ impl Prepared {
             ),
         }
         if let Err(error) = raise_open_files() {
-            tracing::warn!(%error, "the limit of open files stays as it is");
+            tracing::warn!(%error, "the limit of open files stays as it is: {error}");
         }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -196,7 +196,7 @@ async fn follow(
         loop {
             let reloaded = reloads.borrow_and_update().clone();
             if let Err(error) = note.write(reloaded) {
-                tracing::warn!(%error, "what comes of a reload cannot be noted beside the pid file; the log tells");
+                tracing::warn!(%error, "what comes of a reload cannot be noted beside the pid file, only logged: {error}");
                 return;
             }
             if reloads.changed().await.is_err() {

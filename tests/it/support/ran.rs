@@ -2,6 +2,8 @@
 
 use tokio::process::Command;
 
+use super::record;
+
 /// What a command that has ended said.
 #[derive(Debug)]
 pub(crate) struct Ran {
@@ -30,6 +32,7 @@ impl Ran {
 /// Runs a command to its end.
 pub(crate) async fn ran(mut command: Command) -> Ran {
     let output = command.output().await.unwrap();
+    record::streams(command.as_std().get_args(), &output.stdout, &output.stderr);
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
