@@ -1,7 +1,7 @@
 //! The daemon as a whole: built in order, run, stopped in reverse.
 //!
 //! ```text
-//! build: ledger (locks the state directory) → listeners → WeChat → hub → mirror, gRPC, admin
+//! build: ledger (locks the state directory) → Unix sockets → WeChat → hub → mirror, gRPC, admin
 //! run:   suspend watch, refreshers, mirror, readiness, admin, gRPC, signals
 //! stop:  callers first (gRPC, admin), then refreshers with the attempts under way, then the
 //!        mirror, then the ledger
@@ -17,10 +17,13 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 
-use crate::admin::Admin;
+use crate::admin::exposition::{Exposition, Sources};
+use crate::admin::{self, Admin, Recent};
+use crate::audit;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Loaded};
 use crate::grpc;
+use crate::grpc::settings::Listen;
 use crate::hub::{self, Hub};
 use crate::ledger::sqlite::SqliteLedger;
 use crate::ledger::{Ledger, memory::MemoryLedger, seal, sqlite};
@@ -28,8 +31,10 @@ use crate::mirror::{LayoutError, Mirror};
 use crate::model::AppId;
 use crate::process::notify::Notifier;
 use crate::process::signals::Intent;
+use crate::process::sockets::Sockets;
 use crate::refresh::gate::{Gate, IN_FLIGHT};
 use crate::refresh::task::Surroundings;
+use crate::telemetry::{self, metrics};
 use crate::wechat::WeChat;
 
 pub mod demo;
@@ -73,6 +78,8 @@ pub struct Daemon {
     feeder: feed::Feeder,
     readiness: feed::ReadinessWatch,
     reloads: watch::Sender<ReloadOutcome>,
+    audit: audit::Writer,
+    recent: Recent,
     file: Option<SqliteLedger>,
 }
 
@@ -86,9 +93,10 @@ pub struct Addresses {
 }
 
 impl Daemon {
-    /// Builds every part and binds every listener. Makes no upstream call.
+    /// Builds every part and binds the listeners that are not bound yet. Makes no upstream call.
     pub async fn build(
         config: Config,
+        sockets: Sockets,
         clock: Clock,
         store: Store,
         counters: PrometheusHandle,
@@ -96,14 +104,9 @@ impl Daemon {
         check_layouts(&config).map_err(StartError::Layout)?;
         let (ledger, file) = open_ledger(&config, &clock, store).await?;
         let in_ledger = |source| StartError::Ledger { dir: config.daemon.state_dir.clone(), source };
-        let mut listeners = Vec::new();
-        for listen in &config.grpc.listen {
-            listeners.push(grpc::Listener::bind(listen).await.map_err(StartError::Grpc)?);
-        }
-        let addr = config.admin.listen;
-        let admin_listener =
-            TcpListener::bind(addr).await.map_err(|source| StartError::Admin { addr, source })?;
-        let admin_addr = admin_listener.local_addr().unwrap_or(addr);
+        let (listeners, admin_listener) = open_sockets(sockets).await?;
+        let admin_addr = admin_listener.local_addr().unwrap_or(config.admin.listen);
+        let (recorder, audit) = audit::new(&config.audit, ledger.clone(), clock.clone());
         let around = Arc::new(Surroundings {
             clock: clock.clone(),
             wechat: WeChat::new(&config.wechat).map_err(StartError::WeChat)?,
@@ -113,11 +116,23 @@ impl Daemon {
         let (hub, tasks) = Hub::build(around, config.accounts.clone()).await.map_err(in_ledger)?;
         let (mirror, mirrored) = Mirror::new(config.mirror.clone(), clock);
         let (readiness, grpc_ready, admin_ready) = feed::ReadinessWatch::new(hub.clone());
+        let exposition = Exposition::new(Sources {
+            recorded: counters,
+            hub: hub.clone(),
+            readiness: admin_ready.clone(),
+            mirror: mirrored.clone(),
+            ledger: file.as_ref().map(|_| config.daemon.state_dir.join(LEDGER_FILE)),
+            per_key: config.admin.metrics_per_key,
+        });
         let grpc =
             grpc::Server::new(&config.grpc, hub.clone(), grpc_ready).map_err(StartError::GrpcSettings)?;
+        let grpc = grpc.with_audit(recorder);
+        let recent = Recent::new(hub.clock().wall());
+        let servers = parts::servers(&mirrored);
+        let page = admin::Sources { hub: hub.clone(), gate: grpc.gate(), recent: recent.clone(), servers };
         Ok(Self {
             feeder: feed::Feeder::new(hub.clone(), mirrored),
-            admin: Admin::new(admin_listener, admin_ready, counters),
+            admin: Admin::new(admin_listener, admin_ready, exposition, config.admin.page.clone(), page),
             admin_addr,
             config,
             hub,
@@ -127,6 +142,8 @@ impl Daemon {
             mirror,
             readiness,
             reloads: watch::Sender::default(),
+            audit,
+            recent,
             file,
         })
     }
@@ -174,6 +191,8 @@ impl Daemon {
             feeder,
             readiness,
             reloads,
+            audit,
+            recent,
             file,
         } = self;
         // Ports that were 0 are known now, and nothing else tells them.
@@ -190,28 +209,28 @@ impl Daemon {
             hub: hub.clone(),
             control: grpc.control(),
             grace: live_grace,
+            recent,
             outcome: reloads,
             load,
         };
         let clock = hub.clock().clone();
 
+        metrics::reloaded_at(clock.wall());
         let mut parts = Parts::default();
         parts.start("suspend watch", &stop.last, async move { clock.watch_for_suspend().await });
         parts.start("readiness", &stop.last, readiness.run());
         parts.start("mirror feed", &stop.last, feeder.run());
         parts.start("reload", &stop.edges, reloader.run(reload.clone()));
         parts.start_stoppable("mirror", mirror.run(stop.last.clone()));
+        parts.start_stoppable("audit", audit.run(stop.last.clone()));
         parts.start_stoppable("refreshers", tasks.run(stop.engine.clone()));
         let edges = stop.edges.clone();
-        parts.start_stoppable("admin", async move {
-            if let Err(error) = admin.run(edges).await {
-                tracing::error!(%error, "the admin listener broke");
-            }
-        });
+        parts.start_stoppable("admin", admin.run(edges));
         let edges = stop.edges.clone();
         parts.start_stoppable("grpc", async move {
             if let Err(error) = grpc.run(listeners, edges).await {
-                tracing::error!(error = chain(&error), "the gRPC face broke");
+                let error = chain(&error);
+                tracing::error!(error, "the gRPC face broke: {error}");
             }
         });
         parts.start_stoppable("service manager", reporter.run(stop.edges.clone(), stop.last.clone()));
@@ -226,7 +245,11 @@ impl Daemon {
                 // have replaced a token.
                 part = parts.ended() => break Some(part),
                 intent = intents() => match intent {
-                    Intent::Reload => reload.notify_one(),
+                    Intent::Reload => {
+                        telemetry::reopen();
+                        reload.notify_one();
+                    }
+                    Intent::ReopenLog => telemetry::reopen(),
                     Intent::Stop => break None,
                     Intent::StopNow => return Ok(()),
                 },
@@ -240,23 +263,46 @@ impl Daemon {
             stop.engine.cancel();
             parts.all_ended(&["refreshers"]).await;
             stop.last.cancel();
-            parts.all_ended(&["mirror", "service manager"]).await;
+            parts.all_ended(&["mirror", "audit", "service manager"]).await;
             if let Some(file) = file
                 && let Err(error) = file.close().await
             {
-                tracing::error!(error = chain(&error), "the ledger could not be closed in order");
+                let error = chain(&error);
+                tracing::error!(error, "the ledger could not be closed in order: {error}");
             }
         };
         let ended = tokio::select! {
             ended = tokio::time::timeout(grace, stopped) => ended.map_err(|_| RunError::Grace),
             // Whatever it is: during a stop only "at once" means something.
             () = async { while intents().await != Intent::StopNow {} } => {
-                tracing::warn!("told to stop at once");
+                tracing::info!("told to stop at once");
                 Ok(())
             }
         };
         lost.map_or(ended, |part| Err(RunError::Part(part)))
     }
+}
+
+/// Hands the bound sockets to the runtime, and binds those that are left.
+async fn open_sockets(sockets: Sockets) -> Result<(Vec<grpc::Listener>, TcpListener), StartError> {
+    let Sockets { grpc_tcp, grpc_unix, grpc_unbound, admin, notes } = sockets;
+    if !notes.is_empty() {
+        tracing::info!(sockets = notes.join(", "), "inherited; a restart refuses no connection there");
+    }
+    let mut listeners = Vec::new();
+    for path in grpc_unbound {
+        let bound = grpc::Listener::bind(&Listen::Unix(path)).await;
+        listeners.push(bound.map_err(StartError::Grpc)?);
+    }
+    for tcp in grpc_tcp {
+        listeners.push(grpc::Listener::from_tcp(tcp).map_err(StartError::Watch)?);
+    }
+    for (unix, path) in grpc_unix {
+        listeners.push(grpc::Listener::from_unix(unix, path).map_err(StartError::Watch)?);
+    }
+    admin.set_nonblocking(true).map_err(StartError::Watch)?;
+    let admin = TcpListener::from_std(admin).map_err(StartError::Watch)?;
+    Ok((listeners, admin))
 }
 
 /// Whether the mirror's layouts can hold these accounts.
@@ -290,13 +336,6 @@ async fn open_ledger(
     let opened = SqliteLedger::open(settings, clock.clone())
         .await
         .map_err(|source| StartError::Ledger { dir: config.daemon.state_dir.clone(), source })?;
-    if let Some(aside) = &opened.set_aside {
-        tracing::error!(
-            path = %aside.display(),
-            "the ledger was corrupt and is set aside; every credential is fetched once, and forced refreshes wait \
-             for 24 h",
-        );
-    }
     Ok((Arc::new(opened.ledger.clone()), Some(opened.ledger)))
 }
 

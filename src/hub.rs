@@ -23,13 +23,15 @@ use crate::model::{AppId, Key, Kind, TokenMode};
 use crate::refresh::handle::{Feeds, Handle};
 use crate::refresh::task::{Arrival, Refresher, Surroundings};
 use crate::secret::Secret;
-use crate::telemetry::metrics;
+use crate::telemetry::{metrics, safe_text};
 
 pub mod exchange;
 pub mod pulse;
 mod stock;
+mod survey;
 
-pub use stock::{Concern, Stock, Worst, stock};
+pub use stock::{Concern, Stock, Worst, each_key, stock};
+pub use survey::survey;
 
 /// How many changes a slow watcher may be behind before it looks at every key again.
 const FEED: usize = 4_096;
@@ -125,7 +127,9 @@ impl Hub {
         around: Arc<Surroundings>,
         accounts: Vec<AccountSettings>,
     ) -> Result<(Arc<Self>, Tasks), LedgerError> {
+        let begun = tokio::time::Instant::now();
         let mut records: HashMap<Key, Record> = around.ledger.load().await?.into_iter().collect();
+        metrics::ledger_took(metrics::LedgerStep::Load, begun.elapsed());
         let feeds = Feeds { changes: broadcast::channel(FEED).0, plans: broadcast::channel(FEED).0 };
         let (sender, handover) = mpsc::channel(HANDOVER);
         let (asking, pings) = mpsc::channel(1);
@@ -241,7 +245,7 @@ impl Hub {
         let names: BTreeSet<&str> = wanted.iter().map(|account| account.appid.as_str()).collect();
         let mut done = Reloaded::default();
         for (appid, account) in old.iter().filter(|(appid, _)| !names.contains(appid.as_str())) {
-            tracing::info!(app = %appid, "account removed");
+            tracing::info!(app = %appid, "account {appid} removed");
             done.removed += 1;
             for slot in account.keys.iter().flatten() {
                 ending.insert(slot.handle.key().clone(), slot.close());
@@ -255,7 +259,7 @@ impl Hub {
                 done.changed += usize::from(**known.settings.borrow() != settings);
                 known.with(settings, &mut ending)
             } else {
-                tracing::info!(app = %appid, "account added");
+                tracing::info!(app = %appid, "account {appid} added");
                 done.added += 1;
                 Account::new(settings)
             };
@@ -394,13 +398,10 @@ async fn supervise(mut job: Job, stop: CancellationToken) {
         let run = AssertUnwindSafe(job.refresher.run(&stop, &job.removed)).catch_unwind().await;
         let Err(panic) = run else { break };
         let key = job.refresher.handle_key();
-        let what = panic
-            .downcast_ref::<&str>()
-            .map(ToString::to_string)
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_default();
+        // The panic itself was logged where it happened, with its place.
+        let text = safe_text(&*panic);
         metrics::refresher_restart(key.kind);
-        tracing::error!(app = %key.appid, kind = %key.kind, panic = what, "a refresher panicked; it is restarted");
+        tracing::error!(app = %key.appid, kind = %key.kind, text, "the refresher of {key} panicked; it is restarted");
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(REST) => {}
@@ -409,8 +410,9 @@ async fn supervise(mut job: Job, stop: CancellationToken) {
 }
 
 fn log_loss(loss: Option<tokio::task::JoinError>) {
-    if let Some(loss) = loss.filter(tokio::task::JoinError::is_panic) {
-        tracing::error!(%loss, "a supervisor panicked; its key is not refreshed until the next reload");
+    // Its text may quote a secret; what can be shown of the panic was logged where it happened.
+    if loss.is_some_and(|loss| loss.is_panic()) {
+        tracing::error!("a supervisor panicked; its key is not refreshed until the next reload");
     }
 }
 

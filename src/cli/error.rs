@@ -14,6 +14,7 @@ use crate::grpc::SettingsError;
 use crate::ledger::LedgerError;
 use crate::ledger::seal::KeysError;
 use crate::mirror::LayoutError;
+use crate::service::ServiceError;
 
 use super::words;
 
@@ -36,6 +37,9 @@ pub(super) enum CliError {
     /// The file of seal keys cannot be used.
     #[error("the seal keys cannot be used")]
     SealKeys(#[from] KeysError),
+    /// The daemon's user cannot run it.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
     /// A memcached layout cannot hold the accounts.
     #[error("the memcached mirror cannot hold these accounts")]
     Layout(#[from] LayoutError),
@@ -101,6 +105,8 @@ pub(super) enum CliError {
 impl CliError {
     /// What was wrong with the configuration was said as a document.
     pub(super) const TOLD_WRONG: Self = Self::Told(WRONG);
+    /// What failed was said on stdout.
+    pub(super) const TOLD_FAILED: Self = Self::Told(FAILED);
 
     pub(super) fn exit_code(&self) -> u8 {
         match self {
@@ -119,6 +125,7 @@ impl CliError {
             | Self::Serve(_)
             | Self::Stdout(_)
             | Self::Declined => FAILED,
+            Self::Service(source) => source.exit_code(),
             Self::Told(code) => *code,
         }
     }

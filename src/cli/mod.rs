@@ -5,8 +5,8 @@
 //! (`--json`) as documents whose fields stay ([`document`]); what fails goes to stderr with what
 //! to do about it ([`Failed`]). A closed pipe is a reader who has seen enough: success.
 //!
-//! Deliberately absent: running the daemon. [`run`] hands `run` and `demo` back to its caller
-//! ([`Dispatch`]), which owns logging and signals.
+//! Deliberately absent: running the daemon. [`Cli::dispatch`] says first whether that is wanted,
+//! because the daemon must have detached before there is a runtime for the other commands.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,9 +16,12 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::Environment;
 use crate::daemon::demo;
+use crate::service::Order;
 
+mod audit;
 mod confirm;
 mod connection;
+mod doctor;
 mod document;
 mod error;
 pub mod explain;
@@ -26,9 +29,11 @@ mod failed;
 mod get;
 mod layout;
 mod ledger;
+mod man;
 mod output;
 mod pause;
 mod refresh;
+mod service;
 mod setup;
 mod simulate;
 pub mod status;
@@ -64,15 +69,29 @@ pub struct Cli {
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
-    command: Command,
+    typed: Typed,
+}
+
+#[derive(Debug, Subcommand)]
+enum Typed {
+    /// Run the daemon in the foreground
+    Run,
+    /// Start the daemon in the background and wait until it is ready (without systemd)
+    Start(service::StartArgs),
+    /// Stop the daemon that `start` started, and wait for its end
+    Stop(service::StopArgs),
+    /// Check the configuration, then stop and start the daemon
+    Restart(service::RestartArgs),
+    /// Check the configuration, then have the daemon that `start` started read it again
+    Reload(service::ReloadArgs),
+    /// Try it: a simulated WeChat and the daemon in one process, on loopback, nothing left behind
+    Demo(Demo),
+    #[command(flatten)]
+    Command(Command),
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the daemon in the foreground
-    Run,
-    /// Try it: a simulated WeChat and the daemon in one process, on loopback, nothing left behind
-    Demo(Demo),
     /// Show every credential: its state, its age, what comes next, what to do
     Status(status::Args),
     /// Print the current value of a credential
@@ -87,8 +106,12 @@ enum Command {
     Pause(pause::PauseArgs),
     /// End a pause
     Resume(pause::ResumeArgs),
+    /// Show who did what, from where, when
+    Audit(audit::Args),
     /// Say whether the configuration is right, and what is wrong with it
     CheckConfig,
+    /// Look at everything that the daemon needs, and say what is wrong and what to do
+    Doctor(doctor::Args),
     /// Play WeChat's servers, for tests and trials
     Simulate(simulate::Args),
     /// Make a bearer token for a program, and its section of the configuration
@@ -96,6 +119,9 @@ enum Command {
     /// Print the shell's completions; for bash: zhongkong completions bash
     /// >/etc/bash_completion.d/zhongkong
     Completions(setup::CompletionsArgs),
+    /// Write the manual pages, for packages
+    #[command(hide = true)]
+    Man(man::Args),
     /// The daemon's durable file
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -111,35 +137,56 @@ struct Demo {
     free_ports: bool,
 }
 
-/// What is left to do for the caller of [`run`].
+/// Who does what was typed.
 #[derive(Debug)]
 pub enum Dispatch {
-    /// Run the daemon.
-    Run(RunArgs),
-    /// Run the demo.
+    /// [`service::run`](crate::service::run), which needs a process with one thread.
+    Service {
+        /// What to do.
+        order: Order,
+        /// The configuration.
+        config: PathBuf,
+    },
+    /// [`demo::run`](crate::daemon::demo::run).
     Demo(demo::Settings),
-    /// Nothing but to exit.
-    Done(ExitCode),
+    /// [`run`].
+    Command(Asked),
 }
 
-/// How to run the daemon.
+/// A command that is not the daemon.
 #[derive(Debug)]
-pub struct RunArgs {
-    /// The configuration.
-    pub config: PathBuf,
+pub struct Asked {
+    config: PathBuf,
+    json: bool,
+    command: Command,
 }
 
-/// Does what was typed. Must be called within a runtime.
-pub async fn run(cli: Cli, env: &Environment) -> Result<Dispatch, Failed> {
-    let Cli { config, json, command } = cli;
+impl Cli {
+    /// Sorts what was typed by who does it.
+    pub fn dispatch(self) -> Dispatch {
+        let Self { config, json, typed } = self;
+        let order = match typed {
+            Typed::Run => Order::Run,
+            Typed::Start(args) => args.into(),
+            Typed::Stop(args) => args.into(),
+            Typed::Restart(args) => args.into(),
+            Typed::Reload(args) => args.into(),
+            Typed::Demo(Demo { life, free_ports }) => {
+                let ports = if free_ports { demo::Ports::Free } else { demo::Ports::Documented };
+                return Dispatch::Demo(demo::Settings { life, ports });
+            }
+            Typed::Command(command) => return Dispatch::Command(Asked { config, json, command }),
+        };
+        Dispatch::Service { order, config }
+    }
+}
+
+/// Does what was asked. Must be called within a runtime.
+pub async fn run(asked: Asked, env: &Environment) -> Result<ExitCode, Failed> {
+    let Asked { config, json, command } = asked;
     let form = if json { Form::Json } else { Form::Human };
     let out = Output::new(form, env);
     let done = match command {
-        Command::Run => return Ok(Dispatch::Run(RunArgs { config })),
-        Command::Demo(Demo { life, free_ports }) => {
-            let ports = if free_ports { demo::Ports::Free } else { demo::Ports::Documented };
-            return Ok(Dispatch::Demo(demo::Settings { life, ports }));
-        }
         Command::Status(args) => status::run(args, out, env).await,
         Command::Get(args) => get::run(args, out, env).await,
         Command::Refresh(args) => refresh::run(args, out, env).await,
@@ -147,18 +194,21 @@ pub async fn run(cli: Cli, env: &Environment) -> Result<Dispatch, Failed> {
         Command::Explain(args) => explain::run(args, out, env).await,
         Command::Pause(args) => pause::pause(args, out, env).await,
         Command::Resume(args) => pause::resume(args, out, env).await,
+        Command::Audit(args) => audit::run(args, out, env).await,
         Command::CheckConfig => setup::check_config(&config, out, env),
+        Command::Doctor(args) => doctor::run(args, &config, out, env).await,
         Command::Simulate(args) => simulate::run(args, out).await,
         Command::NewClient(args) => setup::new_client(&args, out),
         Command::Completions(args) => setup::completions(&args, out),
+        Command::Man(args) => man::run(&args, out),
         Command::Ledger(command) => ledger::run(command, &config, out, env).await,
     };
     match done {
-        Ok(()) => Ok(Dispatch::Done(ExitCode::SUCCESS)),
+        Ok(()) => Ok(ExitCode::SUCCESS),
         Err(CliError::Stdout(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-            Ok(Dispatch::Done(ExitCode::SUCCESS))
+            Ok(ExitCode::SUCCESS)
         }
-        Err(CliError::Told(code)) => Ok(Dispatch::Done(ExitCode::from(code))),
+        Err(CliError::Told(code)) => Ok(ExitCode::from(code)),
         Err(error) => Err(Failed::new(&error, form)),
     }
 }

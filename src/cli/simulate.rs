@@ -89,8 +89,8 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), CliError> {
             intent = intents.next() => match intent {
                 Intent::Stop => stop.cancel(),
                 Intent::StopNow => return Ok(()),
-                // There is nothing to read again.
-                Intent::Reload => {}
+                // There is nothing to read or to open again.
+                Intent::Reload | Intent::ReopenLog => {}
             },
         }
     }

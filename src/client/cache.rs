@@ -108,7 +108,7 @@ impl Feeder {
                 if matches!(error.code(), Some(Code::Unauthenticated | Code::PermissionDenied)) {
                     return Err(error);
                 }
-                tracing::warn!(%error, "the watch ended; the local copy ages until it is back");
+                tracing::warn!(%error, "the watch ended, and the local copy ages until it is back: {error}");
             }
             // Spread, so that a restarted daemon is not met by all its clients at once.
             tokio::select! {

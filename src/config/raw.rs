@@ -17,6 +17,7 @@ pub(super) struct File {
     pub(super) wechat: Option<WeChat>,
     pub(super) grpc: Option<Grpc>,
     pub(super) admin: Option<Admin>,
+    pub(super) audit: Option<Audit>,
     pub(super) memcached: Option<Memcached>,
     pub(super) account: Option<Vec<Account>>,
     pub(super) client: Option<Vec<Client>>,
@@ -28,8 +29,12 @@ pub(super) struct File {
 pub(super) struct Daemon {
     /// Where the ledger lives. On a local disk: fsync decides how much a crash can lose.
     pub(super) state_dir: Option<String>,
-    /// Where `start` writes the process id; none is written without it.
+    /// Where `start` writes the process id.
     pub(super) pid_file: Option<String>,
+    /// Whom root becomes once the sockets are bound.
+    pub(super) user: Option<String>,
+    /// With which group, if not the user's own.
+    pub(super) group: Option<String>,
     /// How long a stop may take. Too short cuts off an upstream call, whose answer is then lost.
     pub(super) grace: Option<String>,
     /// Limit of the ledger's file. Too small and the daemon runs DEGRADED.
@@ -47,10 +52,18 @@ pub(super) struct Daemon {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Log {
-    /// `text` for people, `json` for a collector.
+    /// `text` for people, `json` for a collector, `journald` for the systemd journal.
     pub(super) format: Option<String>,
     /// A level, or tracing's filter directives.
     pub(super) filter: Option<String>,
+    /// The file to write instead of stderr.
+    pub(super) file: Option<String>,
+    /// It is put aside before it is bigger, as "64MiB" …
+    pub(super) max_size: Option<String>,
+    /// … or older.
+    pub(super) max_age: Option<String>,
+    /// How many old files are kept.
+    pub(super) keep: Option<u32>,
 }
 
 /// `[wechat]`
@@ -98,8 +111,24 @@ pub(super) struct Tls {
 pub(super) struct Admin {
     /// `ip:port`
     pub(super) listen: Option<String>,
-    /// Allows other machines to look in; the pages have no authentication.
+    /// Allows other machines to look in, without TLS.
     pub(super) insecure: Option<bool>,
+    /// `anyone` or `client`: who sees the status page without signing in.
+    pub(super) view: Option<String>,
+    /// Names under which browsers reach the page through a proxy.
+    pub(super) hosts: Option<OneOrMany>,
+    /// Up to how many keys /metrics has series of each. Too many and every scrape is megabytes.
+    pub(super) metrics_per_key: Option<u32>,
+}
+
+/// `[audit]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Audit {
+    /// How many rows are kept. Too few and a busy day pushes out the one before.
+    pub(super) max_rows: Option<u32>,
+    /// Whether successful reads are among them.
+    pub(super) reads: Option<bool>,
 }
 
 /// `[memcached]`
@@ -140,6 +169,8 @@ pub(super) struct Account {
     pub(super) tickets: Option<OneOrMany>,
     /// What WeChat grants per day. Too high and its limit comes before ours.
     pub(super) daily_calls: Option<u32>,
+    /// Where WeChat sends messages; only `doctor` looks at it.
+    pub(super) callback_url: Option<String>,
 }
 
 /// `[[client]]`

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::process::privileges::current_user;
+
 use super::place::Place;
 use super::secrets::shown;
 
@@ -36,7 +38,7 @@ impl fmt::Display for Problem {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the configuration {}", path.display())]
+    #[error("cannot read the configuration {}{}", path.display(), unreadable(source, path))]
     Unreadable {
         /// Which file.
         path: PathBuf,
@@ -51,6 +53,15 @@ pub enum ConfigError {
         /// In the order of the file, never empty.
         problems: Vec<Problem>,
     },
+}
+
+/// What to do about a file that is there.
+fn unreadable(source: &std::io::Error, path: &std::path::Path) -> String {
+    if source.kind() != std::io::ErrorKind::PermissionDenied {
+        return String::new();
+    }
+    let user = current_user();
+    format!(" as the user `{user}`: run `chown {user} {}`, or let its group read it", path.display())
 }
 
 /// Problems, one to a line, each on a line of its own.

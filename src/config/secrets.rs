@@ -11,6 +11,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use crate::process::privileges::current_user;
 use crate::secret::Secret;
 
 use super::context::Context;
@@ -106,6 +107,16 @@ pub(super) fn read(
     match open(path).and_then(|file| Ok((file.metadata()?, file))) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             cx.report.error(place, format!("there is no file {doubtful}"));
+            None
+        }
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let user = current_user();
+            cx.report.error(
+                place,
+                format!(
+                    "the user `{user}` may not open {doubtful}: run `chown {user} {doubtful}`, and let `{user}` through its directories"
+                ),
+            );
             None
         }
         Err(error) => {

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Action, Client, Grants, Identity, Scope};
+use crate::admin::{self, Audience};
 use crate::clock::Clock;
 use crate::config::{AdminSettings, Config, DaemonSettings, new_client};
 use crate::grpc::settings::Listen;
@@ -22,10 +23,11 @@ use crate::hub::{AccountSettings, Change, Hub};
 use crate::model::{AppId, Kind, TokenMode};
 use crate::process::notify::Notifier;
 use crate::process::signals::Intent;
+use crate::process::sockets::{Inherited, SocketError, Sockets};
 use crate::refresh::view::View;
 use crate::secret::Secret;
 use crate::simulator::{self, Account, Accounts, Limits, Simulator};
-use crate::telemetry::{Colour, LogFormat, LogSettings};
+use crate::telemetry::LogSettings;
 use crate::{grpc, mirror, wechat};
 
 use super::{Addresses, Daemon, RunError, StartError, Store};
@@ -88,13 +90,16 @@ pub async fn run(
     let credential = new_client::new_client("demo");
     let clock = Clock::system();
     let config = |ports| config(upstream, &credential.token, settings.life, ports);
-    let daemon =
-        match Daemon::build(config(settings.ports), clock.clone(), Store::Memory, counters.clone()).await {
-            Err(StartError::Grpc(_) | StartError::Admin { .. }) => {
-                Daemon::build(config(Ports::Free), clock, Store::Memory, counters).await
-            }
-            built => built,
-        }?;
+    let bind = |ports| {
+        let config = config(ports);
+        Sockets::collect(&config, Inherited::default()).map(|sockets| (config, sockets))
+    };
+    let bound = match bind(settings.ports) {
+        Err(SocketError::Grpc(_) | SocketError::Admin { .. }) => bind(Ports::Free),
+        bound => bound,
+    };
+    let (bound, sockets) = bound.map_err(StartError::Sockets)?;
+    let daemon = Daemon::build(bound, sockets, clock, Store::Memory, counters).await?;
 
     let addresses = daemon.addresses();
     print_guide(&addresses, upstream, &credential.token).map_err(DemoError::Print)?;
@@ -171,12 +176,10 @@ fn config(upstream: SocketAddr, token: &Secret, life: Duration, ports: Ports) ->
     Config {
         daemon: DaemonSettings {
             state_dir: PathBuf::new(),
-            pid_file: None,
-            log: LogSettings {
-                format: LogFormat::Text,
-                filter: "warn".to_owned(),
-                colour: Colour::OnTerminal,
-            },
+            pid_file: PathBuf::new(),
+            user: None,
+            group: None,
+            log: LogSettings { filter: "warn".to_owned(), ..LogSettings::default() },
             seal_keys: None,
             ledger_max_bytes: None,
             grace: Duration::from_secs(5),
@@ -192,7 +195,12 @@ fn config(upstream: SocketAddr, token: &Secret, life: Duration, ports: Ports) ->
             tls: None,
             clients: vec![client],
         },
-        admin: AdminSettings { listen: loopback(ports, 7781) },
+        audit: crate::audit::Settings::default(),
+        admin: AdminSettings {
+            listen: loopback(ports, 7781),
+            page: admin::Settings { view: Audience::Anyone, hosts: Vec::new() },
+            metrics_per_key: 1_000,
+        },
         mirror: mirror::Settings {
             servers: Vec::new(),
             layouts: Vec::new(),
@@ -225,6 +233,10 @@ In another terminal:
   zhongkong get {shop}       the access token, for scripts
   zhongkong watch                       each rotation as it happens
   zhongkong explain {club}   why a credential is in its state
+
+In a browser, live; to pause, resume or refresh there, sign in with the token above:
+
+  http://{admin}/
 
 Let a stranger kill a token, then report it as a program would that got 40001:
 

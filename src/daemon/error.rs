@@ -1,12 +1,12 @@
 //! Why the daemon does not start, and why it ended although nobody asked it to.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::grpc;
 use crate::ledger::{LedgerError, seal};
 use crate::mirror::LayoutError;
+use crate::process::sockets::SocketError;
 use crate::wechat;
 
 /// Why the daemon does not start.
@@ -30,15 +30,12 @@ pub enum StartError {
     /// The gRPC settings do not fit together.
     #[error("the gRPC face cannot be built")]
     GrpcSettings(#[source] grpc::SettingsError),
-    /// The admin listener cannot be bound.
-    #[error("the admin listener cannot use {addr}; stop what listens there, or change [admin] listen")]
-    Admin {
-        /// Where.
-        addr: SocketAddr,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+    /// A socket cannot be bound, or was passed and cannot be used.
+    #[error(transparent)]
+    Sockets(#[from] SocketError),
+    /// The runtime cannot watch a socket.
+    #[error("a listening socket cannot be watched")]
+    Watch(#[source] io::Error),
     /// A memcached layout cannot hold the accounts.
     #[error("the memcached mirror cannot hold these accounts")]
     Layout(#[source] LayoutError),
@@ -55,7 +52,8 @@ impl StartError {
             Self::Ledger { source, .. } => {
                 matches!(source, LedgerError::SealKeyMissing(_) | LedgerError::SealKeyWrong(_))
             }
-            Self::Grpc(_) | Self::Admin { .. } => false,
+            Self::Sockets(source) => source.is_configuration(),
+            Self::Grpc(_) | Self::Watch(_) => false,
         }
     }
 }

@@ -1,9 +1,13 @@
 //! The daemon's tasks: each has a name, an owner and a stop.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+use crate::admin;
+use crate::mirror::MirrorHandle;
 
 /// Three stops, in the order in which they are given.
 #[derive(Default)]
@@ -56,7 +60,11 @@ impl Parts {
             Some(Ok((id, ()))) => self.names.remove(&id).unwrap_or_default().to_owned(),
             Some(Err(lost)) => {
                 let name = self.names.remove(&lost.id()).unwrap_or_default();
-                tracing::error!(part = name, panicked = lost.is_panic(), "a part of the daemon was lost");
+                tracing::error!(
+                    part = name,
+                    panicked = lost.is_panic(),
+                    "the daemon's part \"{name}\" was lost; the daemon stops"
+                );
                 name.to_owned()
             }
             // There is always a part until all are told to end.
@@ -70,4 +78,21 @@ impl Parts {
             self.ended().await;
         }
     }
+}
+
+/// How the status page sees the mirror's servers.
+pub(super) fn servers(mirror: &MirrorHandle) -> admin::Servers {
+    let mirror = mirror.clone();
+    Arc::new(move || {
+        let status = mirror.status().into_iter();
+        let shown = status.map(|server| admin::Server {
+            name: server.server,
+            connected: server.connected,
+            pending: server.pending,
+            written: server.written,
+            error: server.last_error.as_ref().map(|error| error.what.clone()),
+            error_at: server.last_error.map(|error| error.at),
+        });
+        shown.collect()
+    })
 }

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use crate::admin::Recent;
 use crate::clock::WallTime;
 use crate::config::{Config, ConfigError, Loaded, restart_needed};
 use crate::grpc;
-use crate::hub::Hub;
-use crate::telemetry::metrics;
+use crate::hub::{self, Hub};
+use crate::telemetry::{self, metrics};
 
 use super::{chain, check_layouts};
 
@@ -37,6 +38,8 @@ pub enum ReloadState {
     TakenOver {
         /// When.
         at: WallTime,
+        /// What came of the accounts.
+        done: hub::Reloaded,
         /// Settings that changed and need a restart.
         later: Vec<&'static str>,
     },
@@ -61,8 +64,8 @@ impl ReloadOutcome {
     pub fn remark(&self) -> Option<String> {
         match &self.state {
             ReloadState::Never | ReloadState::UnderWay => None,
-            ReloadState::TakenOver { later, .. } if later.is_empty() => None,
-            ReloadState::TakenOver { later, .. } => {
+            ReloadState::TakenOver { at: _, done: _, later } if later.is_empty() => None,
+            ReloadState::TakenOver { at: _, done: _, later } => {
                 Some(format!("restart needed for changed {}", later.join(", ")))
             }
             ReloadState::Partly { at, why } => {
@@ -83,12 +86,14 @@ pub(super) struct Reloader<F> {
     /// How long a stop may take, for whoever stops.
     pub(super) grace: watch::Sender<Duration>,
     pub(super) outcome: watch::Sender<ReloadOutcome>,
+    /// Where the status page finds what happened.
+    pub(super) recent: Recent,
     pub(super) load: F,
 }
 
 /// What was taken over.
-enum Reloaded {
-    Whole { later: Vec<&'static str> },
+enum Taken {
+    Whole { done: hub::Reloaded, later: Vec<&'static str> },
     WithoutAccounts { why: String },
 }
 
@@ -104,17 +109,24 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
             let reloaded = self.reload().await;
             let at = self.hub.clock().wall();
             let (done, state) = match reloaded {
-                Ok(Reloaded::Whole { later }) => (metrics::Done::Ok, ReloadState::TakenOver { at, later }),
-                Ok(Reloaded::WithoutAccounts { why }) => {
+                Ok(Taken::Whole { done, later }) => {
+                    (metrics::Done::Ok, ReloadState::TakenOver { at, done, later })
+                }
+                Ok(Taken::WithoutAccounts { why }) => {
                     (metrics::Done::Failed, ReloadState::Partly { at, why })
                 }
                 Err(error) => {
+                    let error = format!("{error:#}");
                     tracing::error!(
-                        "the configuration was not taken over, everything goes on as before: {error:#}"
+                        error = error.as_str(),
+                        "the configuration was not taken over, everything goes on as before: {error}"
                     );
-                    (metrics::Done::Failed, ReloadState::Refused { at, why: format!("{error:#}") })
+                    (metrics::Done::Failed, ReloadState::Refused { at, why: error })
                 }
             };
+            if done == metrics::Done::Failed {
+                self.recent.reload_failed(self.hub.clock().wall());
+            }
             metrics::reload(done);
             self.outcome.send_modify(|outcome| outcome.state = state);
         }
@@ -122,7 +134,7 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
 
     /// All or nothing, but for what only a restart can change, which is named, and for a ledger
     /// that cannot be read.
-    async fn reload(&mut self) -> anyhow::Result<Reloaded> {
+    async fn reload(&mut self) -> anyhow::Result<Taken> {
         let Loaded { config, warnings } = (self.load)()?;
         for warning in &warnings {
             tracing::warn!("configuration: {warning}");
@@ -131,7 +143,8 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
         grpc::check(&config.grpc)?;
         let later = restart_needed(&self.config, &config);
         if !later.is_empty() {
-            tracing::warn!(keys = later.join(", "), "these settings changed and need a restart");
+            let keys = later.join(", ");
+            tracing::warn!(keys, "these settings changed and need a restart: {keys}");
         }
         let accounts = self.hub.reload(config.accounts.clone()).await;
         // Also if the ledger cannot be read for an account that came: whoever lost a grant must
@@ -143,13 +156,15 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
                 let error = chain(&error);
                 tracing::error!(
                     error = error.as_str(),
-                    "clients and TLS files are taken over, but the accounts stay as they were"
+                    "clients and TLS files are taken over, but the accounts stay as they were: {error}"
                 );
-                return Ok(Reloaded::WithoutAccounts { why: error });
+                return Ok(Taken::WithoutAccounts { why: error });
             }
         };
         self.grace.send_replace(config.daemon.grace);
+        telemetry::change_filter(&config.daemon.log.filter)?;
         metrics::reloaded_at(self.hub.clock().wall());
+        self.recent.reloaded(self.hub.clock().wall(), done);
         tracing::info!(
             added = done.added,
             changed = done.changed,
@@ -157,6 +172,6 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
             "configuration taken over"
         );
         self.config = config;
-        Ok(Reloaded::Whole { later })
+        Ok(Taken::Whole { done, later })
     }
 }

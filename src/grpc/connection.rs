@@ -22,6 +22,8 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
+use crate::telemetry::{ErrorTracker, Report};
+
 use super::listen::Socket;
 use super::peer::{self, Peer};
 
@@ -57,6 +59,7 @@ pub(super) async fn accept(
 ) {
     let permits = Arc::new(Semaphore::new(connections()));
     let mut handshakes = JoinSet::new();
+    let mut refused = ErrorTracker::default();
     loop {
         let accepted = tokio::select! {
             accepted = accept_one(&socket, &permits) => accepted,
@@ -67,11 +70,22 @@ pub(super) async fn accept(
         let (raw, permit) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                let failures = refused.in_a_row() + 1;
+                match refused.failed() {
+                    Report::Warn(_) => {
+                        tracing::warn!(%error, failures, "a connection could not be accepted: {error}");
+                    }
+                    Report::Debug(_) | Report::Recovered(_) | Report::Nothing => {
+                        tracing::debug!(%error, failures, "a connection could not be accepted: {error}");
+                    }
+                }
                 sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
+        if let Report::Recovered(failures) = refused.succeeded() {
+            tracing::info!(failures, "connections are accepted again after {failures} failures");
+        }
         let (tls, ready, torn) = (tls.load_full(), ready.clone(), torn.clone());
         handshakes.spawn(async move {
             match timeout(HANDSHAKE, shake_hands(raw, tls)).await {
@@ -79,7 +93,7 @@ pub(super) async fn accept(
                 Ok(Ok((io, peer))) => {
                     let _ = ready.send(Ok(Connection::new(io, peer, permit, torn))).await;
                 }
-                Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed: {error}"),
                 Err(_) => tracing::debug!("a TLS handshake took too long"),
             }
         });

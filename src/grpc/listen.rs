@@ -3,7 +3,8 @@
 //! A Unix socket's file gets mode 0660: its owner and group may connect, and the server
 //! then asks the kernel for the caller's uid, so the mode is the first of two guards. A
 //! file that nobody listens on is what a killed daemon left behind and is replaced; one
-//! that somebody listens on is not touched.
+//! that somebody listens on is not touched. A socket that somebody else made and handed to
+//! this process (systemd) is served as it is, and its file is left where it is.
 
 use std::fmt;
 use std::fs::{self, Permissions};
@@ -12,12 +13,15 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use socket2::{Domain, Protocol, Type};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 use super::settings::Listen;
 
 /// Owner and group may connect.
 const SOCKET_MODE: u32 = 0o660;
+/// Connections that wait to be accepted: after a restart every watcher comes back at once.
+const BACKLOG: i32 = 1_024;
 
 /// A bound address.
 #[derive(Debug)]
@@ -30,7 +34,7 @@ pub(super) enum Socket {
     Tcp(TcpListener),
     Unix {
         listener: UnixListener,
-        /// Held for its drop, which removes the file.
+        /// Held for its drop, which removes the file if it is ours.
         file: SocketFile,
     },
 }
@@ -73,12 +77,37 @@ impl Listener {
     pub async fn bind(listen: &Listen) -> Result<Self, BindError> {
         let socket = match listen {
             Listen::Tcp(addr) => {
-                let listener = TcpListener::bind(addr).await;
-                Socket::Tcp(listener.map_err(|source| BindError::Tcp { addr: *addr, source })?)
+                let failed = |source| BindError::Tcp { addr: *addr, source };
+                let listener = bind_tcp(*addr).map_err(failed)?;
+                Socket::Tcp(TcpListener::from_std(listener).map_err(failed)?)
             }
             Listen::Unix(path) => bind_unix(path).await?,
         };
         Ok(Self { socket })
+    }
+
+    /// Serves a TCP socket that listens already. Must be called within the runtime.
+    ///
+    /// # Errors
+    /// The runtime cannot watch it.
+    pub fn from_tcp(listener: std::net::TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self { socket: Socket::Tcp(TcpListener::from_std(listener)?) })
+    }
+
+    /// Serves a Unix socket that somebody else made at `path` and keeps: its file is not removed.
+    /// Must be called within the runtime.
+    ///
+    /// # Errors
+    /// The runtime cannot watch it.
+    pub fn from_unix(listener: std::os::unix::net::UnixListener, path: PathBuf) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self {
+            socket: Socket::Unix {
+                listener: UnixListener::from_std(listener)?,
+                file: SocketFile { path, id: None },
+            },
+        })
     }
 
     /// The TCP address, with the port that the system chose if 0 was asked for.
@@ -101,6 +130,20 @@ impl fmt::Display for Listener {
             Socket::Unix { listener: _, file } => write!(f, "unix:{}", file.path.display()),
         }
     }
+}
+
+/// A listening TCP socket that needs no runtime yet.
+///
+/// # Errors
+/// The address is taken, not ours, or not allowed.
+pub fn bind_tcp(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = socket2::Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    // Connections of the daemon before this one may still be closing.
+    socket.set_reuse_address(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 async fn bind_unix(path: &Path) -> Result<Socket, BindError> {
@@ -126,26 +169,29 @@ async fn bind_unix(path: &Path) -> Result<Socket, BindError> {
     Ok(Socket::Unix { listener, file })
 }
 
-/// The file of a socket that we bound. Removed on drop, unless another process has put its
+/// The file of a socket. One that we bound is removed on drop, unless another process has put its
 /// own in the same place meanwhile.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
-    id: (u64, u64),
+    /// None if somebody else bound it.
+    id: Option<(u64, u64)>,
 }
 
 impl SocketFile {
     fn of(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), id: identity(path)? })
+        Ok(Self { path: path.to_owned(), id: Some(identity(path)?) })
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if identity(&self.path).is_ok_and(|id| id == self.id)
+        if self.id.is_some()
+            && identity(&self.path).ok() == self.id
             && let Err(error) = fs::remove_file(&self.path)
         {
-            tracing::warn!(path = %self.path.display(), %error, "the socket's file could not be removed");
+            let path = self.path.display();
+            tracing::warn!(%path, %error, "the socket's file {path} could not be removed: {error}");
         }
     }
 }

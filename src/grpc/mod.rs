@@ -9,6 +9,7 @@
 //! (listeners come bound), and any word to WeChat.
 
 mod actions;
+mod audit;
 mod auth;
 mod connection;
 mod convert;
@@ -22,6 +23,6 @@ mod status;
 mod tls;
 mod watch;
 
-pub use listen::{BindError, Listener};
+pub use listen::{BindError, Listener, bind_tcp};
 pub use server::{Control, Readiness, ServeError, Server, SettingsError, check};
 pub use tls::TlsError;

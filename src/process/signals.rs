@@ -6,7 +6,7 @@
 use std::io;
 
 use futures_util::StreamExt;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_tokio::Signals;
 
 /// What somebody outside wants of the process.
@@ -16,8 +16,10 @@ pub enum Intent {
     Stop,
     /// TERM or INT again: end at once.
     StopNow,
-    /// HUP: read the configuration again.
+    /// HUP: read the configuration again, and open the log file anew.
     Reload,
+    /// USR1: open the log file anew.
+    ReopenLog,
 }
 
 /// The intents of this process's signals, in order of arrival; equal ones that arrive
@@ -40,7 +42,7 @@ impl Intents {
     /// # Errors
     /// The kernel refused a handler or the pipe behind it: the process cannot be run safely.
     pub fn install() -> io::Result<Self> {
-        let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+        let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1])?;
         Ok(Self { signals, stopping: Stopping::NotYet })
     }
 
@@ -63,6 +65,7 @@ impl Intents {
 fn intent(signal: i32, stopping: &mut Stopping) -> Option<Intent> {
     match (signal, *stopping) {
         (SIGHUP, Stopping::NotYet) => Some(Intent::Reload),
+        (SIGUSR1, _) => Some(Intent::ReopenLog),
         (SIGTERM | SIGINT, Stopping::NotYet) => {
             *stopping = Stopping::Asked;
             Some(Intent::Stop)
@@ -80,10 +83,11 @@ mod tests {
     #[test]
     fn a_second_stop_of_either_kind_stops_at_once() {
         let mut stopping = Stopping::NotYet;
-        let signals = [SIGHUP, SIGTERM, SIGHUP, SIGINT, SIGTERM];
+        let signals = [SIGHUP, SIGUSR1, SIGTERM, SIGHUP, SIGUSR1, SIGINT, SIGTERM];
         let said = signals.map(|signal| intent(signal, &mut stopping));
-        let expected =
-            [Some(Intent::Reload), Some(Intent::Stop), None, Some(Intent::StopNow), Some(Intent::StopNow)];
+        let reopen = Some(Intent::ReopenLog);
+        let stops = [Some(Intent::StopNow); 2];
+        let expected = [Some(Intent::Reload), reopen, Some(Intent::Stop), None, reopen, stops[0], stops[1]];
         assert_eq!(said, expected);
     }
 }

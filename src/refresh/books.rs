@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ledger::{Event, LedgerError};
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::{self, LedgerStep};
 
 use super::policy::{self, Failing, Hold, Lane, Plan};
 use super::task::Refresher;
@@ -29,29 +29,32 @@ impl Refresher {
                 self.now() + Duration::from_secs(1 << owed.tries.min(5)).min(Duration::from_secs(30));
             self.state.unstored = Some(owed);
         } else {
-            tracing::info!(app = %self.key().appid, kind = %self.key().kind, tries = owed.tries, "the ledger has the value now");
+            tracing::info!(app = %self.key().appid, kind = %self.key().kind, failures = owed.tries, "the ledger has the value of {} now", self.key());
         }
     }
 
     /// Runs a ledger operation within its second; keeps count of whether the ledger is well.
     pub(super) async fn note<T>(
         &mut self,
+        step: LedgerStep,
         operation: impl Future<Output = Result<T, LedgerError>>,
     ) -> Result<T, &'static str> {
+        let begun = tokio::time::Instant::now();
         let result = match tokio::time::timeout(LEDGER_PATIENCE, operation).await {
             Ok(result) => result,
             Err(_) => Err(LedgerError::Slow),
         };
+        metrics::ledger_took(step, begun.elapsed());
         match result {
             Ok(done) => {
                 if std::mem::take(&mut self.state.ledger_ailing) {
-                    tracing::info!(app = %self.key().appid, kind = %self.key().kind, "the ledger takes writes again");
+                    tracing::info!(app = %self.key().appid, kind = %self.key().kind, "the ledger takes writes of {} again", self.key());
                 }
                 Ok(done)
             }
             Err(error) => {
                 let reason = error.reason();
-                metrics::ledger_error(metrics::LedgerStep::Other, reason);
+                metrics::ledger_error(step, reason);
                 if !std::mem::replace(&mut self.state.ledger_ailing, true) {
                     let cause =
                         std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
@@ -74,7 +77,7 @@ impl Refresher {
             detail,
         };
         let ledger = self.around.ledger.clone();
-        let _ = self.note(ledger.record(&event)).await;
+        let _ = self.note(LedgerStep::Other, ledger.record(&event)).await;
     }
 
     /// Whatever was wrong may be over: a renewal that was due and failed is due at once, not at
@@ -104,10 +107,10 @@ impl Refresher {
             tracing::warn!(
                 app = %key.appid, kind = %key.kind, failures = count,
                 errcode = problem.errcode.map(|code| code.0), rid = problem.rid.as_deref(),
-                "could not refresh: {}; {}", problem.meaning, problem.action,
+                "could not refresh {key}: {}; {}", problem.meaning, problem.action,
             );
         } else {
-            tracing::debug!(app = %key.appid, kind = %key.kind, failures = count, "could not refresh: {}", problem.meaning);
+            tracing::debug!(app = %key.appid, kind = %key.kind, failures = count, "could not refresh {key}: {}", problem.meaning);
         }
         self.state.problem = Some(Arc::new(problem));
     }
@@ -117,7 +120,8 @@ impl Refresher {
         self.state.jitter = rand::random();
         self.state.not_before = self.now() + policy::FLOOR;
         if let Some(failing) = self.state.failing.take() {
-            tracing::info!(app = %self.key().appid, kind = %self.key().kind, failures = failing.count, "recovered");
+            let (key, failures) = (self.key(), failing.count);
+            tracing::info!(app = %key.appid, kind = %key.kind, failures, "{key} recovered after {failures} failures");
         }
         self.state.problem = None;
     }
@@ -139,6 +143,7 @@ impl Refresher {
             refreshing: self.refreshing,
             next,
             last: state.last.clone(),
+            last_success: state.last_success,
             failures: state.failing.map_or(0, |failing| failing.count),
             problem: state.problem.clone(),
             budget: state.budget.usage(now),

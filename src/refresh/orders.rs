@@ -4,6 +4,7 @@
 //! whoever is answered also reads it.
 
 use crate::model::{Cause, Kind};
+use crate::telemetry::metrics::LedgerStep;
 
 use super::handle::PauseError;
 use super::mail::{Ask, Command};
@@ -34,7 +35,7 @@ impl Refresher {
         }
         for batch in mail.batches {
             if batch.callers() == 0 {
-                tracing::debug!(app = %self.key().appid, kind = %self.key().kind, "every caller of a request has gone");
+                tracing::debug!(app = %self.key().appid, kind = %self.key().kind, "every caller of a request about {} has gone", self.key());
             }
             // How many questions wait is the callers' doing, and must not look like a standstill.
             self.shared.steps.work();
@@ -54,19 +55,19 @@ impl Refresher {
         match command {
             Command::Pause(until, reply) => {
                 let stamp = self.around.clock.stamp_of(until);
-                let stored = self.note(ledger.pause(&key, Some(stamp))).await;
+                let stored = self.note(LedgerStep::Other, ledger.pause(&key, Some(stamp))).await;
                 let result = stored.map(|()| {
                     self.state.paused_until = Some(until);
-                    tracing::info!(app = %key.appid, kind = %key.kind, until = %self.around.clock.wall_of(until), "paused");
+                    tracing::info!(app = %key.appid, kind = %key.kind, until = %self.around.clock.wall_of(until), "paused {key}");
                 });
                 self.publish();
                 let _ = reply.send(result.map_err(PauseError::Ledger));
             }
             Command::Resume(reply) => {
-                let result = self.note(ledger.pause(&key, None)).await.map(|()| {
+                let result = self.note(LedgerStep::Other, ledger.pause(&key, None)).await.map(|()| {
                     self.state.paused_until = None;
                     self.forget_failure();
-                    tracing::info!(app = %key.appid, kind = %key.kind, "resumed");
+                    tracing::info!(app = %key.appid, kind = %key.kind, "resumed {key}");
                 });
                 self.publish();
                 let _ = reply.send(result.map_err(PauseError::Ledger));

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::clock::BootTime;
 use crate::model::{CallMode, Cause, Generation, Key, Kind, TokenMode};
+use crate::telemetry::metrics::LedgerStep;
 use crate::wechat::End;
 use crate::wechat::errcode::{self, Endpoint, Reaction};
 
@@ -187,7 +188,7 @@ impl Refresher {
         }
         match self.probe().await {
             Verdict::Alive => {
-                tracing::info!(app = %self.key().appid, kind = %self.key().kind, "{why}; WeChat says that the value is alive");
+                tracing::info!(app = %self.key().appid, kind = %self.key().kind, "WeChat says that the value of {} is alive; it was asked because {why}", self.key());
                 self.state.trust = Trust::Proven;
                 self.succeed();
                 self.publish();
@@ -230,8 +231,9 @@ impl Refresher {
             Verdict::Dead => {
                 tracing::warn!(
                     app = %self.key().appid, kind = %self.key().kind,
-                    "the value turned out to be dead, killed by a call whose answer was lost or by a reset of the \
-                     AppSecret; it is fetched again",
+                    "the value of {} turned out to be dead, killed by a call whose answer was lost or by a reset of \
+                     the AppSecret; it is fetched again",
+                    self.key(),
                 );
                 self.withdraw().await;
                 self.fetch_anew().await;
@@ -255,7 +257,7 @@ impl Refresher {
         match self.fetch(mode, Cause::Command, Proof::Dead).await {
             Fetched::New => {
                 let leaked = leak.leaked.map_or_else(|| "unknown".to_owned(), |print| print.to_string());
-                tracing::info!(app = %self.key().appid, kind = %self.key().kind, leaked, "the leaked value is dead");
+                tracing::info!(app = %self.key().appid, kind = %self.key().kind, leaked, "the leaked value {leaked} of {} is dead", self.key());
                 self.event(
                     "leak_contained",
                     format!("two issuing calls were made; the value {leaked} is dead"),
@@ -296,7 +298,7 @@ impl Refresher {
     pub(super) async fn tell_death(&mut self, generation: Generation) {
         let around = self.around.clone();
         let key: Key = self.key().clone();
-        let told = self.note(around.ledger.withdraw(&key, generation)).await.is_ok();
+        let told = self.note(LedgerStep::Other, around.ledger.withdraw(&key, generation)).await.is_ok();
         let retry_at = self.now() + TELL_AGAIN;
         self.state.untold_death = (!told).then_some(UntoldDeath { generation, retry_at });
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::clock::BootTime;
 use crate::model::{CallMode, Cause, ErrCode, Fingerprint, Kind, TokenMode};
-use crate::telemetry::metrics::{self, ComplaintOutcome};
+use crate::telemetry::metrics::{self, ComplaintOutcome, LedgerStep};
 use crate::wechat::Probe;
 
 use super::attempt::{Fetched, Proof};
@@ -51,7 +51,7 @@ impl Refresher {
         metrics::complaint(self.key().kind, label(verdict.as_ref().ok().map(|answer| answer.outcome)));
         tracing::info!(
             app = %self.key().appid, kind = %self.key().kind, callers, outcome, errcode = errcode.0,
-            fingerprint = seen.map(|seen| seen.to_string()), "complaint",
+            fingerprint = seen.map(|seen| seen.to_string()), "complaint about {}: {outcome}", self.key(),
         );
         verdict
     }
@@ -250,7 +250,7 @@ impl Refresher {
             Probe::Alive => {
                 if let Some(through) = self.state.found_alive(asked) {
                     let key = self.key().clone();
-                    let _ = self.note(around.ledger.settle(&key, through)).await;
+                    let _ = self.note(LedgerStep::Other, around.ledger.settle(&key, through)).await;
                 }
                 Verdict::Alive
             }
@@ -289,7 +289,8 @@ impl Refresher {
         };
         tracing::warn!(
             app = %self.key().appid, kind = %self.key().kind, fingerprint = %fingerprint, age_seconds = age,
-            errcode = errcode.0, count = self.state.foreign.count, "foreign refresh suspected: {advice}",
+            errcode = errcode.0, count = self.state.foreign.count, "foreign refresh of {} suspected: {advice}",
+            self.key(),
         );
         let detail = format!("the value {fingerprint} died {age} s after it was issued; {advice}");
         self.event("foreign_refresh_suspected", detail).await;

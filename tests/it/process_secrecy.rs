@@ -133,7 +133,7 @@ async fn no_secret_and_no_value_is_in_anything_that_the_daemon_or_a_command_writ
     for appid in ["wxclassic", "wxstable"] {
         client.get(&key(appid), Duration::from_secs(30)).await.unwrap();
     }
-    daemon.line("fail-point attempt.answered").await;
+    daemon.line("the refresher of wxstable:access_token panicked").await;
     for (appid, says) in [("wxwrong", "40125"), ("wxip", "40164"), ("wxecho", "40125")] {
         let args = ["explain", appid];
         let ran = site.run(&args).await;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use zhongkong::model::{CallMode, Cause, Kind};
 use zhongkong::secret::Secret;
 use zhongkong::telemetry::metrics::{self, AttemptResult, ReadResult, Reads, Watcher};
-use zhongkong::telemetry::{Colour, LogFormat, LogSettings, TelemetryError, init};
+use zhongkong::telemetry::{LogFormat, LogSettings, TelemetryError, init};
 
 /// Set in the child only.
 const CHILD: &str = "ZHONGKONG_TEST_TELEMETRY_CHILD";
@@ -19,8 +19,8 @@ fn json_logs_go_to_stderr_one_object_a_line_and_filtered() {
     let name = "telemetry::json_logs_go_to_stderr_one_object_a_line_and_filtered";
     if std::env::var_os(CHILD).is_some() {
         let filter = "warn,it=info".to_owned();
-        let settings = LogSettings { format: LogFormat::Json, filter, colour: Colour::OnTerminal };
-        init(&settings).unwrap();
+        let settings = LogSettings { format: LogFormat::Json, filter, ..LogSettings::default() };
+        let _log = init(&settings).unwrap();
         assert!(matches!(init(&settings), Err(TelemetryError::LogsAlready)));
         tracing::info!(attempt = 7, secret = ?Secret::from("s3cr3t"), "a token was fetched");
         tracing::debug!("too quiet to be heard");
