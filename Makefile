@@ -28,8 +28,9 @@ clippy:
 	$(CARGO) clippy --all-targets -- -D warnings
 
 # Unit tests, tests/it over real sockets, doc tests.
+# Then a search of all that they wrote for every value and secret that was in them.
 unit: $(NEEDS)
-	$(CARGO) test
+	tests/secrecy.sh $(CARGO) test
 
 docs:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --document-private-items

@@ -92,6 +92,9 @@ impl Prepared {
     pub(super) fn serve(self, mut link: Option<&mut Link>) -> Result<(), ServiceError> {
         let Self { path, env, mut loaded, plan, inherited } = self;
         let sockets = Sockets::collect(&loaded.config, inherited)?;
+        if let Some(log) = loaded.config.daemon.log.file.as_deref().and_then(Path::parent) {
+            make_directory(log, 0o750, plan.target())?;
+        }
         if let Some(target) = plan.target() {
             make_directory(&loaded.config.daemon.state_dir, 0o700, Some(target))?;
             target.become_it()?;
@@ -117,7 +120,7 @@ impl Prepared {
             ),
         }
         if let Err(error) = raise_open_files() {
-            tracing::warn!(%error, "the limit of open files stays as it is");
+            tracing::warn!(%error, "the limit of open files stays as it is: {error}");
         }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -189,7 +192,7 @@ async fn follow(
         loop {
             let reloaded = reloads.borrow_and_update().clone();
             if let Err(error) = note.write(reloaded) {
-                tracing::warn!(%error, "what comes of a reload cannot be noted beside the pid file; the log tells");
+                tracing::warn!(%error, "what comes of a reload cannot be noted beside the pid file, only logged: {error}");
                 return;
             }
             if reloads.changed().await.is_err() {
