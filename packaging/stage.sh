@@ -38,7 +38,10 @@ for line in 'user = "zhongkong"' 'listen = ["127.0.0.1:7780", "unix:/run/zhongko
         exit 1
     }
 done
-"$executable" check-config --config "$out/config.toml" >/dev/null 2>"$out/warnings" || {
+# This machine need not have the user.
+grep -v '^user = ' "$out/config.toml" >"$out/checked.toml"
+"$executable" check-config --config "$out/checked.toml" >/dev/null 2>"$out/warnings" || {
     cat "$out/warnings" >&2
     exit 1
 }
+rm "$out/checked.toml" "$out/warnings"
