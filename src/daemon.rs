@@ -17,7 +17,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 
-use crate::admin::Admin;
+use crate::admin::exposition::{Exposition, Sources};
+use crate::admin::{self, Admin, Recent};
 use crate::audit;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Loaded};
@@ -33,7 +34,7 @@ use crate::process::signals::Intent;
 use crate::process::sockets::Sockets;
 use crate::refresh::gate::{Gate, IN_FLIGHT};
 use crate::refresh::task::Surroundings;
-use crate::telemetry;
+use crate::telemetry::{self, metrics};
 use crate::wechat::WeChat;
 
 pub mod demo;
@@ -78,6 +79,7 @@ pub struct Daemon {
     readiness: feed::ReadinessWatch,
     reloads: watch::Sender<ReloadOutcome>,
     audit: audit::Writer,
+    recent: Recent,
     file: Option<SqliteLedger>,
 }
 
@@ -114,12 +116,23 @@ impl Daemon {
         let (hub, tasks) = Hub::build(around, config.accounts.clone()).await.map_err(in_ledger)?;
         let (mirror, mirrored) = Mirror::new(config.mirror.clone(), clock);
         let (readiness, grpc_ready, admin_ready) = feed::ReadinessWatch::new(hub.clone());
+        let exposition = Exposition::new(Sources {
+            recorded: counters,
+            hub: hub.clone(),
+            readiness: admin_ready.clone(),
+            mirror: mirrored.clone(),
+            ledger: file.as_ref().map(|_| config.daemon.state_dir.join(LEDGER_FILE)),
+            per_key: config.admin.metrics_per_key,
+        });
         let grpc =
             grpc::Server::new(&config.grpc, hub.clone(), grpc_ready).map_err(StartError::GrpcSettings)?;
         let grpc = grpc.with_audit(recorder);
+        let recent = Recent::new(hub.clock().wall());
+        let servers = parts::servers(&mirrored);
+        let page = admin::Sources { hub: hub.clone(), gate: grpc.gate(), recent: recent.clone(), servers };
         Ok(Self {
             feeder: feed::Feeder::new(hub.clone(), mirrored),
-            admin: Admin::new(admin_listener, admin_ready, counters),
+            admin: Admin::new(admin_listener, admin_ready, exposition, config.admin.page.clone(), page),
             admin_addr,
             config,
             hub,
@@ -130,6 +143,7 @@ impl Daemon {
             readiness,
             reloads: watch::Sender::default(),
             audit,
+            recent,
             file,
         })
     }
@@ -178,6 +192,7 @@ impl Daemon {
             readiness,
             reloads,
             audit,
+            recent,
             file,
         } = self;
         // Ports that were 0 are known now, and nothing else tells them.
@@ -194,11 +209,13 @@ impl Daemon {
             hub: hub.clone(),
             control: grpc.control(),
             grace: live_grace,
+            recent,
             outcome: reloads,
             load,
         };
         let clock = hub.clock().clone();
 
+        metrics::reloaded_at(clock.wall());
         let mut parts = Parts::default();
         parts.start("suspend watch", &stop.last, async move { clock.watch_for_suspend().await });
         parts.start("readiness", &stop.last, readiness.run());
@@ -208,11 +225,7 @@ impl Daemon {
         parts.start_stoppable("audit", audit.run(stop.last.clone()));
         parts.start_stoppable("refreshers", tasks.run(stop.engine.clone()));
         let edges = stop.edges.clone();
-        parts.start_stoppable("admin", async move {
-            if let Err(error) = admin.run(edges).await {
-                tracing::error!(%error, "the admin listener broke: {error}");
-            }
-        });
+        parts.start_stoppable("admin", admin.run(edges));
         let edges = stop.edges.clone();
         parts.start_stoppable("grpc", async move {
             if let Err(error) = grpc.run(listeners, edges).await {

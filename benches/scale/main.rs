@@ -13,6 +13,7 @@ mod engine_day;
 mod fleet;
 mod grpc;
 mod idle;
+mod metrics;
 mod stampede;
 #[path = "../support/mod.rs"]
 mod support;
@@ -25,7 +26,7 @@ static COUNTED: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 /// No scenario takes longer, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-const SCENARIOS: [&str; 7] = ["stampede", "idle", "fleet", "day", "engine-day", "watch", "grpc"];
+const SCENARIOS: [&str; 8] = ["stampede", "idle", "fleet", "day", "engine-day", "watch", "grpc", "metrics"];
 
 fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
@@ -50,6 +51,7 @@ fn main() -> anyhow::Result<()> {
             "engine-day" => engine_day::run()?,
             "watch" => watchers::run()?,
             "grpc" => grpc::run()?,
+            "metrics" => block_on_all_cores(metrics::run())?,
             _ => {}
         }
     }

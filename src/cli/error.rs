@@ -105,6 +105,8 @@ pub(super) enum CliError {
 impl CliError {
     /// What was wrong with the configuration was said as a document.
     pub(super) const TOLD_WRONG: Self = Self::Told(WRONG);
+    /// What failed was said on stdout.
+    pub(super) const TOLD_FAILED: Self = Self::Told(FAILED);
 
     pub(super) fn exit_code(&self) -> u8 {
         match self {

@@ -21,6 +21,7 @@ use crate::service::Order;
 mod audit;
 mod confirm;
 mod connection;
+mod doctor;
 mod document;
 mod error;
 pub mod explain;
@@ -28,6 +29,7 @@ mod failed;
 mod get;
 mod layout;
 mod ledger;
+mod man;
 mod output;
 mod pause;
 mod refresh;
@@ -108,6 +110,8 @@ enum Command {
     Audit(audit::Args),
     /// Say whether the configuration is right, and what is wrong with it
     CheckConfig,
+    /// Look at everything that the daemon needs, and say what is wrong and what to do
+    Doctor(doctor::Args),
     /// Play WeChat's servers, for tests and trials
     Simulate(simulate::Args),
     /// Make a bearer token for a program, and its section of the configuration
@@ -115,6 +119,9 @@ enum Command {
     /// Print the shell's completions; for bash: zhongkong completions bash
     /// >/etc/bash_completion.d/zhongkong
     Completions(setup::CompletionsArgs),
+    /// Write the manual pages, for packages
+    #[command(hide = true)]
+    Man(man::Args),
     /// The daemon's durable file
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -189,9 +196,11 @@ pub async fn run(asked: Asked, env: &Environment) -> Result<ExitCode, Failed> {
         Command::Resume(args) => pause::resume(args, out, env).await,
         Command::Audit(args) => audit::run(args, out, env).await,
         Command::CheckConfig => setup::check_config(&config, out, env),
+        Command::Doctor(args) => doctor::run(args, &config, out, env).await,
         Command::Simulate(args) => simulate::run(args, out).await,
         Command::NewClient(args) => setup::new_client(&args, out),
         Command::Completions(args) => setup::completions(&args, out),
+        Command::Man(args) => man::run(&args, out),
         Command::Ledger(command) => ledger::run(command, &config, out, env).await,
     };
     match done {

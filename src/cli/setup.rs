@@ -94,7 +94,7 @@ pub(super) fn check_config(path: &Path, out: Output, env: &Environment) -> Resul
 }
 
 /// What only the parts themselves can say about their settings.
-fn fits_together(config: &Config) -> Result<(), CliError> {
+pub(super) fn fits_together(config: &Config) -> Result<(), CliError> {
     grpc::check(&config.grpc)?;
     daemon::check_layouts(config)?;
     daemon::ledger_settings(config)?;

@@ -17,6 +17,7 @@ use crate::{grpc, mirror, wechat};
 
 mod accounts;
 mod audit;
+mod callback;
 mod clients;
 mod context;
 mod control;
@@ -37,6 +38,7 @@ mod reload;
 mod report;
 mod secrets;
 mod source;
+pub mod survey;
 mod tls;
 mod upstream;
 

@@ -111,8 +111,14 @@ pub(super) struct Tls {
 pub(super) struct Admin {
     /// `ip:port`
     pub(super) listen: Option<String>,
-    /// Allows other machines to look in; the pages have no authentication.
+    /// Allows other machines to look in, without TLS.
     pub(super) insecure: Option<bool>,
+    /// `anyone` or `client`: who sees the status page without signing in.
+    pub(super) view: Option<String>,
+    /// Names under which browsers reach the page through a proxy.
+    pub(super) hosts: Option<OneOrMany>,
+    /// Up to how many keys /metrics has series of each. Too many and every scrape is megabytes.
+    pub(super) metrics_per_key: Option<u32>,
 }
 
 /// `[audit]`
@@ -163,6 +169,8 @@ pub(super) struct Account {
     pub(super) tickets: Option<OneOrMany>,
     /// What WeChat grants per day. Too high and its limit comes before ours.
     pub(super) daily_calls: Option<u32>,
+    /// Where WeChat sends messages; only `doctor` looks at it.
+    pub(super) callback_url: Option<String>,
 }
 
 /// `[[client]]`

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use crate::admin::Recent;
 use crate::clock::WallTime;
 use crate::config::{Config, ConfigError, Loaded, restart_needed};
 use crate::grpc;
@@ -85,6 +86,8 @@ pub(super) struct Reloader<F> {
     /// How long a stop may take, for whoever stops.
     pub(super) grace: watch::Sender<Duration>,
     pub(super) outcome: watch::Sender<ReloadOutcome>,
+    /// Where the status page finds what happened.
+    pub(super) recent: Recent,
     pub(super) load: F,
 }
 
@@ -121,6 +124,9 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
                     (metrics::Done::Failed, ReloadState::Refused { at, why: error })
                 }
             };
+            if done == metrics::Done::Failed {
+                self.recent.reload_failed(self.hub.clock().wall());
+            }
             metrics::reload(done);
             self.outcome.send_modify(|outcome| outcome.state = state);
         }
@@ -158,6 +164,7 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
         self.grace.send_replace(config.daemon.grace);
         telemetry::change_filter(&config.daemon.log.filter)?;
         metrics::reloaded_at(self.hub.clock().wall());
+        self.recent.reloaded(self.hub.clock().wall(), done);
         tracing::info!(
             added = done.added,
             changed = done.changed,

@@ -18,7 +18,7 @@ use crate::pb;
 use crate::pb::token_control_server::TokenControl;
 use crate::refresh::handle::{Answer, Force, Handle, NoValue};
 use crate::refresh::view::Good;
-use crate::telemetry::metrics::{ReadResult, Reads};
+use crate::telemetry::metrics::{self, ReadResult, Reads};
 
 use super::audit;
 use super::convert::{self, ValuePart};
@@ -118,6 +118,7 @@ impl Face {
     }
 
     async fn get(&self, caller: &Caller, asked: &pb::GetTokenRequest) -> Result<pb::Token, Failure> {
+        let begun = tokio::time::Instant::now();
         let kind = convert::kind_or_access_token("kind", asked.kind)?;
         let max_wait = convert::span("max_wait", asked.max_wait)?.min(MAX_WAIT);
         let handle = self
@@ -128,7 +129,9 @@ impl Face {
         let outcome = good.as_ref().map_or_else(audit::of_no_value, |_| Outcome::Served);
         self.audit.record(caller, Act::Read, On::key(handle.key()), outcome);
         let good = good.map_err(|source| self.no_value(&handle, source))?;
-        Ok(self.token(caller, &handle, &good))
+        let token = self.token(caller, &handle, &good);
+        metrics::read_took(begun.elapsed());
+        Ok(token)
     }
 
     async fn refresh(

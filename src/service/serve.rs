@@ -92,6 +92,9 @@ impl Prepared {
     pub(super) fn serve(self, mut link: Option<&mut Link>) -> Result<(), ServiceError> {
         let Self { path, env, mut loaded, plan, inherited } = self;
         let sockets = Sockets::collect(&loaded.config, inherited)?;
+        if let Some(log) = loaded.config.daemon.log.file.as_deref().and_then(Path::parent) {
+            make_directory(log, 0o750, plan.target())?;
+        }
         if let Some(target) = plan.target() {
             make_directory(&loaded.config.daemon.state_dir, 0o700, Some(target))?;
             target.become_it()?;

@@ -1,25 +1,32 @@
 //! The admin listener, asked over TCP.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use zhongkong::admin::{Admin, Readiness};
+use zhongkong::access::{Gate, Table};
+use zhongkong::admin::exposition::{Exposition, Sources};
+use zhongkong::admin::{self, Admin, Audience, Readiness, Recent};
+use zhongkong::clock::Clock;
+use zhongkong::hub::Hub;
+use zhongkong::mirror::{self, Mirror};
 use zhongkong::model::{Cause, Kind};
 use zhongkong::telemetry::metrics::{self, AttemptResult};
 
+use super::support::engine::hub_of_nothing;
 use super::support::record;
 
 struct Running {
     addr: SocketAddr,
     readiness: watch::Sender<Readiness>,
     stop: CancellationToken,
-    tasks: JoinSet<std::io::Result<()>>,
+    tasks: JoinSet<()>,
 }
 
 async fn start() -> Running {
@@ -33,8 +40,24 @@ async fn start() -> Running {
     let (readiness, seen) = watch::channel(Readiness::NotReady("no account has a token yet".to_owned()));
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    tasks.spawn(Admin::new(listener, seen, handle).run(stop.clone()));
+    let hub = hub_of_nothing().await;
+    let exposition = exposition(handle, seen.clone(), hub.clone());
+    let gate = Gate::new(Table::default(), hub.clock().clone());
+    let recent = Recent::new(hub.clock().wall());
+    let page = admin::Sources { hub, gate, recent, servers: Arc::new(Vec::new) };
+    let settings = admin::Settings { view: Audience::Anyone, hosts: vec!["a".to_owned()] };
+    tasks.spawn(Admin::new(listener, seen, exposition, settings, page).run(stop.clone()));
     Running { addr, readiness, stop, tasks }
+}
+
+fn exposition(
+    recorded: PrometheusHandle,
+    readiness: watch::Receiver<Readiness>,
+    hub: Arc<Hub>,
+) -> Exposition {
+    let mirror = mirror::Settings { servers: vec![], layouts: vec![], timeout: Duration::ZERO };
+    let (_, mirror) = Mirror::new(mirror, Clock::system());
+    Exposition::new(Sources { recorded, hub, readiness, mirror, ledger: None, per_key: 0 })
 }
 
 async fn get(addr: SocketAddr, path: &str) -> String {
@@ -77,7 +100,7 @@ async fn a_stop_ends_the_listener_although_a_caller_keeps_its_connection() {
     let mut first = [0; 15];
     idle.read_exact(&mut first).await.unwrap();
     running.stop.cancel();
-    running.tasks.join_next().await.unwrap().unwrap().unwrap();
+    running.tasks.join_next().await.unwrap().unwrap();
     assert!(TcpStream::connect(running.addr).await.is_err());
 }
 
@@ -90,6 +113,6 @@ async fn a_caller_that_never_ends_its_request_does_not_hold_up_a_stop() {
     get(running.addr, "/healthz").await;
     running.stop.cancel();
     let ended = tokio::time::timeout(Duration::from_secs(10), running.tasks.join_next()).await;
-    ended.expect("the listener ends within its drain").unwrap().unwrap().unwrap();
+    ended.expect("the listener ends within its drain").unwrap().unwrap();
     drop(slow);
 }

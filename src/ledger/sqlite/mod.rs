@@ -28,12 +28,14 @@ use writer::{Op, QUEUE, Reply, Writer};
 mod audit;
 mod failure;
 mod open;
+mod peek;
 mod rows;
 mod write;
 mod writer;
 
 pub(super) use failure::Failure;
 pub use open::{Settings, forget_values};
+pub use peek::{PeekError, Spent, peek};
 
 /// A handle of the ledger. A clone is the same ledger.
 #[derive(Clone)]

@@ -27,7 +27,7 @@ use crate::model::Key;
 
 /// How long SQLite waits for somebody who reads the file with another program. Shorter than
 /// the second that the engine gives a write.
-const BUSY: Duration = Duration::from_millis(500);
+pub(super) const BUSY: Duration = Duration::from_millis(500);
 
 /// Where the ledger is and how its values are kept.
 #[derive(Clone, Debug)]
@@ -374,7 +374,7 @@ fn date(at: WallTime) -> String {
     seconds.strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
-fn with_tail(path: &Path, tail: &str) -> PathBuf {
+pub(super) fn with_tail(path: &Path, tail: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(tail);
     PathBuf::from(name)

@@ -28,6 +28,8 @@ use super::raw::raw_get;
 use super::record;
 use super::said::{More, Said, read, wait};
 
+pub(crate) use super::ran::{Ran, ran};
+
 /// The bearer token of the client "test", which may do everything.
 pub(crate) const TOKEN: &str = "t0ken-of-the-test-with-all-rights-AAAAAAAAAA";
 /// The AppSecret of every account of a site that is not told otherwise.
@@ -233,7 +235,8 @@ impl Site {
         command
     }
 
-    fn command(&self) -> Command {
+    /// The binary in the directory of the site, with its environment.
+    pub(crate) fn command(&self) -> Command {
         let mut command = binary();
         command.current_dir(self.dir.path()).envs(&self.env);
         command
@@ -259,39 +262,6 @@ pub(crate) fn binary() -> Command {
     command
 }
 
-/// What a command that has ended said.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    /// The exit code; `None` after a signal.
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-impl Ran {
-    /// It ended with this code, and its error output has each of these.
-    pub(crate) fn expect(&self, code: i32, says: &[&str]) {
-        assert_eq!(self.code, Some(code), "{self:?}");
-        for words in says {
-            assert!(self.stderr.contains(words), "nothing says {words:?}: {self:?}");
-        }
-    }
-
-    /// The document on stdout of a command that succeeded.
-    pub(crate) fn document(&self) -> serde_json::Value {
-        self.expect(0, &[]);
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-}
-
-/// Runs a command to its end.
-pub(crate) async fn ran(mut command: Command) -> Ran {
-    let output = command.output().await.unwrap();
-    record::streams(command.as_std().get_args(), &output.stdout, &output.stderr);
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
-}
-
 /// A running process; killed when dropped.
 pub(crate) struct Process {
     child: Child,
@@ -310,12 +280,21 @@ impl Drop for Process {
 impl Process {
     /// Starts it and reads what it says.
     pub(crate) fn spawn(mut command: Command) -> Self {
+        command.stdout(Stdio::piped());
+        Self::spawn_with_stdout(command)
+    }
+
+    /// The same for a command whose stdout is the caller's business.
+    pub(crate) fn spawn_with_stdout(mut command: Command) -> Self {
         let args = command.as_std().get_args().map(ToOwned::to_owned).collect();
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stream = || watch::channel((Vec::new(), More::MayCome)).0;
         let said = Said { stdout: stream(), stderr: stream() };
         let mut readers = JoinSet::new();
-        readers.spawn(read(child.stdout.take().unwrap(), said.stdout.clone()));
+        match child.stdout.take() {
+            Some(stdout) => _ = readers.spawn(read(stdout, said.stdout.clone())),
+            None => said.stdout.send_modify(|(_, more)| *more = More::Ended),
+        }
         readers.spawn(read(child.stderr.take().unwrap(), said.stderr.clone()));
         Self { child, said, readers, args }
     }
