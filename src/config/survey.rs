@@ -16,7 +16,7 @@ use super::context::Context;
 use super::report::{ConfigError, Problem};
 use super::source::Source;
 use super::{AdminSettings, DaemonSettings, Environment};
-use super::{accounts, clients, daemon, listeners, memcached, place::Place, raw, upstream};
+use super::{accounts, audit, clients, daemon, listeners, memcached, place::Place, raw, upstream};
 
 /// What a file is for, and so who may do what with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +114,8 @@ impl Survey {
         let clients = clients::check(file.client.unwrap_or_default(), &accounts, &mut cx);
         let grpc = listeners::check_grpc(file.grpc.unwrap_or_default(), clients, &mut cx);
         let admin = listeners::check_admin(file.admin.unwrap_or_default(), &mut cx);
+        // For its errors; there is nothing more to look at.
+        let _ = audit::check(&file.audit.unwrap_or_default(), &mut cx);
         let mirror = memcached::check(file.memcached.unwrap_or_default(), &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
         let parts = Parts { daemon, wechat, grpc, admin, mirror, accounts, listed_accounts, callbacks };

@@ -34,6 +34,7 @@ async fn all_is_well_in_every_line_and_costs_one_stable_call() {
     assert_eq!(said.faults(), Vec::<&serde_json::Value>::new(), "{}", said.lines());
     said.says("ok", "answers", &["it runs, process"])
         .says("ok", "ready", &[])
+        .says("ok", "version", &[env!("CARGO_PKG_VERSION")])
         .says("ok", "keys", &["1 key: 1 fresh"])
         .says("ok", "budget", &["wx1 access_token: 1999 of 2000"])
         .says("ok", "modes", &["files as they should be"])
@@ -215,6 +216,9 @@ async fn a_callback_is_asked_from_both_sides() {
     }
     site.account("wx1", &format!("callback_url = \"http://127.0.0.1:{}/wx\"", free_port()));
     doctor(&site, &[]).await.code(1).says("fail", "from here", &["no connection", "web server"]);
+    // TLS that is none.
+    site.account("wx1", &format!("callback_url = \"https://{}/wx\"", wechat.addr));
+    doctor(&site, &[]).await.code(1).says("fail", "from here", &["TLS", "openssl"]);
     // Without a token WeChat cannot be asked; that is said.
     doctor(&site, &["--no-secret-check"]).await.says("warn", "from WeChat", &["not asked", "read"]);
 }

@@ -90,6 +90,7 @@ async fn what_root_can_read_and_the_daemons_user_cannot_is_named_with_the_chown(
     let root = site.path("");
     // From now on the state directory says that the daemon runs as nobody.
     chown(site.path("state"), Some(NOBODY), Some(NOBODY)).unwrap();
+    chmod(&root, 0o700);
     let said = doctor(&site, &[]).await;
     said.code(1).says("fail", "way", &["cannot get there", "chmod g+x"]);
 
@@ -224,6 +225,10 @@ async fn a_daemon_that_is_down_mute_or_stuck_is_told_apart() {
     let said = doctor(&site, &["--token-file", "wrong"]).await;
     said.code(0).says("warn", "answers", &["runs and does not tell us", "--token-file"]);
     said.says("ok", "budget", &["1999 of 2000"]);
+    // Our own credentials are no use.
+    chmod(&site.path("wrong"), 0o644);
+    let said = doctor(&site, &["--token-file", "wrong"]).await;
+    said.code(0).says("warn", "answers", &["not asked", "chmod 600 wrong"]);
     // It listens elsewhere than the configuration says.
     let away = format!("unix:{}", site.path("other.sock").display());
     let pid = daemon.pid().as_raw_nonzero().to_string();

@@ -7,6 +7,8 @@
 )]
 
 mod admin;
+mod audit;
+mod audit_process;
 mod cli;
 mod cli_explain;
 mod cli_setup;

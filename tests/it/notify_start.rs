@@ -9,6 +9,7 @@ use zhongkong::clock::Clock;
 use zhongkong::config::{Config, Environment, Loaded};
 use zhongkong::daemon::{Daemon, Phase, Store};
 use zhongkong::process::notify::Notifier;
+use zhongkong::process::sockets::{Inherited, Sockets};
 use zhongkong::simulator::{Endpoint, Fault, Script};
 
 use super::support::engine::manual_clock;
@@ -22,7 +23,8 @@ const SECOND: Duration = Duration::from_secs(1);
 async fn build(site: &Site, clock: Clock) -> Daemon {
     let loaded = Config::load(&site.write(), &Environment::default()).unwrap();
     let counters = PrometheusBuilder::new().build_recorder().handle();
-    Daemon::build(loaded.config, clock, Store::Memory, counters).await.unwrap()
+    let sockets = Sockets::collect(&loaded.config, Inherited::default()).unwrap();
+    Daemon::build(loaded.config, sockets, clock, Store::Memory, counters).await.unwrap()
 }
 
 /// Runs the daemon while the story is told.

@@ -61,7 +61,7 @@ pub(super) async fn looked_up(state_dir: &Path, accounts: &[AccountSettings], cl
         let limit = *limits.get(&spent.key.appid)?;
         let left = limit.saturating_sub(spent.used);
         let forced_left = FORCED.saturating_sub(spent.forced);
-        Some(Budget { key: spent.key.to_string(), left, limit, forced_left })
+        Some(Budget { key: format!("{} {}", spent.key.appid, spent.key.kind), left, limit, forced_left })
     };
     judge(&spent.into_iter().filter_map(budget).collect::<Vec<_>>())
 }

@@ -23,6 +23,8 @@ use super::upstream::advice;
 
 /// So long WeChat waits for an answer before it tries again.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// As much of an answer is searched for the echo.
+const MOST: usize = 16 * 1024;
 /// Certificates are renewed a month before their end; half of that is late.
 const LATE: Duration = Duration::from_hours(14 * 24);
 
@@ -36,7 +38,7 @@ pub(super) async fn from_here(callback: &Callback, clock: &Clock) -> Vec<Finding
         ("nonce", "zhongkong-doctor"),
         ("echostr", &echo),
     ]);
-    let asked = http::get(url, PATIENCE, clock).await;
+    let asked = http::get(url, PATIENCE, MOST, clock).await;
     let found = judge(asked, &echo, clock.wall());
     found.into_iter().map(|finding| finding.about(&callback.appid)).collect()
 }

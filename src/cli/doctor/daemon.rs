@@ -3,7 +3,6 @@
 //! Its process is found by the lock on the state directory as /proc tells it; nothing is locked
 //! to find out, so a daemon that starts at this moment is not hindered.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,7 +15,6 @@ use crate::cli::explain::remarks;
 use crate::cli::status::{self, Listed, Summary};
 use crate::cli::words;
 use crate::client::{self, Code};
-use crate::clock::Clock;
 use crate::config::Environment;
 use crate::grpc::settings::{Listen, Settings as Grpc};
 use crate::pb::{self, ProblemClass, TokenState};
@@ -27,8 +25,6 @@ use super::machine::inode;
 
 /// Limit for all questions to the daemon.
 const LIMIT: Duration = Duration::from_secs(8);
-/// Limit for readiness, which the daemon knows without looking.
-const READY: Duration = Duration::from_secs(3);
 /// Keys in trouble that are told one by one.
 const TOLD: usize = 10;
 /// The file in the state directory that a daemon locks.
@@ -98,29 +94,6 @@ pub(super) async fn ask(
     }
 }
 
-/// Asks the admin listener whether the daemon is ready; only where the daemon runs.
-pub(super) async fn readiness(admin: SocketAddr, clock: &Clock) -> Option<Finding> {
-    const NAME: &str = "ready";
-    // A port that the system chose is known to the daemon's log only.
-    if admin.port() == 0 {
-        return None;
-    }
-    let url = format!("http://{}/readyz", http::near(admin)).parse().ok()?;
-    Some(match http::get(url, READY, clock).await {
-        Ok(answer) if answer.status == 200 => Finding::ok(Group::Daemon, NAME, "every key has its value"),
-        Ok(answer) => {
-            let detail = answer.body.lines().next().unwrap_or_default().chars().take(200).collect::<String>();
-            let fix = "zhongkong status --problems says which key, and why";
-            Finding::warn(Group::Daemon, NAME, format!("{}: {detail}", answer.status), fix)
-        }
-        Err(error) => {
-            let detail = format!("the admin listener {admin}: {error}");
-            let fix = "look at its log; was admin.listen changed since the last start?";
-            Finding::warn(Group::Daemon, NAME, detail, fix)
-        }
-    })
-}
-
 /// Where the configuration says that it listens: a socket is near and knows uids.
 fn address(grpc: &Grpc) -> Option<String> {
     let unix = grpc.listen.iter().find_map(|listen| match listen {
@@ -140,26 +113,30 @@ fn unanswered(error: &CliError, holder: Option<Holder>) -> (Vec<Finding>, View) 
     const NAME: &str = "answers";
     let detail = crate::cli::chain(error);
     let advice = error.advice().unwrap_or_else(|| "see --help, Connection".to_owned());
-    let refused = matches!(error, CliError::Client { source: client::Error::Refused(refusal), .. }
-        if refusal.code != Code::Unavailable);
-    if refused {
-        let detail = format!("it runs and does not tell us: {detail}");
-        return (vec![Finding::warn(Group::Daemon, NAME, detail, advice)], View::Mute);
-    }
-    let unreachable = matches!(error, CliError::Client { .. });
-    match holder {
-        Some(Holder { pid }) if unreachable => {
+    let away = match error {
+        CliError::Client { source: client::Error::Connect(_), .. } => true,
+        CliError::Client { source: client::Error::Refused(refusal), .. } => refusal.code == Code::Unavailable,
+        _ => false,
+    };
+    let told = matches!(error, CliError::Client { source: client::Error::Refused(_), .. });
+    let finding = match (away, holder) {
+        (true, Some(Holder { pid })) => {
             let detail = format!("process {pid} holds the state directory, but: {detail}");
             let fix = "look at its log (journalctl -u zhongkong); does grpc.listen name where it listens?";
-            (vec![Finding::fail(Group::Daemon, NAME, detail, fix)], View::Mute)
+            Finding::fail(Group::Daemon, NAME, detail, fix)
         }
-        Some(_) => (vec![Finding::warn(Group::Daemon, NAME, detail, advice)], View::Mute),
-        None => {
+        (true, None) => {
             let detail = format!("it does not run: {detail}");
             let fix = "systemctl start zhongkong (or zhongkong run), unless it is meant to be down";
-            (vec![Finding::warn(Group::Daemon, NAME, detail, fix)], View::Away)
+            return (vec![Finding::warn(Group::Daemon, NAME, detail, fix)], View::Away);
         }
-    }
+        (false, _) if told => {
+            Finding::warn(Group::Daemon, NAME, format!("it runs and does not tell us: {detail}"), advice)
+        }
+        // The credentials that we were given are no use.
+        (false, _) => Finding::warn(Group::Daemon, NAME, format!("not asked: {detail}"), advice),
+    };
+    (vec![finding], View::Mute)
 }
 
 fn judge_keys(listed: &Listed) -> Vec<Finding> {

@@ -33,6 +33,8 @@ enum Role {
     Socket,
     /// Whoever can write it decides whom `stop` signals.
     PidFile,
+    /// The daemon adds to it, and puts it aside in its directory.
+    Log,
 }
 
 /// What the file system says of one file.
@@ -70,6 +72,7 @@ pub(super) fn findings(files: &[NamedFile], parts: Option<&Parts>, service: &Ser
             }
         }
         list.push((Role::PidFile, &parts.daemon.pid_file));
+        list.extend(parts.daemon.log.file.iter().map(|path| (Role::Log, path.as_path())));
     }
     let mut good = 0_usize;
     let mut found = Vec::new();
@@ -102,6 +105,7 @@ fn look(role: Role, path: &Path, service: &Service) -> Look {
             return match role {
                 // Made at the first start.
                 Role::StateDir | Role::Durable | Role::Socket | Role::PidFile => Look::Absent,
+                Role::Log => log_directory(path, service).map_or(Look::Absent, Look::Bad),
                 Role::Config | Role::Secret | Role::Public => Look::Bad(Finding::fail(
                     Group::Files,
                     "missing",
@@ -155,7 +159,7 @@ fn judge(role: Role, facts: Facts, service: &Service) -> Option<Judged> {
         Role::Secret | Role::Durable if mode & 0o077 != 0 => {
             return too_open(Level::Fail, "others than its owner can use it", "chmod 600 @");
         }
-        Role::Config | Role::Public | Role::PidFile if mode & 0o022 != 0 => {
+        Role::Config | Role::Public | Role::PidFile | Role::Log if mode & 0o022 != 0 => {
             return too_open(Level::Fail, "others than its owner can change it", "chmod go-w @");
         }
         Role::StateDir if mode & 0o022 != 0 => {
@@ -177,11 +181,12 @@ fn judge(role: Role, facts: Facts, service: &Service) -> Option<Judged> {
         | Role::StateDir
         | Role::Durable
         | Role::Socket
-        | Role::PidFile => {}
+        | Role::PidFile
+        | Role::Log => {}
     }
     // Root writes the configuration and may give a pid file away; the rest is the daemon's own.
     let own = match role {
-        Role::Secret | Role::StateDir | Role::Durable | Role::Socket => uid == service.uid,
+        Role::Secret | Role::StateDir | Role::Durable | Role::Socket | Role::Log => uid == service.uid,
         Role::PidFile => uid == service.uid || uid == 0,
         Role::Config | Role::Public => service.may(facts.uid, facts.gid, mode, 0o4),
     };
@@ -196,13 +201,26 @@ fn judge(role: Role, facts: Facts, service: &Service) -> Option<Judged> {
             format!("{} cannot read it: it is {owner}'s, mode {mode:03o}", service.name),
             format!("chgrp {} @ && chmod u=rw,g=r @", service.group),
         ),
-        Role::Secret | Role::StateDir | Role::Durable | Role::Socket | Role::PidFile => bad(
+        Role::Secret | Role::StateDir | Role::Durable | Role::Socket | Role::PidFile | Role::Log => bad(
             Level::Fail,
             "owner",
             format!("it belongs to {owner}, and the daemon runs as {}", service.name),
             format!("chown {}:{} @", service.name, service.group),
         ),
     }
+}
+
+/// What is wrong with the directory of a log that is not there yet.
+fn log_directory(path: &Path, service: &Service) -> Option<Finding> {
+    let dir = path.parent()?;
+    let fix = format!("install -d -o {} -g {} -m 750 {}", service.name, service.group, dir.display());
+    let Ok(meta) = dir.metadata() else {
+        let detail = "its directory does not exist, and the daemon will not start";
+        return Some(Finding::fail(Group::Files, "log", detail, fix));
+    };
+    let Facts { uid, gid, mode } = facts(&meta);
+    let detail = format!("{} cannot make files in {}", service.name, dir.display());
+    (!service.may(uid, gid, mode, 0o2)).then(|| Finding::fail(Group::Files, "log", detail, fix))
 }
 
 /// The first directory on the way that the user cannot pass.
@@ -246,6 +264,8 @@ mod tests {
             (Role::Socket, 7, 70, 0o660, None),
             (Role::Socket, 0, 0, 0o660, Some((Level::Fail, "chown zk:zk"))),
             (Role::Socket, 7, 70, 0o666, Some((Level::Warn, "chmod 660"))),
+            (Role::Log, 7, 70, 0o640, None),
+            (Role::Log, 0, 0, 0o640, Some((Level::Fail, "chown zk:zk"))),
             (Role::PidFile, 0, 0, 0o644, None),
             (Role::PidFile, 9, 9, 0o644, Some((Level::Fail, "chown zk:zk"))),
             (Role::PidFile, 7, 70, 0o664, Some((Level::Fail, "chmod go-w"))),

@@ -8,9 +8,6 @@ use url::Url;
 
 use crate::clock::{Clock, WallTime};
 
-/// Most that is read of an answer.
-const MAX_BODY: usize = 16 * 1024;
-
 /// What came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Answer {
@@ -38,8 +35,8 @@ pub(super) enum GetError {
     Client,
 }
 
-/// Asks once.
-pub(super) async fn get(url: Url, limit: Duration, clock: &Clock) -> Result<Answer, GetError> {
+/// Asks once, and reads at most `most` bytes of the answer.
+pub(super) async fn get(url: Url, limit: Duration, most: usize, clock: &Clock) -> Result<Answer, GetError> {
     // Fails if one is installed already, and then that one is as good.
     drop(rustls::crypto::ring::default_provider().install_default());
     let secure = url.scheme() == "https";
@@ -64,7 +61,7 @@ pub(super) async fn get(url: Url, limit: Duration, clock: &Clock) -> Result<Answ
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| sort(&error, secure))? {
         body.extend_from_slice(&chunk);
-        if body.len() > MAX_BODY {
+        if body.len() > most {
             break;
         }
     }

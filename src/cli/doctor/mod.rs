@@ -30,6 +30,7 @@ use super::output::Output;
 use super::setup::fits_together;
 
 mod accounts;
+mod admin;
 mod budget;
 mod callback;
 mod daemon;
@@ -86,6 +87,20 @@ enum Choice {
     These(Vec<AppId>),
     /// None.
     None,
+}
+
+impl Choice {
+    /// The callbacks that are asked for; those of the chosen accounts where any are named.
+    fn callbacks<'a>(&self, all: &'a [Callback]) -> Vec<&'a Callback> {
+        match self {
+            Self::First | Self::None => all.iter().take(accounts::BY_DEFAULT).collect(),
+            Self::All => all.iter().collect(),
+            Self::These(wanted) => {
+                let is = |callback: &&Callback| wanted.iter().any(|appid| appid.as_str() == callback.appid);
+                all.iter().filter(is).collect()
+            }
+        }
+    }
 }
 
 /// Which accounts WeChat is asked about.
@@ -199,7 +214,7 @@ async fn examine(
         let (mut found, view) = daemon::ask(connection, parts.map(|parts| &parts.grpc), holder, env).await;
         match (&view, parts) {
             (View::Listed(_, listed), Some(parts)) => {
-                found.extend(daemon::readiness(parts.admin.listen, clock).await);
+                found.extend(admin::findings(parts.admin.listen, clock).await);
                 found.extend(budget::told(&listed.keys));
             }
             (View::Listed(_, listed), None) => found.extend(budget::told(&listed.keys)),
@@ -217,7 +232,7 @@ async fn examine(
             None => Vec::new(),
         }
     };
-    let callbacks = parts.map_or(&[][..], |parts| parts.callbacks.as_slice());
+    let callbacks = parts.map(|parts| choice.callbacks(&parts.callbacks)).unwrap_or_default();
     let from_here = join_all(callbacks.iter().map(|callback| callback::from_here(callback, clock)));
     let (disk, (daemon, view), (upstream, way, asked), copies, from_here) =
         tokio::join!(disk, daemon, upstream, copies, from_here);
@@ -225,11 +240,14 @@ async fn examine(
     for part in [disk, daemon, upstream, secrets, copies] {
         findings.extend(part);
     }
-    for (callback, from_here) in callbacks.iter().zip(from_here) {
-        findings.push(match (&way, token(callback, &tokens, &view).await) {
+    let from_wechat = join_all(callbacks.iter().map(async |callback| {
+        match (&way, token(callback, &tokens, &view).await) {
             (Way::Open(wechat), Some(token)) => callback::from_wechat(wechat, callback, &token).await,
             (Way::Open(_) | Way::Closed, _) => callback::not_asked(callback),
-        });
+        }
+    }));
+    for (from_wechat, from_here) in from_wechat.await.into_iter().zip(from_here) {
+        findings.push(from_wechat);
         findings.extend(from_here);
     }
     Ok(Seen { findings, seen_ip })
@@ -241,8 +259,14 @@ async fn on_disk(survey: &Survey, holder: Option<Holder>) -> Vec<Finding> {
     let survey = survey.clone();
     let mut thread = JoinSet::new();
     thread.spawn_blocking(move || {
-        let service = Service::of(state_dir.as_deref());
+        let user = survey.parts.as_ref().and_then(|parts| parts.daemon.user.as_deref());
+        let service = Service::of(user, state_dir.as_deref());
         let mut found = files::findings(&survey.files, survey.parts.as_ref(), &service);
+        if let Some(user) = user.filter(|user| !service::exists(user)) {
+            let detail = format!("there is no user {user}, as daemon.user wants");
+            let fix = format!("useradd --system --no-create-home {user}, or correct daemon.user");
+            found.push(Finding::fail(Group::Files, "user", detail, fix));
+        }
         if let Some(dir) = &state_dir {
             found.extend(machine::findings(dir, holder.as_ref()));
         }

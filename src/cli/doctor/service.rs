@@ -23,9 +23,13 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// The owner of the state directory; before the first start the package's user, or, where
+    /// `[daemon] user`, or without it the owner of the state directory; before the first start the package's user, or, where
     /// there is none, whoever runs this.
-    pub(super) fn of(state_dir: Option<&Path>) -> Self {
+    pub(super) fn of(user: Option<&str>, state_dir: Option<&Path>) -> Self {
+        let named = user.and_then(|name| User::from_name(name).ok().flatten());
+        if let Some(user) = named {
+            return Self::with_uid(user.uid.as_raw());
+        }
         let owner = state_dir.and_then(|dir| dir.metadata().ok()).map(|meta| meta.uid());
         let packaged = || User::from_name(PACKAGED).ok().flatten().map(|user| user.uid.as_raw());
         Self::with_uid(owner.or_else(packaged).unwrap_or_else(|| Uid::effective().as_raw()))
@@ -57,6 +61,11 @@ impl Service {
         };
         (mode >> shift) & right != 0
     }
+}
+
+/// Whether there is such a user.
+pub(super) fn exists(name: &str) -> bool {
+    User::from_name(name).is_ok_and(|user| user.is_some())
 }
 
 /// The name of a user, or the number where it has none.

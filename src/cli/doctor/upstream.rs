@@ -16,11 +16,11 @@ use crate::wechat::{Settings, Trouble, TroubleKind, WeChat};
 use super::finding::{Finding, Group};
 
 /// Limit for a name.
-const DNS: Duration = Duration::from_secs(4);
+const DNS: Duration = Duration::from_secs(3);
 /// Limit for a connection; the configured one where that is shorter.
 const CONNECT: Duration = Duration::from_secs(3);
 /// Limit for one call; the configured one where that is shorter.
-pub(super) const CALL: Duration = Duration::from_secs(6);
+pub(super) const CALL: Duration = Duration::from_secs(5);
 /// Signatures and logs are still right with this.
 const FINE: Duration = Duration::from_secs(5);
 /// WeChat's own tolerance for what carries a time.
