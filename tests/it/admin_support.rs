@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use zhongkong::access::{Client, Gate, Table};
 use zhongkong::admin::{Admin, Audience, Readiness, Recent, Server, Settings, Sources};
 use zhongkong::clock::Clock;
-use zhongkong::hub::Hub;
+use zhongkong::hub::{AccountSettings, Hub};
 use zhongkong::ledger::memory::MemoryLedger;
 use zhongkong::refresh::{self, task::Surroundings};
 use zhongkong::wechat::{self, WeChat};
@@ -34,6 +34,18 @@ pub(crate) fn for_clients() -> Settings {
 
 /// A page without a single account.
 pub(crate) async fn empty() -> Sources {
+    let hub = asleep(Vec::new()).await;
+    let clock = hub.clock().clone();
+    Sources {
+        gate: Gate::new(Table::default(), clock.clone()),
+        recent: Recent::new(clock.wall()),
+        servers: Arc::new(Vec::new),
+        hub,
+    }
+}
+
+/// A hub whose refreshers do not run: keys that nobody has fetched yet.
+pub(crate) async fn asleep(accounts: Vec<AccountSettings>) -> Arc<Hub> {
     let clock = Clock::system();
     let _ = rustls::crypto::ring::default_provider().install_default();
     let wechat = WeChat::new(&wechat::Settings {
@@ -48,13 +60,7 @@ pub(crate) async fn empty() -> Sources {
         ledger: Arc::new(MemoryLedger::new(clock.clone())),
         gate: refresh::gate::Gate::new(1),
     };
-    let (hub, _) = Hub::build(Arc::new(around), Vec::new()).await.unwrap();
-    Sources {
-        gate: Gate::new(Table::default(), clock.clone()),
-        recent: Recent::new(clock.wall()),
-        servers: Arc::new(Vec::new),
-        hub,
-    }
+    Hub::build(Arc::new(around), accounts).await.unwrap().0
 }
 
 /// An admin listener; ends with its value.
@@ -279,12 +285,12 @@ impl Live {
     /// Moves the clock until a message is as wanted; panics if the stream ends first.
     pub(crate) async fn until(&mut self, engine: &Engine, wanted: impl Fn(&Message) -> bool) -> Message {
         loop {
+            // Then a heartbeat comes at the latest.
+            engine.advance(HEARTBEAT).await;
             let message = self.next().await.expect("the stream goes on");
             if wanted(&message) {
                 return message;
             }
-            // A heartbeat comes at the latest.
-            engine.advance(HEARTBEAT).await;
         }
     }
 }
