@@ -17,8 +17,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 
-use crate::admin::Admin;
 use crate::admin::exposition::{Exposition, Sources};
+use crate::admin::{self, Admin, Recent};
 use crate::audit;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Loaded};
@@ -79,6 +79,7 @@ pub struct Daemon {
     readiness: feed::ReadinessWatch,
     reloads: watch::Sender<ReloadOutcome>,
     audit: audit::Writer,
+    recent: Recent,
     file: Option<SqliteLedger>,
 }
 
@@ -126,9 +127,12 @@ impl Daemon {
         let grpc =
             grpc::Server::new(&config.grpc, hub.clone(), grpc_ready).map_err(StartError::GrpcSettings)?;
         let grpc = grpc.with_audit(recorder);
+        let recent = Recent::new(hub.clock().wall());
+        let servers = parts::servers(&mirrored);
+        let page = admin::Sources { hub: hub.clone(), gate: grpc.gate(), recent: recent.clone(), servers };
         Ok(Self {
             feeder: feed::Feeder::new(hub.clone(), mirrored),
-            admin: Admin::new(admin_listener, admin_ready, exposition),
+            admin: Admin::new(admin_listener, admin_ready, exposition, config.admin.page.clone(), page),
             admin_addr,
             config,
             hub,
@@ -139,6 +143,7 @@ impl Daemon {
             readiness,
             reloads: watch::Sender::default(),
             audit,
+            recent,
             file,
         })
     }
@@ -187,6 +192,7 @@ impl Daemon {
             readiness,
             reloads,
             audit,
+            recent,
             file,
         } = self;
         // Ports that were 0 are known now, and nothing else tells them.
@@ -203,6 +209,7 @@ impl Daemon {
             hub: hub.clone(),
             control: grpc.control(),
             grace: live_grace,
+            recent,
             outcome: reloads,
             load,
         };
@@ -218,11 +225,7 @@ impl Daemon {
         parts.start_stoppable("audit", audit.run(stop.last.clone()));
         parts.start_stoppable("refreshers", tasks.run(stop.engine.clone()));
         let edges = stop.edges.clone();
-        parts.start_stoppable("admin", async move {
-            if let Err(error) = admin.run(edges).await {
-                tracing::error!(%error, "the admin listener broke: {error}");
-            }
-        });
+        parts.start_stoppable("admin", admin.run(edges));
         let edges = stop.edges.clone();
         parts.start_stoppable("grpc", async move {
             if let Err(error) = grpc.run(listeners, edges).await {

@@ -28,8 +28,10 @@ use crate::telemetry::{metrics, safe_text};
 pub mod exchange;
 pub mod pulse;
 mod stock;
+mod survey;
 
 pub use stock::{Concern, Stock, Worst, each_key, stock};
+pub use survey::survey;
 
 /// How many changes a slow watcher may be behind before it looks at every key again.
 const FEED: usize = 4_096;

@@ -14,8 +14,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use zhongkong::access::{Gate, Table};
 use zhongkong::admin::exposition::{Exposition, Sources};
-use zhongkong::admin::{Admin, Readiness};
+use zhongkong::admin::{self, Admin, Audience, Readiness, Recent};
 use zhongkong::clock::Clock;
 use zhongkong::hub::Hub;
 use zhongkong::ledger::Ledger as _;
@@ -96,11 +97,17 @@ async fn serve(
     });
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let addr = listener.local_addr()?.to_string();
-    let admin = Admin::new(listener, readiness, exposition).run(stop.clone());
+    let page = admin::Sources {
+        hub: hub.clone(),
+        gate: Gate::new(Table::default(), hub.clock().clone()),
+        recent: Recent::new(hub.clock().wall()),
+        servers: Arc::new(Vec::new),
+    };
+    let settings = admin::Settings { view: Audience::Anyone, hosts: Vec::new() };
+    let admin = Admin::new(listener, readiness, exposition, settings, page).run(stop.clone());
     serving.spawn(async move {
         let _ready = ready;
-        // An error ends the scrapes, which say so.
-        let _ = admin.await;
+        admin.await;
     });
     Ok(addr)
 }

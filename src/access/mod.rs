@@ -74,7 +74,7 @@ pub enum Action {
     Exchange,
     /// See the status of keys.
     Status,
-    /// Pause and resume keys.
+    /// Pause and resume keys, and see who did what with them.
     Admin,
 }
 

@@ -1,11 +1,15 @@
-//! The admin listener: `/healthz`, `/readyz`, `/metrics`.
+//! The admin listener: `/healthz`, `/readyz`, `/metrics` for machines, the status page for people.
 //!
-//! For machines on the same host: no authentication, so nothing here shows a value or a
-//! secret. Each answer is made from what is at hand; none waits for the engine.
+//! Machines are answered without authentication. The page is seen by everybody who can connect
+//! or by clients with `status` ([`Audience`]); steering a key needs a client with `admin` who
+//! signed in with its token. Nothing here shows a value or a secret, and no answer waits for the
+//! engine or the ledger for longer than half a second.
+//!
+//! [`serve`] has the connections, [`doors`] decides who comes in, [`parts`] is what is shown,
+//! [`live`] keeps it current, [`forms`] and [`deeds`] steer keys. Deliberately absent: TLS,
+//! which a proxy offers, and any state that outlives the process.
 
-use std::future::IntoFuture;
-use std::io;
-use std::time::Duration;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
@@ -13,16 +17,39 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 pub mod exposition;
 
 use exposition::Exposition;
 
-/// How long answers under way may take once the listener stops: none of ours takes a second,
-/// so only a caller that does not read is cut off.
-const DRAIN: Duration = Duration::from_secs(3);
+use crate::access::Gate;
+use crate::clock::WallTime;
+use crate::hub::Hub;
+
+mod archive;
+mod deeds;
+mod doors;
+mod forms;
+mod listing;
+mod live;
+mod pages;
+mod parts;
+mod query;
+mod recent;
+mod refusal;
+mod remedies;
+mod render;
+mod row;
+mod serve;
+mod sessions;
+mod site;
+mod words;
+
+pub use recent::Recent;
+
+use site::Site;
 
 /// Whether the daemon can do its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,10 +60,62 @@ pub enum Readiness {
     NotReady(String),
 }
 
+/// Who sees the page without signing in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Everybody who can connect.
+    Anyone,
+    /// Clients with `status`, who sign in.
+    Clients,
+}
+
+/// What the page needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Who sees it.
+    pub view: Audience,
+    /// The names, besides `localhost`, under which browsers may ask for it.
+    pub hosts: Vec<String>,
+}
+
+/// What the page shows of a server that copies are written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// `host:port`.
+    pub name: String,
+    /// Whether it answers.
+    pub connected: bool,
+    /// Keys that it may not have in their latest state.
+    pub pending: usize,
+    /// Keys written since the start.
+    pub written: u64,
+    /// The latest failure.
+    pub error: Option<String>,
+    /// When that was.
+    pub error_at: Option<WallTime>,
+}
+
+/// Tells how the servers are, now.
+pub type Servers = Arc<dyn Fn() -> Vec<Server> + Send + Sync>;
+
+/// What the page is made from.
+pub struct Sources {
+    /// All credentials.
+    pub hub: Arc<Hub>,
+    /// Who may do what.
+    pub gate: Gate,
+    /// What happened lately; the daemon notes its reloads there.
+    pub recent: Recent,
+    /// The servers that copies are written to.
+    pub servers: Servers,
+}
+
 /// The listener and what it answers from.
 pub struct Admin {
     listener: TcpListener,
     view: View,
+    settings: Settings,
+    sources: Sources,
 }
 
 #[derive(Clone)]
@@ -47,27 +126,45 @@ struct View {
 
 impl Admin {
     /// Answers on a bound listener.
-    pub fn new(listener: TcpListener, readiness: watch::Receiver<Readiness>, metrics: Exposition) -> Self {
-        Self { listener, view: View { readiness, metrics } }
+    pub fn new(
+        listener: TcpListener,
+        readiness: watch::Receiver<Readiness>,
+        metrics: Exposition,
+        settings: Settings,
+        sources: Sources,
+    ) -> Self {
+        Self { listener, view: View { readiness, metrics }, settings, sources }
     }
 
     /// Serves until `stop`, then finishes the answers under way, for three seconds at most.
-    ///
-    /// # Errors
-    /// The listener broke.
-    pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
-        let Self { listener, view } = self;
+    pub async fn run(self, stop: CancellationToken) {
+        let Self { listener, view, settings, sources } = self;
+        let Sources { hub, gate, recent, servers } = sources;
         let metrics = view.metrics.clone();
-        let serving =
-            axum::serve(listener, router(view)).with_graceful_shutdown(stop.clone().cancelled_owned());
-        let cut_off = async {
-            stop.cancelled().await;
-            tokio::time::sleep(DRAIN).await;
-        };
+        let clock = hub.clock().clone();
+        let (deeds, asked) = mpsc::channel(deeds::WAITING);
+        let site = Arc::new(Site {
+            sessions: sessions::Sessions::new(gate.clone(), clock.clone()),
+            tries: doors::Tries::new(clock.clone()),
+            archive: archive::Archive::default(),
+            streams: Arc::new(Semaphore::new(site::STREAMS)),
+            readiness: view.readiness.clone(),
+            templates: render::Templates::new(),
+            started: clock.boot(),
+            stop: stop.clone(),
+            hub: hub.clone(),
+            recent: recent.clone(),
+            gate,
+            settings,
+            servers,
+            deeds,
+        });
+        let router = router(view).merge(pages::router(site.clone()));
         tokio::select! {
-            ended = serving.into_future() => ended,
-            () = cut_off => Ok(()),
-            () = metrics.keep_up() => Ok(()),
+            () = serve::serve(listener, router, stop) => {}
+            () = deeds::run(site, asked) => {}
+            () = recent.follow(&hub) => {}
+            () = metrics.keep_up() => {}
         }
     }
 }

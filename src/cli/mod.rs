@@ -29,6 +29,7 @@ mod failed;
 mod get;
 mod layout;
 mod ledger;
+mod man;
 mod output;
 mod pause;
 mod refresh;
@@ -77,7 +78,7 @@ enum Typed {
     Run,
     /// Start the daemon in the background and wait until it is ready (without systemd)
     Start(service::StartArgs),
-    /// Stop the daemon that `start` started, and wait for its end
+    /// Stop the daemon that `start` started, and wait for its end; success if none runs
     Stop(service::StopArgs),
     /// Check the configuration, then stop and start the daemon
     Restart(service::RestartArgs),
@@ -118,6 +119,9 @@ enum Command {
     /// Print the shell's completions; for bash: zhongkong completions bash
     /// >/etc/bash_completion.d/zhongkong
     Completions(setup::CompletionsArgs),
+    /// Write the manual pages, for packages
+    #[command(hide = true)]
+    Man(man::Args),
     /// The daemon's durable file
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -196,6 +200,7 @@ pub async fn run(asked: Asked, env: &Environment) -> Result<ExitCode, Failed> {
         Command::Simulate(args) => simulate::run(args, out).await,
         Command::NewClient(args) => setup::new_client(&args, out),
         Command::Completions(args) => setup::completions(&args, out),
+        Command::Man(args) => man::run(&args, out),
         Command::Ledger(command) => ledger::run(command, &config, out, env).await,
     };
     match done {

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use crate::access::{Client, Identity};
+use crate::admin::{self, Audience};
 use crate::grpc::settings::{Listen, Settings, Tls};
 
 use super::context::{Context, is_loopback};
@@ -18,6 +19,8 @@ const GRPC: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOS
 const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7781);
 /// Default of `[admin] metrics_per_key`: some 700 KB a scrape.
 const METRICS_PER_KEY: u32 = 1_000;
+/// What DNS allows.
+const LONGEST_HOST: usize = 253;
 /// What fits into a `sockaddr_un` on Linux, less the closing zero.
 const LONGEST_SOCKET_PATH: usize = 107;
 
@@ -28,6 +31,8 @@ pub struct AdminSettings {
     pub listen: SocketAddr,
     /// Up to how many keys the metrics have series of each; 0: never.
     pub metrics_per_key: u32,
+    /// Who sees the status page, and under which names.
+    pub page: admin::Settings,
 }
 
 /// Validates `[grpc]`; the clients come from their own sections.
@@ -105,20 +110,40 @@ fn warn_of_unusable(clients: &[Client], listen: &[Listen], tls: Option<&Tls>, cx
 /// Validates `[admin]`.
 pub(super) fn check_admin(raw: raw::Admin, cx: &mut Context<'_>) -> AdminSettings {
     let table = Place::root().key("admin");
-    let raw::Admin { listen, insecure, metrics_per_key } = raw;
+    let raw::Admin { listen, insecure, view, hosts, metrics_per_key } = raw;
     let place = table.key("listen");
     let listen = listen.and_then(|text| cx.socket_addr(&place, &text)).unwrap_or(ADMIN);
     let exposed = !is_loopback(listen.ip());
     if exposed && insecure != Some(true) {
         cx.report.error(
             &place,
-            format!("{listen} is not on loopback, and the pages have neither TLS nor a password: put a proxy before them, or set insecure = true beside it"),
+            format!("{listen} is not on loopback, and there the pages, and the tokens that people sign in with, are readable on the way: put a proxy with TLS before them, or set insecure = true beside it"),
         );
     }
     if insecure == Some(true) && !exposed {
         cx.report.warn(&table.key("insecure"), "it changes nothing here: remove it");
     }
-    AdminSettings { listen, metrics_per_key: metrics_per_key.unwrap_or(METRICS_PER_KEY) }
+    let views = [("anyone", Audience::Anyone), ("client", Audience::Clients)];
+    let view = view.and_then(|text| cx.word(&table.key("view"), &text, &views));
+    // Who is let on the machine may see how its credentials are; the network may not.
+    let usual = if exposed { Audience::Clients } else { Audience::Anyone };
+    let hosts = hosts.map(|hosts| check_hosts(hosts.as_slice(), &table.key("hosts"), cx)).unwrap_or_default();
+    let page = admin::Settings { view: view.unwrap_or(usual), hosts };
+    AdminSettings { listen, page, metrics_per_key: metrics_per_key.unwrap_or(METRICS_PER_KEY) }
+}
+
+/// Names as browsers send them in `Host`, without a port.
+fn check_hosts(texts: &[String], place: &Place, cx: &mut Context<'_>) -> Vec<String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    for text in texts {
+        if text.is_empty() || text.len() > LONGEST_HOST || !text.bytes().all(fits) {
+            cx.report.error(
+                place,
+                format!("{text:?} is no host name: write it without http:// and without a port, like \"status.example.com\""),
+            );
+        }
+    }
+    texts.to_vec()
 }
 
 fn address(place: &Place, text: &str, cx: &mut Context<'_>) -> Option<Listen> {

@@ -111,8 +111,12 @@ pub(super) struct Tls {
 pub(super) struct Admin {
     /// `ip:port`
     pub(super) listen: Option<String>,
-    /// Allows other machines to look in; the pages have no authentication.
+    /// Allows other machines to look in, without TLS.
     pub(super) insecure: Option<bool>,
+    /// `anyone` or `client`: who sees the status page without signing in.
+    pub(super) view: Option<String>,
+    /// Names under which browsers reach the page through a proxy.
+    pub(super) hosts: Option<OneOrMany>,
     /// Up to how many keys /metrics has series of each. Too many and every scrape is megabytes.
     pub(super) metrics_per_key: Option<u32>,
 }

@@ -20,7 +20,7 @@ pub fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
     let crate::wechat::Settings { api_base, connect_timeout, timeout, proxy } = wechat;
     let crate::grpc::settings::Settings { listen, tls, clients: _ } = grpc;
     let crate::audit::Settings { max_rows, reads } = audit;
-    let AdminSettings { listen: admin_listen, metrics_per_key } = admin;
+    let AdminSettings { listen: admin_listen, page, metrics_per_key } = admin;
     let crate::mirror::Settings { servers, layouts, timeout: mirror_timeout } = mirror;
     let changed = [
         ("daemon.state_dir", *state_dir != new.daemon.state_dir),
@@ -42,6 +42,8 @@ pub fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
         // A listener is with TLS or without; which certificate it shows may change.
         ("grpc.tls", tls.is_some() != new.grpc.tls.is_some()),
         ("admin.listen", *admin_listen != new.admin.listen),
+        ("admin.view", page.view != new.admin.page.view),
+        ("admin.hosts", page.hosts != new.admin.page.hosts),
         ("admin.metrics_per_key", *metrics_per_key != new.admin.metrics_per_key),
         ("audit.max_rows", *max_rows != new.audit.max_rows),
         ("audit.reads", *reads != new.audit.reads),

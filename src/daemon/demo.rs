@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Action, Client, Grants, Identity, Scope};
+use crate::admin::{self, Audience};
 use crate::clock::Clock;
 use crate::config::{AdminSettings, Config, DaemonSettings, new_client};
 use crate::grpc::settings::Listen;
@@ -195,7 +196,11 @@ fn config(upstream: SocketAddr, token: &Secret, life: Duration, ports: Ports) ->
             clients: vec![client],
         },
         audit: crate::audit::Settings::default(),
-        admin: AdminSettings { listen: loopback(ports, 7781), metrics_per_key: 1_000 },
+        admin: AdminSettings {
+            listen: loopback(ports, 7781),
+            page: admin::Settings { view: Audience::Anyone, hosts: Vec::new() },
+            metrics_per_key: 1_000,
+        },
         mirror: mirror::Settings {
             servers: Vec::new(),
             layouts: Vec::new(),
@@ -228,6 +233,10 @@ In another terminal:
   zhongkong get {shop}       the access token, for scripts
   zhongkong watch                       each rotation as it happens
   zhongkong explain {club}   why a credential is in its state
+
+In a browser, live; to pause, resume or refresh there, sign in with the token above:
+
+  http://{admin}/
 
 Let a stranger kill a token, then report it as a program would that got 40001:
 

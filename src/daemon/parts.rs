@@ -1,9 +1,13 @@
 //! The daemon's tasks: each has a name, an owner and a stop.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+use crate::admin;
+use crate::mirror::MirrorHandle;
 
 /// Three stops, in the order in which they are given.
 #[derive(Default)]
@@ -74,4 +78,21 @@ impl Parts {
             self.ended().await;
         }
     }
+}
+
+/// How the status page sees the mirror's servers.
+pub(super) fn servers(mirror: &MirrorHandle) -> admin::Servers {
+    let mirror = mirror.clone();
+    Arc::new(move || {
+        let status = mirror.status().into_iter();
+        let shown = status.map(|server| admin::Server {
+            name: server.server,
+            connected: server.connected,
+            pending: server.pending,
+            written: server.written,
+            error: server.last_error.as_ref().map(|error| error.what.clone()),
+            error_at: server.last_error.map(|error| error.at),
+        });
+        shown.collect()
+    })
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use crate::admin::Recent;
 use crate::clock::WallTime;
 use crate::config::{Config, ConfigError, Loaded, restart_needed};
 use crate::grpc;
@@ -85,6 +86,8 @@ pub(super) struct Reloader<F> {
     /// How long a stop may take, for whoever stops.
     pub(super) grace: watch::Sender<Duration>,
     pub(super) outcome: watch::Sender<ReloadOutcome>,
+    /// Where the status page finds what happened.
+    pub(super) recent: Recent,
     pub(super) load: F,
 }
 
@@ -121,6 +124,13 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
                     (metrics::Done::Failed, ReloadState::Refused { at, why: error })
                 }
             };
+            match &state {
+                ReloadState::TakenOver { at, done, later } => self.recent.reloaded(*at, *done, later),
+                ReloadState::Partly { at, why } | ReloadState::Refused { at, why } => {
+                    self.recent.reload_failed(*at, why);
+                }
+                ReloadState::Never | ReloadState::UnderWay => {}
+            }
             metrics::reload(done);
             self.outcome.send_modify(|outcome| outcome.state = state);
         }

@@ -113,6 +113,7 @@ fn status(failure: &Failure) -> Status {
         }
         Failure::Internal { .. } => Code::Internal,
     };
+    tracing::trace!(?code, "a call is answered with an error: {message}");
     Status::with_error_details(code, message, details)
 }
 

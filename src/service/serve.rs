@@ -48,16 +48,20 @@ pub(super) struct Link {
 /// Where a detached daemon writes.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
-    /// Its log.
-    pub(super) log: PathBuf,
+    /// Its log, for people: a path, or the journal.
+    pub(super) log: String,
     /// What is not a log line: a panic.
     pub(super) err: PathBuf,
 }
 
 impl Places {
     pub(super) fn of(config: &Config) -> Self {
-        let log = config.daemon.log.file.clone().unwrap_or_else(|| telemetry::DETACHED_FILE.into());
-        let err = log.with_extension("err");
+        let log = config.daemon.log.clone().detached();
+        let err = log.file.as_deref().unwrap_or(Path::new(telemetry::DETACHED_FILE)).with_extension("err");
+        let log = match log.file {
+            Some(path) => path.display().to_string(),
+            None => "the journal (journalctl -t zhongkong)".to_owned(),
+        };
         Self { log, err }
     }
 }
@@ -92,6 +96,9 @@ impl Prepared {
     pub(super) fn serve(self, mut link: Option<&mut Link>) -> Result<(), ServiceError> {
         let Self { path, env, mut loaded, plan, inherited } = self;
         let sockets = Sockets::collect(&loaded.config, inherited)?;
+        if let Some(log) = loaded.config.daemon.log.file.as_deref().and_then(Path::parent) {
+            make_directory(log, 0o750, plan.target())?;
+        }
         if let Some(target) = plan.target() {
             make_directory(&loaded.config.daemon.state_dir, 0o700, Some(target))?;
             target.become_it()?;
@@ -117,7 +124,7 @@ impl Prepared {
             ),
         }
         if let Err(error) = raise_open_files() {
-            tracing::warn!(%error, "the limit of open files stays as it is");
+            tracing::warn!(%error, "the limit of open files stays as it is: {error}");
         }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -189,7 +196,7 @@ async fn follow(
         loop {
             let reloaded = reloads.borrow_and_update().clone();
             if let Err(error) = note.write(reloaded) {
-                tracing::warn!(%error, "what comes of a reload cannot be noted beside the pid file; the log tells");
+                tracing::warn!(%error, "what comes of a reload cannot be noted beside the pid file, only logged: {error}");
                 return;
             }
             if reloads.changed().await.is_err() {
@@ -213,9 +220,9 @@ impl Link {
         if let Err(error) = file.write_all(line.as_bytes()) {
             // Tokens matter more than logs: it runs without, and says so where it is seen.
             self.reporter.say(&Report::Note(format!(
-                "warning: nothing can be written to {} ({error}); free space on its disk, or the log {} is lost",
+                "warning: nothing can be written to {} ({error}); free space on its disk, or what is written there, \
+                 and to {log} if that is on it, is lost",
                 err.display(),
-                log.display(),
             )));
         }
         redirect(&file).map_err(ServiceError::system("redirecting stdout and stderr"))

@@ -6,6 +6,7 @@
 //! because Prometheus sees no increase from a series that was not there. Recording without it
 //! does nothing.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ::metrics::{
@@ -384,6 +385,9 @@ impl Default for Reads {
     }
 }
 
+/// The same number as the gauge, which cannot be read back.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
 /// One open watch, counted for as long as this lives.
 #[must_use = "the watch is counted until this is dropped"]
 pub struct Watcher(());
@@ -392,12 +396,19 @@ impl Watcher {
     /// Counts a watch that was opened.
     pub fn opened() -> Self {
         gauge!(WATCHERS).increment(1.0);
+        OPEN.fetch_add(1, Ordering::Relaxed);
         Self(())
+    }
+
+    /// How many are open in this process.
+    pub fn open() -> usize {
+        OPEN.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
         gauge!(WATCHERS).decrement(1.0);
+        OPEN.fetch_sub(1, Ordering::Relaxed);
     }
 }

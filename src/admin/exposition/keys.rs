@@ -147,10 +147,9 @@ fn row(view: &View, now: BootTime, to_wall: i64) -> Row {
         },
         failures: view.failures,
         has_value: view.value.is_some() && view.dead_by > now,
-        needs_operator: view.problem.as_ref().is_some_and(|problem| match problem.class {
-            ProblemClass::Operator => true,
-            ProblemClass::Transient | ProblemClass::Waiting | ProblemClass::Quota => false,
-        }),
+        // One that an operator paused waits for nobody.
+        needs_operator: !matches!(view.next, Next::Paused(_))
+            && view.problem.as_ref().is_some_and(|problem| problem.class == ProblemClass::Operator),
         budget: view.budget.limit.saturating_sub(view.budget.used),
     }
 }

@@ -122,7 +122,8 @@ impl Exposition {
             *latest = Arc::downgrade(&page);
             page
         });
-        made.await.inspect_err(|error| tracing::error!(%error, "the metrics could not be put together")).ok()
+        // The panic's own message is left to the panic hook: it could quote what was read.
+        made.await.inspect_err(|_| tracing::error!("a page of metrics could not be put together")).ok()
     }
 }
 

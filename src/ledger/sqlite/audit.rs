@@ -16,6 +16,8 @@ use crate::model::{AppId, Fingerprint, Generation, Kind};
 /// Rows that one transaction drops at most, so that a bound made smaller is reached in steps.
 /// More than a batch adds.
 const CHUNK: i64 = 2_000;
+/// Fewer dropped rows than this may not have freed a page: twice the daemon's batch.
+const BATCH: usize = 256;
 /// Rows that are dropped where the size leaves no room.
 const ROOM: i64 = 512;
 /// Rows that one question looks at; the engine's writes wait for no longer than that.
@@ -23,15 +25,26 @@ const SCAN: i64 = 20_000;
 /// Rows that one question brings.
 const PAGE: i64 = 500;
 
+/// Whether there was room for the entries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    /// They are added.
+    Found,
+    /// They are not; what was dropped to make room stays dropped.
+    None,
+}
+
 /// Adds the entries and drops what is beyond the bound.
 pub(super) async fn append(
     conn: &mut SqliteConnection,
     entries: &[AuditEntry],
     max_rows: u32,
     max_bytes: Option<u64>,
-) -> Result<(), Failure> {
-    if let Some(max_bytes) = max_bytes {
-        make_room(conn, max_bytes).await?;
+) -> Result<Room, Failure> {
+    if let Some(max_bytes) = max_bytes
+        && make_room(conn, max_bytes, entries.len()).await? == Room::None
+    {
+        return Ok(Room::None);
     }
     for entry in entries {
         let added = match entry.form {
@@ -45,7 +58,7 @@ pub(super) async fn append(
     for share in AuditShare::ALL {
         bound(conn, share, max_rows).await?;
     }
-    Ok(())
+    Ok(Room::Found)
 }
 
 async fn add(conn: &mut SqliteConnection, entry: &AuditEntry) -> Result<bool, Failure> {
@@ -78,17 +91,21 @@ async fn bound(conn: &mut SqliteConnection, share: AuditShare, max_rows: u32) ->
     Ok(())
 }
 
-async fn make_room(conn: &mut SqliteConnection, max_bytes: u64) -> Result<(), Failure> {
+/// Drops the oldest rows where the ledger's size leaves none, whatever their share.
+async fn make_room(conn: &mut SqliteConnection, max_bytes: u64, wanted: usize) -> Result<Room, Failure> {
     const OLDEST: &str = "DELETE FROM audit WHERE id IN (SELECT id FROM audit ORDER BY id LIMIT ?)";
     let used = number(conn, "PRAGMA page_count").await? - number(conn, "PRAGMA freelist_count").await?;
     let used = used.saturating_mul(number(conn, "PRAGMA page_size").await?);
     if used.unsigned_abs() <= max_bytes / 4 * 3 {
-        return Ok(());
+        return Ok(Room::Found);
     }
-    match sqlx::query(OLDEST).bind(ROOM).execute(conn).await?.rows_affected() {
-        0 => Err(Failure::no_room("the audit leaves the last quarter of ledger_max_size to the engine")),
-        _ => Ok(()),
-    }
+    let dropped = sqlx::query(OLDEST).bind(ROOM).execute(conn).await?.rows_affected();
+    // As many rows as are to come, or more: the file does not grow by them.
+    Ok(if usize::try_from(dropped).is_ok_and(|dropped| dropped >= wanted.max(BATCH)) {
+        Room::Found
+    } else {
+        Room::None
+    })
 }
 
 async fn number(conn: &mut SqliteConnection, pragma: &'static str) -> Result<i64, Failure> {

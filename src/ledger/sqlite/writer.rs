@@ -189,11 +189,15 @@ impl Writer {
         let conn = connection(&mut self.conn, &self.settings).await?;
         let appended = async {
             let mut transaction = conn.begin_with("BEGIN IMMEDIATE").await?;
-            audit::append(&mut transaction, entries, max_rows, max_bytes).await?;
-            Ok(transaction.commit().await?)
+            let room = audit::append(&mut transaction, entries, max_rows, max_bytes).await?;
+            transaction.commit().await?;
+            Ok(room)
         };
         match appended.await {
-            Ok(()) => Ok(()),
+            Ok(audit::Room::Found) => Ok(()),
+            Ok(audit::Room::None) => {
+                Err(Failure::no_room("the audit leaves a quarter of ledger_max_size to the engine"))
+            }
             Err(failure) => Err(self.recover(failure).await),
         }
     }

@@ -26,6 +26,8 @@ pub(crate) enum Ailment {
     Hangs,
     /// Everything is written, and the answer never comes.
     Late,
+    /// Everything is written, and events cannot be read: no answer.
+    Mute,
 }
 
 /// A ledger in memory under a hand. A clone is the same ledger.
@@ -50,7 +52,7 @@ impl AilingLedger {
     async fn write<T>(&self, write: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
         let ailment = *self.ailment.lock().unwrap();
         match ailment {
-            Ailment::None => write.await,
+            Ailment::None | Ailment::Mute => write.await,
             Ailment::Full => Err(LedgerError::Full("full".into())),
             Ailment::ReadOnly => Err(LedgerError::ReadOnly("read-only".into())),
             Ailment::Corrupt => Err(LedgerError::Corrupt("malformed".into())),
@@ -74,7 +76,7 @@ impl Ledger for AilingLedger {
         let ailment = *self.ailment.lock().unwrap();
         match ailment {
             Ailment::Corrupt | Ailment::Hangs => self.write(self.inner.load_key(key)).await,
-            Ailment::None | Ailment::Full | Ailment::ReadOnly | Ailment::Late => {
+            Ailment::None | Ailment::Full | Ailment::ReadOnly | Ailment::Late | Ailment::Mute => {
                 self.inner.load_key(key).await
             }
         }
@@ -109,6 +111,9 @@ impl Ledger for AilingLedger {
     }
 
     async fn events(&self, of: Option<&AppId>, limit: u32) -> Result<Vec<Event>, LedgerError> {
+        if *self.ailment.lock().unwrap() == Ailment::Mute {
+            return std::future::pending().await;
+        }
         self.inner.events(of, limit).await
     }
     async fn append_audit(&self, entries: &[AuditEntry], max_rows: u32) -> Result<(), LedgerError> {

@@ -1,0 +1,210 @@
+//! What happened lately: rotations, troubles, pauses and reloads of this process, from memory.
+//!
+//! A follower compares each key that changed with how it was, and notes the difference in a
+//! ring; the ledger's own events (leaks, foreign refreshes) are put between them by the page.
+//! Costs one small entry a key, and nothing while nothing changes. Deliberately absent: what
+//! happened before the start. Notes have facts and no words: they are read in two languages.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::clock::WallTime;
+use crate::hub::{self, Change, Hub};
+use crate::model::{Cause, Fingerprint, Generation, Key};
+use crate::refresh::handle::Handle;
+use crate::refresh::view::{AttemptResult, Degraded, Next, Problem, ProblemClass, View};
+
+/// Notes that are kept. A page shows some forty of those that its reader may see.
+const KEPT: usize = 256;
+
+/// The ring. Cheap to clone.
+#[derive(Clone)]
+pub struct Recent {
+    ring: Arc<Mutex<Ring>>,
+}
+
+#[derive(Default)]
+struct Ring {
+    notes: VecDeque<Note>,
+    count: u64,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Note {
+    /// Grows with every note.
+    pub(super) number: u64,
+    pub(super) at: WallTime,
+    /// `None` for the daemon as a whole.
+    pub(super) key: Option<Key>,
+    pub(super) what: What,
+}
+
+/// What happened to a key, or to the daemon.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum What {
+    /// The daemon began.
+    Started,
+    /// A new value came.
+    Rotated { cause: Cause, fingerprint: Fingerprint, first: First },
+    /// WeChat confirmed that the value is dead.
+    Dead,
+    /// The value is good with a reservation.
+    Degraded(Degraded),
+    /// There is no good value any more.
+    Lost,
+    /// There is one again, the same as before.
+    Back,
+    /// Something is wrong.
+    Trouble { operator: bool, errcode: Option<i64>, meaning: String },
+    /// It is not any more.
+    Recovered,
+    /// A person paused it.
+    Paused,
+    /// A person resumed it, or the pause ended.
+    Resumed,
+    /// Its account came with a reload.
+    Added,
+    /// Its account went with a reload.
+    Removed,
+    /// The configuration was taken over.
+    Reloaded { added: usize, changed: usize, removed: usize, later: String },
+    /// It could not be.
+    ReloadFailed { why: String },
+}
+
+/// Whether a key had a value before, in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum First {
+    Yes,
+    No,
+}
+
+/// What is remembered of each key, to see what changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    generation: Option<Generation>,
+    good: bool,
+    degraded: Option<Degraded>,
+    problem: Option<(ProblemClass, Option<crate::model::ErrCode>)>,
+    paused: bool,
+}
+
+impl Seen {
+    fn of(view: &View, hub: &Hub) -> Self {
+        Self {
+            generation: view.value.as_ref().map(|value| value.generation),
+            good: view.good(hub.clock().boot()).is_some(),
+            degraded: view.degraded,
+            problem: view.problem.as_deref().map(Problem::kind),
+            paused: matches!(view.next, Next::Paused(_)),
+        }
+    }
+}
+
+impl Recent {
+    /// An empty ring, which knows that the daemon starts now.
+    pub fn new(started: WallTime) -> Self {
+        let recent = Self { ring: Arc::default() };
+        recent.note(started, None, What::Started);
+        recent
+    }
+
+    /// Notes that a reload was taken over; these keys need a restart.
+    pub fn reloaded(&self, at: WallTime, done: hub::Reloaded, later: &[&str]) {
+        let hub::Reloaded { added, changed, removed } = done;
+        self.note(at, None, What::Reloaded { added, changed, removed, later: later.join(", ") });
+    }
+
+    /// Notes that a reload was not taken over, or not as a whole, and why: without a secret.
+    pub fn reload_failed(&self, at: WallTime, why: &str) {
+        self.note(at, None, What::ReloadFailed { why: why.to_owned() });
+    }
+
+    /// The latest notes that `wanted` accepts, newest first.
+    pub(super) fn latest(&self, limit: usize, wanted: impl Fn(Option<&Key>) -> bool) -> Vec<Note> {
+        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        ring.notes.iter().rev().filter(|note| wanted(note.key.as_ref())).take(limit).cloned().collect()
+    }
+
+    fn note(&self, at: WallTime, key: Option<Key>, what: What) {
+        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        ring.count += 1;
+        let number = ring.count;
+        ring.notes.push_back(Note { number, at, key, what });
+        if ring.notes.len() > KEPT {
+            ring.notes.pop_front();
+        }
+    }
+
+    /// Follows the hub's changes for ever.
+    pub(super) async fn follow(&self, hub: &Hub) {
+        let mut changes = hub.subscribe_plans();
+        let mut seen = HashMap::new();
+        hub::survey(hub, |handle, _| {
+            seen.insert(handle.key().clone(), Seen::of(&handle.view(), hub));
+        });
+        loop {
+            match changes.next().await {
+                Change::Key(key) => self.look(hub, key, &mut seen),
+                // Steps were missed; from here on the differences are told again.
+                Change::Lagged => hub::survey(hub, |handle, _| self.compare(hub, handle, &mut seen)),
+                Change::Closed => return std::future::pending().await,
+            }
+        }
+    }
+
+    fn look(&self, hub: &Hub, key: Key, seen: &mut HashMap<Key, Seen>) {
+        match hub.handle(key.appid.as_str(), key.kind) {
+            Some(handle) => self.compare(hub, &handle, seen),
+            None if seen.remove(&key).is_some() => self.note(hub.clock().wall(), Some(key), What::Removed),
+            None => {}
+        }
+    }
+
+    fn compare(&self, hub: &Hub, handle: &Handle, seen: &mut HashMap<Key, Seen>) {
+        let view = handle.view();
+        let new = Seen::of(&view, hub);
+        let at = hub.clock().wall();
+        let note = |what| self.note(at, Some(view.key.clone()), what);
+        let Some(old) = seen.insert(view.key.clone(), new) else {
+            note(What::Added);
+            return;
+        };
+        if old == new {
+            return;
+        }
+        let fresh = view.value.as_deref().filter(|value| old.generation != Some(value.generation));
+        if let Some(value) = fresh {
+            let last = view.last.as_ref().filter(|last| last.result == AttemptResult::Issued);
+            note(What::Rotated {
+                cause: last.map_or(Cause::Deadline, |last| last.cause),
+                fingerprint: value.fingerprint,
+                first: if old.generation.is_none() { First::Yes } else { First::No },
+            });
+        } else if old.good && !new.good {
+            note(What::Lost);
+        } else if !old.good && new.good && old.generation.is_some() {
+            note(What::Back);
+        }
+        if new.degraded != old.degraded
+            && let Some(reason) = new.degraded
+        {
+            note(if reason == Degraded::ReportedDead { What::Dead } else { What::Degraded(reason) });
+        }
+        match &view.problem {
+            Some(problem) if new.problem != old.problem => note(What::Trouble {
+                operator: problem.class == ProblemClass::Operator,
+                errcode: problem.errcode.map(|errcode| errcode.0),
+                meaning: problem.meaning.clone(),
+            }),
+            None if old.problem.is_some() => note(What::Recovered),
+            Some(_) | None => {}
+        }
+        match (old.paused, new.paused) {
+            (false, true) => note(What::Paused),
+            (true, false) => note(What::Resumed),
+            (true, true) | (false, false) => {}
+        }
+    }
+}
