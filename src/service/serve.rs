@@ -119,7 +119,7 @@ impl Prepared {
         match plan {
             Plan::Stay | Plan::Become(_) => {}
             Plan::StayRoot => tracing::warn!(
-                "running as root: set [daemon] user (or User= in the unit), so that a defect here does not own the \
+                "this process stays root: set [daemon] user (or User= in the unit), so that a defect here does not own the \
                  machine"
             ),
         }

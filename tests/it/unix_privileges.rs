@@ -84,7 +84,7 @@ async fn foreground_daemon_gives_up_root_too() {
     let daemon = site.start_ready().await;
     is_nobody(daemon.pid().as_raw_nonzero().get());
     assert!(!site.value("wx1").await.is_empty());
-    assert_eq!(daemon.count("running as root"), 0);
+    assert_eq!(daemon.count("stays root"), 0);
     daemon.stop().await;
 }
 
@@ -156,7 +156,7 @@ async fn root_that_stays_root_is_warned_about() {
     let _guard = Guard::start();
     let (site, _wechat) = Classic::with_wechat().await;
     site.up().await;
-    assert_eq!(site.log().contains("running as root: set [daemon] user"), root(), "{}", site.log());
+    assert_eq!(site.log().contains("this process stays root: set [daemon] user"), root(), "{}", site.log());
     site.down().await;
 }
 
