@@ -120,7 +120,7 @@ def the_journal_has_levels_and_fields_and_no_secret(site):
     assert entries and all(entry["PRIORITY"] == "6" and entry["SYSLOG_IDENTIFIER"] == "zhongkong" for entry in entries), said
     everything = site.box.run("journalctl", "--output=export").out
     for secret in (*SECRETS.values(), site.command("get", APPID).out.strip()):
-        # WeChat is a command line with its secrets, and systemd logs those of transient units.
+        # The simulated WeChat has its secrets as arguments, which systemd logs.
         lines = [line for line in everything.splitlines() if secret in line and "/opt/wechat" not in line]
         assert not lines, lines[:3]
 
