@@ -15,6 +15,7 @@ use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
+use url::form_urlencoded::Serializer;
 
 use crate::access::{Action, Proof, Refused};
 use crate::model::Kind;
@@ -194,7 +195,7 @@ pub(super) fn sign_in_address(back: &Query) -> String {
     if text.is_empty() {
         return "/signin".to_owned();
     }
-    let mut address = url::form_urlencoded::Serializer::new("/signin?".to_owned());
+    let mut address = Serializer::for_suffix("/signin?".to_owned(), "/signin?".len());
     address.append_pair("back", &text);
     if let Some(lang) = back.lang {
         address.append_pair("lang", lang.as_str());

@@ -4,6 +4,7 @@
 //! page counts ages itself. Words appear only where the facts of a language differ.
 
 use serde::Serialize;
+use url::form_urlencoded::Serializer;
 
 use crate::access::Action;
 use crate::model::{AppId, Key, Kind};
@@ -139,7 +140,7 @@ fn finish(row: &mut Row, viewer: &Viewer, back: &str, lang: Lang) {
         (None, _) | (_, None) => true,
     };
     if row.may_act {
-        let mut address = url::form_urlencoded::Serializer::new("/act?".to_owned());
+        let mut address = Serializer::for_suffix("/act?".to_owned(), "/act?".len());
         address.append_pair("appid", &row.appid).append_pair("kind", row.kind);
         if !back.is_empty() {
             address.append_pair("back", back);
@@ -241,7 +242,7 @@ fn events(site: &Site, viewer: &Viewer, filed: &[Filed], lang: Lang) -> Vec<Even
     let sees = |key: Option<&Key>| key.is_none_or(|key| viewer.eyes.see(key));
     let name = |appid: &AppId| site.hub.account_name(appid.as_str()).unwrap_or_else(|| appid.to_string());
     let notes = site.recent.latest(EVENTS, sees);
-    let mut events: Vec<Event> = notes.iter().map(|note| of_note(note, name, w)).collect();
+    let mut events: Vec<Event> = notes.iter().map(|note| of_note(note, name, lang)).collect();
     let filed = filed.iter().filter(|filed| sees(filed.key.as_ref())).take(EVENTS);
     events.extend(filed.map(|filed| of_filed(filed, name, w)));
     events.sort_by_key(|event| std::cmp::Reverse(event.at));
@@ -249,7 +250,8 @@ fn events(site: &Site, viewer: &Viewer, filed: &[Filed], lang: Lang) -> Vec<Even
     events
 }
 
-fn of_note(note: &Note, name: impl Fn(&AppId) -> String, w: &Words) -> Event {
+fn of_note(note: &Note, name: impl Fn(&AppId) -> String, lang: Lang) -> Event {
+    let w = lang.words();
     let mut event = Event {
         id: format!("e-{}", note.number),
         at: note.at.0,
@@ -276,6 +278,8 @@ fn of_note(note: &Note, name: impl Fn(&AppId) -> String, w: &Words) -> Event {
         What::Lost => ("bad", w.ev_lost),
         What::Back => ("good", w.ev_back),
         What::Trouble { operator, errcode, meaning } => {
+            let kind = note.key.as_ref().map_or(Kind::AccessToken, |key| key.kind);
+            let meaning = remedies::meaning(*errcode, kind, meaning, lang);
             event.detail = errcode.map_or_else(|| meaning.clone(), |number| format!("{number}: {meaning}"));
             if *operator { ("bad", w.operator) } else { ("warn", w.ev_trouble) }
         }

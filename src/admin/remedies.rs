@@ -35,6 +35,15 @@ pub(super) fn speak(trouble: &mut Trouble, lang: Lang) -> Tongue {
     }
 }
 
+/// What a number means, in the language if it has it.
+pub(super) fn meaning(number: Option<i64>, kind: Kind, english: &str, lang: Lang) -> String {
+    let translated = match lang {
+        Lang::En => None,
+        Lang::Zh => number.and_then(|number| chinese(number, kind)).map(|(meaning, _)| meaning.to_owned()),
+    };
+    translated.unwrap_or_else(|| english.to_owned())
+}
+
 /// The language of a trouble's texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tongue {

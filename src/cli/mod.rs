@@ -78,7 +78,7 @@ enum Typed {
     Run,
     /// Start the daemon in the background and wait until it is ready (without systemd)
     Start(service::StartArgs),
-    /// Stop the daemon that `start` started, and wait for its end
+    /// Stop the daemon that `start` started, and wait for its end; success if none runs
     Stop(service::StopArgs),
     /// Check the configuration, then stop and start the daemon
     Restart(service::RestartArgs),

@@ -102,11 +102,13 @@ impl ServiceError {
     /// 1 failed, 2 wrong configuration.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Again { .. } | Self::Checked(_) => CONFIGURATION,
+            Self::Config(_)
+            | Self::Again { .. }
+            | Self::Checked(_)
+            | Self::Telemetry(TelemetryError::Filter) => CONFIGURATION,
             Self::Sockets(source) if source.is_configuration() => CONFIGURATION,
             Self::Start(source) if source.is_configuration() => CONFIGURATION,
             Self::Privileges(source) if source.is_configuration() => CONFIGURATION,
-            Self::Telemetry(TelemetryError::Filter) => CONFIGURATION,
             Self::Daemon { code, .. } => *code,
             Self::Hardening(_)
             | Self::NotTheirs { .. }

@@ -48,16 +48,20 @@ pub(super) struct Link {
 /// Where a detached daemon writes.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
-    /// Its log.
-    pub(super) log: PathBuf,
+    /// Its log, for people: a path, or the journal.
+    pub(super) log: String,
     /// What is not a log line: a panic.
     pub(super) err: PathBuf,
 }
 
 impl Places {
     pub(super) fn of(config: &Config) -> Self {
-        let log = config.daemon.log.file.clone().unwrap_or_else(|| telemetry::DETACHED_FILE.into());
-        let err = log.with_extension("err");
+        let log = config.daemon.log.clone().detached();
+        let err = log.file.as_deref().unwrap_or(Path::new(telemetry::DETACHED_FILE)).with_extension("err");
+        let log = match log.file {
+            Some(path) => path.display().to_string(),
+            None => "the journal (journalctl -t zhongkong)".to_owned(),
+        };
         Self { log, err }
     }
 }
@@ -115,7 +119,7 @@ impl Prepared {
         match plan {
             Plan::Stay | Plan::Become(_) => {}
             Plan::StayRoot => tracing::warn!(
-                "running as root: set [daemon] user (or User= in the unit), so that a defect here does not own the \
+                "this process stays root: set [daemon] user (or User= in the unit), so that a defect here does not own the \
                  machine"
             ),
         }
@@ -216,9 +220,9 @@ impl Link {
         if let Err(error) = file.write_all(line.as_bytes()) {
             // Tokens matter more than logs: it runs without, and says so where it is seen.
             self.reporter.say(&Report::Note(format!(
-                "warning: nothing can be written to {} ({error}); free space on its disk, or the log {} is lost",
+                "warning: nothing can be written to {} ({error}); free space on its disk, or what is written there, \
+                 and to {log} if that is on it, is lost",
                 err.display(),
-                log.display(),
             )));
         }
         redirect(&file).map_err(ServiceError::system("redirecting stdout and stderr"))

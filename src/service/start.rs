@@ -30,7 +30,7 @@ pub(super) fn start(path: PathBuf, env: Environment, wait: Duration) -> Result<S
     let places = Places::of(&prepared.loaded.config);
     let owner = prepared.plan.target();
     make_directory(parent(&daemon.pid_file), 0o755, owner)?;
-    make_directory(parent(&places.log), 0o750, owner)?;
+    make_directory(parent(&places.err), 0o750, owner)?;
     let Locked { file: pid_file, stale } = PidFile::lock(&daemon.pid_file)?;
     if let Some(number) = stale {
         remark(&format!(
@@ -104,7 +104,7 @@ fn wait_for(mut reports: Reports, wait: Duration, places: &Places) -> Result<Str
                      shows each credential, `zhongkong stop` ends it, its log is {}",
                     humantime::format_duration(wait),
                     shown(pid),
-                    places.log.display()
+                    places.log
                 )));
             }
         }
@@ -122,7 +122,7 @@ fn died(pid: Option<i32>, places: &Places) -> String {
         Some(status) => format!("it died before it was ready and could not say why ({status})"),
         None => "it died before it was ready and could not say why".to_owned(),
     };
-    format!("{how}; look into {} and {}", places.log.display(), places.err.display())
+    format!("{how}; look into {} and {}", places.log, places.err.display())
 }
 
 fn shown(pid: Option<i32>) -> String {

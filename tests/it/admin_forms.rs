@@ -124,7 +124,11 @@ async fn key_is_paused_resumed_and_refreshed_through_the_forms_without_a_script(
     let desk = desk(&engine).await;
     let boss = desk.signed_in("boss").await;
     let page = boss.get("/").await;
-    assert!(page.key("k-0-wx1").contains("/act?appid=wx1&amp;kind=access_token"), "{}", page.body);
+    assert!(
+        page.key("k-0-wx1").contains("act?appid=wx1&amp;kind=access_token&amp;do=pause"),
+        "{}",
+        page.body
+    );
 
     let done = boss.act("pause", "wx1", "access_token").await;
     assert_eq!((done.status, done.location.as_deref()), (StatusCode::SEE_OTHER, Some("/")));
@@ -168,7 +172,10 @@ async fn refresh_that_takes_long_is_told_later_and_a_refusal_says_what_to_do() {
     assert!(boss.get("/").await.body.contains("the refresh is under way"));
     let mut live = boss.live("/events").await;
     live.next().await.unwrap();
+    let before = engine.print();
     engine.wechat.control.release();
+    // Before the clock moves again: the call has a time-out.
+    engine.wait("the value is replaced", |engine| engine.print() != before).await;
     live.until(&engine, |message| message.part("notices").contains("programs get a new value")).await;
 
     engine.always(Endpoint::Token, Fault::errcode(40_125));

@@ -15,10 +15,13 @@ use zhongkong::access::{Client, Gate, Table};
 use zhongkong::admin::exposition::{self, Exposition};
 use zhongkong::admin::{Admin, Audience, Readiness, Recent, Server, Settings, Sources};
 use zhongkong::clock::Clock;
-use zhongkong::hub::Hub;
+use zhongkong::hub::{AccountSettings, Hub};
+use zhongkong::ledger::memory::MemoryLedger;
 use zhongkong::mirror::{self, Mirror};
+use zhongkong::refresh::{self, task::Surroundings};
+use zhongkong::wechat::{self, WeChat};
 
-use crate::support::engine::{Engine, hub_of_nothing};
+use crate::support::engine::Engine;
 use crate::support::simulated::client_builder;
 
 /// The page as everybody on the machine sees it.
@@ -33,14 +36,33 @@ pub(crate) fn for_clients() -> Settings {
 
 /// A page without a single account.
 pub(crate) async fn empty() -> Sources {
-    let hub = hub_of_nothing().await;
-    let clock = hub.clock();
+    let hub = asleep(Vec::new()).await;
+    let clock = hub.clock().clone();
     Sources {
         gate: Gate::new(Table::default(), clock.clone()),
         recent: Recent::new(clock.wall()),
         servers: Arc::new(Vec::new),
         hub,
     }
+}
+
+/// A hub whose refreshers do not run: keys that nobody has fetched yet.
+pub(crate) async fn asleep(accounts: Vec<AccountSettings>) -> Arc<Hub> {
+    let clock = Clock::system();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let wechat = WeChat::new(&wechat::Settings {
+        api_base: "http://127.0.0.1:1".parse().unwrap(),
+        connect_timeout: Duration::from_secs(3),
+        timeout: Duration::from_secs(10),
+        proxy: None,
+    });
+    let around = Surroundings {
+        clock: clock.clone(),
+        wechat: wechat.unwrap(),
+        ledger: Arc::new(MemoryLedger::new(clock.clone())),
+        gate: refresh::gate::Gate::new(1),
+    };
+    Hub::build(Arc::new(around), accounts).await.unwrap().0
 }
 
 /// What /metrics is made from, without a mirror and a ledger.
@@ -287,12 +309,12 @@ impl Live {
     /// Moves the clock until a message is as wanted; panics if the stream ends first.
     pub(crate) async fn until(&mut self, engine: &Engine, wanted: impl Fn(&Message) -> bool) -> Message {
         loop {
+            // Then a heartbeat comes at the latest.
+            engine.advance(HEARTBEAT).await;
             let message = self.next().await.expect("the stream goes on");
             if wanted(&message) {
                 return message;
             }
-            // A heartbeat comes at the latest.
-            engine.advance(HEARTBEAT).await;
         }
     }
 }

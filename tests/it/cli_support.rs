@@ -104,7 +104,7 @@ impl Rig {
         let mut seen = String::new();
         loop {
             let line = log.next_line().await.unwrap().unwrap_or_else(|| panic!("no daemon: {seen}"));
-            if line.contains("running") {
+            if line.contains("running accounts=") {
                 break;
             }
             seen.push_str(&line);

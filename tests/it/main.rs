@@ -65,6 +65,7 @@ mod process;
 mod process_cli;
 mod process_demo;
 mod process_kill;
+mod process_page;
 mod process_restart;
 mod process_secrecy;
 mod process_signals;

@@ -84,7 +84,7 @@ async fn foreground_daemon_gives_up_root_too() {
     let daemon = site.start_ready().await;
     is_nobody(daemon.pid().as_raw_nonzero().get());
     assert!(!site.value("wx1").await.is_empty());
-    assert_eq!(daemon.count("running as root"), 0);
+    assert_eq!(daemon.count("stays root"), 0);
     daemon.stop().await;
 }
 
@@ -132,6 +132,10 @@ async fn log_directory_that_the_user_cannot_write_is_named_with_what_to_do() {
     let (site, _wechat) = site_of_nobody().await;
     std::fs::create_dir(site.path("log")).unwrap();
     site.refused(1, &["z.err", "chown", "[daemon.log] file"]).await;
+    // The directory is theirs, and root has logged there before.
+    give(&site.path("log"), &nobody());
+    site.file("log/z.log", "");
+    site.refused(1, &["z.log", "let the daemon's user write", "daemon.log.file"]).await;
 }
 
 #[tokio::test]
@@ -152,15 +156,15 @@ async fn root_that_stays_root_is_warned_about() {
     let _guard = Guard::start();
     let (site, _wechat) = Classic::with_wechat().await;
     site.up().await;
-    assert_eq!(site.log().contains("running as root: set [daemon] user"), root(), "{}", site.log());
+    assert_eq!(site.log().contains("this process stays root: set [daemon] user"), root(), "{}", site.log());
     site.down().await;
 }
 
 /// What a developer sees: another user cannot be become.
 async fn refused_without_root() {
     let (mut site, _wechat) = Classic::with_wechat().await;
-    site.daemon("user = \"nobody\"");
-    site.refused(2, &["cannot become another user", "start as root", "sudo -u nobody"]).await;
+    site.daemon("user = \"root\"");
+    site.refused(2, &["cannot become another user", "start as root", "sudo -u root"]).await;
     let mut command = site.command();
     command.arg("--config").arg(site.path("config.toml")).arg("run");
     ran(command).await.expect(2, &["cannot become another user"]);

@@ -1,5 +1,6 @@
 //! A ledger that fails as the test says: refused writes, or no answer at all.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -35,17 +36,27 @@ pub(crate) enum Ailment {
 pub(crate) struct AilingLedger {
     inner: MemoryLedger,
     ailment: Arc<Mutex<Ailment>>,
+    asked: Arc<AtomicUsize>,
 }
 
 impl AilingLedger {
     /// A sound one.
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { inner: MemoryLedger::new(clock), ailment: Arc::new(Mutex::new(Ailment::None)) }
+        Self {
+            inner: MemoryLedger::new(clock),
+            ailment: Arc::new(Mutex::new(Ailment::None)),
+            asked: Arc::default(),
+        }
     }
 
     /// From now on this is wrong with it.
     pub(crate) fn set(&self, ailment: Ailment) {
         *self.ailment.lock().unwrap() = ailment;
+    }
+
+    /// How often it was asked for events that it did not tell.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
     }
 
     /// Runs a write as the ailment has it.
@@ -112,6 +123,7 @@ impl Ledger for AilingLedger {
 
     async fn events(&self, of: Option<&AppId>, limit: u32) -> Result<Vec<Event>, LedgerError> {
         if *self.ailment.lock().unwrap() == Ailment::Mute {
+            self.asked.fetch_add(1, Ordering::SeqCst);
             return std::future::pending().await;
         }
         self.inner.events(of, limit).await

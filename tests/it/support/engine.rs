@@ -369,23 +369,3 @@ impl Parts<'_> {
         (hub, stop, tasks)
     }
 }
-
-/// A hub without accounts: for faces that need one and are asked about something else.
-pub(crate) async fn hub_of_nothing() -> Arc<Hub> {
-    // reqwest builds its TLS even for plain HTTP; somebody may have been first.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let settings = wechat::Settings {
-        api_base: "http://127.0.0.1:9".parse().unwrap(),
-        connect_timeout: Duration::from_secs(3),
-        timeout: CALL_TIMEOUT,
-        proxy: None,
-    };
-    let clock = Clock::system();
-    let around = Surroundings {
-        wechat: WeChat::new(&settings).unwrap(),
-        ledger: Arc::new(MemoryLedger::new(clock.clone())),
-        gate: Gate::new(IN_FLIGHT),
-        clock,
-    };
-    Hub::build(Arc::new(around), Vec::new()).await.unwrap().0
-}
