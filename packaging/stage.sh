@@ -17,11 +17,12 @@ for shell in bash zsh fish; do
 done
 
 # The configuration is the example with every key. Some of its lines are made real: the user, so
-# that `zhongkong start` by root does not run as root, and the Unix socket with a client for
-# root, so that root can ask the daemon from the first minute on.
+# that `zhongkong start` by root does not run as root; the journal, which knows levels and fields;
+# the Unix socket with a client for root, so that root can ask the daemon from the first minute on.
 sed -e '/^#listen = \["127.0.0.1:7780"\]$/d' \
     -e 's|^#: \(listen = \["127.0.0.1:7780", "unix:/run/zhongkong/grpc.sock"\]\)$|\1|' \
     -e 's|^#: \(user = "zhongkong"\)$|\1|' \
+    -e 's|^#format = "text"$|format = "journald"|' \
     config.toml >"$out/config.toml"
 cat >>"$out/config.toml" <<'END'
 
@@ -32,7 +33,7 @@ uid = 0
 accounts = ["*"]
 actions = ["read", "complain", "force", "status", "admin"]
 END
-for line in 'user = "zhongkong"' 'listen = ["127.0.0.1:7780", "unix:/run/zhongkong/grpc.sock"]'; do
+for line in 'user = "zhongkong"' 'format = "journald"' 'listen = ["127.0.0.1:7780", "unix:/run/zhongkong/grpc.sock"]'; do
     grep -qxF "$line" "$out/config.toml" || {
         echo "packaging/stage.sh: config.toml has no example any more that says: $line" >&2
         exit 1

@@ -45,7 +45,8 @@ class Installed:
         copy.write_bytes(binary.read_bytes())
         copy.chmod(0o755)
         accounts = [f"--account={appid}:{secret}" for appid, secret in SECRETS.items()]
-        self.box.run("systemd-run", "--unit=wechat", "--collect", "/opt/wechat", "simulate", f"--listen=127.0.0.1:{WECHAT}", *accounts)
+        self.box.run("systemd-run", "--unit=wechat", "--collect", "--property=StandardOutput=null",
+                     "/opt/wechat", "simulate", f"--listen=127.0.0.1:{WECHAT}", *accounts)
         wait_for("the simulated WeChat", lambda: self.answers(WECHAT, "/_sim/log"))
 
     def wechat(self, path, body=None):

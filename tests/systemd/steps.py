@@ -112,6 +112,26 @@ def the_process_has_no_privilege_and_its_files_are_its_own(site):
 
 
 @step
+def the_journal_has_levels_and_fields_and_no_secret(site):
+    pid = site.pid()
+    said = site.box.run("journalctl", f"ZHONGKONG_APP={APPID}", f"_PID={pid}", "--output=json", "--quiet").out
+    entries = [json.loads(line) for line in said.splitlines()]
+    # Its level is the journal's: `journalctl -p warning` shows what somebody should look at.
+    assert entries and all(entry["PRIORITY"] == "6" and entry["SYSLOG_IDENTIFIER"] == "zhongkong" for entry in entries), said
+    everything = site.box.run("journalctl", "--output=export").out
+    for secret in (*SECRETS.values(), site.command("get", APPID).out.strip()):
+        # The simulated WeChat has its secrets as arguments, which systemd logs.
+        lines = [line for line in everything.splitlines() if secret in line and "/opt/wechat" not in line]
+        assert not lines, lines[:3]
+
+
+@step
+def doctor_finds_nothing_wrong_with_an_installation(site):
+    found = site.command("doctor", check=False)
+    assert found.code == 0 and "fail" not in found.out.split(), found
+
+
+@step
 def a_good_file_is_taken_over_by_a_reload_in_the_same_process(site):
     pid, mark = site.pid(), site.mark()
     site.configure(accounts=(APPID, SECOND))
