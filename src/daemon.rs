@@ -116,8 +116,7 @@ impl Daemon {
             grpc::Server::new(&config.grpc, hub.clone(), grpc_ready).map_err(StartError::GrpcSettings)?;
         let recent = Recent::new(hub.clock().wall());
         let servers = parts::servers(&mirrored);
-        let page =
-            admin::Sources { hub: hub.clone(), gate: grpc.gate(), recent: recent.clone(), servers };
+        let page = admin::Sources { hub: hub.clone(), gate: grpc.gate(), recent: recent.clone(), servers };
         Ok(Self {
             feeder: feed::Feeder::new(hub.clone(), mirrored),
             admin: Admin::new(admin_listener, admin_ready, counters, config.admin.page.clone(), page),

@@ -56,7 +56,8 @@ pub(super) fn host_is_ours(headers: &HeaderMap, hosts: &[String]) -> bool {
 fn is_known(name: &str, hosts: &[String]) -> bool {
     let name = name.trim_end_matches('.');
     let local = name.eq_ignore_ascii_case("localhost")
-        || name.len() > 10 && name.get(name.len() - 10..).is_some_and(|end| end.eq_ignore_ascii_case(".localhost"));
+        || name.len() > 10
+            && name.get(name.len() - 10..).is_some_and(|end| end.eq_ignore_ascii_case(".localhost"));
     local || hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
 }
 
@@ -151,10 +152,24 @@ mod tests {
     #[test]
     fn host_is_an_address_or_a_name_that_nobody_else_owns() {
         let hosts = ["status.example".to_owned()];
-        for good in ["127.0.0.1:7781", "[::1]:7781", "10.0.0.8", "localhost:7781", "a.localhost", "STATUS.example:443"] {
+        for good in [
+            "127.0.0.1:7781",
+            "[::1]:7781",
+            "10.0.0.8",
+            "localhost:7781",
+            "a.localhost",
+            "STATUS.example:443",
+        ] {
             assert!(host_is_ours(&headers(&[("host", good)]), &hosts), "{good}");
         }
-        for bad in ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "xlocalhost", ".localhost", ""] {
+        for bad in [
+            "evil.example",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example",
+            "xlocalhost",
+            ".localhost",
+            "",
+        ] {
             assert!(!host_is_ours(&headers(&[("host", bad)]), &hosts), "{bad}");
         }
         assert!(!host_is_ours(&headers(&[]), &hosts));

@@ -151,7 +151,8 @@ fn wanted(site: &Site, signed: &SignedIn, asked: &Asked) -> Result<(What, Handle
         Some("resume") => What::Resume,
         Some("pause") => {
             let minutes = asked.minutes.as_deref().map_or(Ok(USUAL_PAUSE), str::parse);
-            let minutes = minutes.ok().filter(|minutes| PAUSES.contains(minutes)).ok_or(Refusal::Malformed)?;
+            let minutes =
+                minutes.ok().filter(|minutes| PAUSES.contains(minutes)).ok_or(Refusal::Malformed)?;
             What::Pause(Duration::from_secs(minutes * 60))
         }
         Some(_) | None => return Err(Refusal::Malformed),
@@ -250,7 +251,8 @@ pub(super) async fn sign_in(visit: Visit, pasted: Result<Form<Pasted>, FormRejec
     tracing::info!(client = caller.name(), peer = %peer.0, "a client signed in on the status page");
     let id = site.sessions.open(caller);
     let secure = if doors::is_https(headers) { "; Secure" } else { "" };
-    let cookie = format!("{SESSION}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age=28800{secure}", id.expose());
+    let cookie =
+        format!("{SESSION}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age=28800{secure}", id.expose());
     let mut answer = Redirect::to(&back.address()).into_response();
     if let Ok(mut cookie) = HeaderValue::try_from(cookie) {
         cookie.set_sensitive(true);

@@ -41,7 +41,8 @@ struct Stream {
     lang: Lang,
     session: Option<SessionKey>,
     sent: Option<Parts>,
-    due: Instant,
+    /// When to look again; the first look is at once.
+    due: Option<Instant>,
     heartbeat: Instant,
     ended: Ended,
     _counted: OwnedSemaphorePermit,
@@ -85,7 +86,7 @@ pub(super) async fn events(visit: Visit) -> Response {
         lang,
         session,
         sent: None,
-        due: now,
+        due: None,
         heartbeat: now,
         ended: Ended::No,
         _counted: counted,
@@ -102,6 +103,12 @@ pub(super) async fn events(visit: Visit) -> Response {
     answer
 }
 
+async fn until(due: Option<Instant>) {
+    if let Some(due) = due {
+        sleep_until(due).await;
+    }
+}
+
 impl Stream {
     /// The next message; `None` ends the stream.
     async fn next(&mut self) -> Option<Event> {
@@ -111,9 +118,9 @@ impl Stream {
         loop {
             tokio::select! {
                 () = self.site.stop.cancelled() => return None,
-                () = sleep_until(self.due) => {}
+                () = until(self.due) => {}
             }
-            self.due = Instant::now() + PACE;
+            self.due = Some(Instant::now() + PACE);
             let signed = match self.session {
                 Some(key) => match self.site.sessions.look_up(key, Look::Watch) {
                     Some(signed) => Some(signed),

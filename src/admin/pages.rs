@@ -136,7 +136,10 @@ async fn nothing(visit: Visit, State(_): State<Arc<Site>>) -> Response {
     Refusal::NoSuchPage.answer(&visit.site, visit.lang)
 }
 
-fn asset(kind: &'static str, text: &'static str) -> (StatusCode, [(HeaderName, &'static str); 2], &'static str) {
+fn asset(
+    kind: &'static str,
+    text: &'static str,
+) -> (StatusCode, [(HeaderName, &'static str); 2], &'static str) {
     let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "public, max-age=86400")];
     (StatusCode::OK, headers, text)
 }

@@ -110,7 +110,8 @@ impl Parts {
     /// Looks at everything. Waits for the ledger's events for 400 ms at most, for nothing else.
     pub(super) async fn of(site: &Site, viewer: &Viewer, query: &Query, lang: Lang) -> Self {
         let files = site.archive.files(&site.hub).await;
-        let Listing { totals, matches, page, pages, mut rows } = listing::list(&site.hub, query, &viewer.eyes);
+        let Listing { totals, matches, page, pages, mut rows } =
+            listing::list(&site.hub, query, &viewer.eyes);
         let back = query.turned(page).text();
         for row in &mut rows {
             finish(row, viewer, &back, lang);

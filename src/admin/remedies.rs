@@ -20,7 +20,8 @@ pub(super) fn speak(trouble: &mut Trouble, lang: Lang) -> Tongue {
     match lang {
         Lang::En => Tongue::Page,
         Lang::Zh => {
-            let Some((meaning, action)) = trouble.errcode.and_then(|number| chinese(number, trouble.kind)) else {
+            let Some((meaning, action)) = trouble.errcode.and_then(|number| chinese(number, trouble.kind))
+            else {
                 return Tongue::English;
             };
             let seen = trouble.action.strip_prefix(SAW).and_then(|rest| rest.split_once(": "));
@@ -54,16 +55,16 @@ pub(super) enum Tongue {
 
 fn chinese(number: i64, kind: Kind) -> Option<(&'static str, String)> {
     let secret = || {
-        format!("核对 AppSecret（{BASIC} → AppSecret(开发者密码)）。后台只在重置时显示一次，重置会使旧的失效：重置后写入该账号的 secret 文件，并向守护进程发送 HUP")
+        format!(
+            "核对 AppSecret（{BASIC} → AppSecret(开发者密码)）。后台只在重置时显示一次，重置会使旧的失效：重置后写入该账号的 secret 文件，并向守护进程发送 HUP"
+        )
     };
-    let address =
-        || format!("在 {BASIC} → IP白名单 中加入该地址；几分钟后生效，然后执行 zhongkong refresh");
-    let confirm = || format!("账号管理员已在微信收到消息：请其点「确认」；要免去确认，把该地址加入 {BASIC} → IP白名单");
-    let refused =
-        || format!("账号管理员拒绝了本机地址：请与其沟通，并把该地址加入 {BASIC} → IP白名单");
-    let banned = || {
-        "登录 mp.weixin.qq.com，查看「通知中心」和「违规记录」：那里写明了原因和申诉方式".to_owned()
-    };
+    let address = || format!("在 {BASIC} → IP白名单 中加入该地址；几分钟后生效，然后执行 zhongkong refresh");
+    let confirm =
+        || format!("账号管理员已在微信收到消息：请其点「确认」；要免去确认，把该地址加入 {BASIC} → IP白名单");
+    let refused = || format!("账号管理员拒绝了本机地址：请与其沟通，并把该地址加入 {BASIC} → IP白名单");
+    let banned =
+        || "登录 mp.weixin.qq.com，查看「通知中心」和「违规记录」：那里写明了原因和申诉方式".to_owned();
     let nothing = || "无需处理：会自动重试".to_owned();
     let is_token = kind == Kind::AccessToken;
     Some(match number {

@@ -59,7 +59,8 @@ impl Templates {
         env.set_undefined_behavior(UndefinedBehavior::Strict);
         env.set_auto_escape_callback(|_| AutoEscape::Html);
         for (name, text) in TEMPLATES {
-            env.add_template(name, text).expect("the templates are part of the program, and a test shows each");
+            env.add_template(name, text)
+                .expect("the templates are part of the program, and a test shows each");
         }
         env.add_function("tick", tick);
         env.add_function("since", since);
@@ -81,7 +82,8 @@ impl Templates {
             Lang::En => &self.english,
             Lang::Zh => &self.chinese,
         };
-        let with = context! { w => w.clone(), lang => lang.as_str(), now, wall, it => Value::from(Serde(it)) };
+        let with =
+            context! { w => w.clone(), lang => lang.as_str(), now, wall, it => Value::from(Serde(it)) };
         self.env.get_template(name)?.render(with)
     }
 }
@@ -206,7 +208,10 @@ mod tests {
             (4_320, "1\u{a0}h 12\u{a0}min", "1小时 12分"),
             (90_000, "1\u{a0}d 1\u{a0}h", "1天 1小时"),
         ] {
-            assert_eq!((span(seconds * 1_000, en), span(seconds * 1_000, zh)), (english.into(), chinese.into()));
+            assert_eq!(
+                (span(seconds * 1_000, en), span(seconds * 1_000, zh)),
+                (english.into(), chinese.into())
+            );
         }
     }
 

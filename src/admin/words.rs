@@ -44,7 +44,8 @@ impl Lang {
         for part in header.split(',') {
             let mut pieces = part.split(';').map(str::trim);
             let tag = pieces.next().unwrap_or_default();
-            let weight = pieces.find_map(|piece| piece.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse().ok());
+            let weight =
+                pieces.find_map(|piece| piece.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse().ok());
             let Some(lang) = Self::parse(tag.split('-').next().unwrap_or_default()) else { continue };
             if let Some(weight) = weight.filter(|weight: &f32| *weight > best.0) {
                 best = (weight, lang);

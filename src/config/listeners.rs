@@ -132,10 +132,10 @@ fn check_hosts(texts: &[String], place: &Place, cx: &mut Context<'_>) -> Vec<Str
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     for text in texts {
         if text.is_empty() || text.len() > LONGEST_HOST || !text.bytes().all(fits) {
-            cx.report.error(
-                place,
-                format!("{text:?} is no host name: write it without http:// and without a port, like \"status.example.com\""),
-            );
+            // Not repeated: an address can hold a password.
+            let rule =
+                "a host name is needed, without http:// and without a port, like \"status.example.com\"";
+            cx.report.error(place, rule);
         }
     }
     texts.to_vec()

@@ -37,7 +37,11 @@ async fn token_of_a_client_opens_a_session_that_the_cookie_alone_carries() {
     }
     assert!(!cookie.contains("boss") && !cookie.contains("Secure"), "{cookie}");
     let page = browser.get("/").await;
-    assert!(page.body.contains("signed in as") && page.body.contains("<strong>boss</strong>"), "{}", page.body);
+    assert!(
+        page.body.contains("signed in as") && page.body.contains("<strong>boss</strong>"),
+        "{}",
+        page.body
+    );
 
     // Signing out needs the session's own form, and ends it on the server.
     let refused = browser.post("/signout", &[("csrf", "x")]).await;
@@ -65,7 +69,11 @@ async fn wrong_token_is_refused_with_what_to_do_and_trying_on_is_slowed_down() {
     let mut browser = desk.browser();
     let mut last = browser.sign_in("wrong").await;
     assert_eq!(last.status, StatusCode::FORBIDDEN);
-    assert!(last.body.contains("This token is not known here") && !last.body.contains("\"wrong\""), "{}", last.body);
+    assert!(
+        last.body.contains("This token is not known here") && !last.body.contains("\"wrong\""),
+        "{}",
+        last.body
+    );
     assert!(browser.cookies.is_empty());
     for _ in 0..8 {
         last = browser.sign_in("wrong").await;
@@ -116,7 +124,11 @@ async fn key_is_paused_resumed_and_refreshed_through_the_forms_without_a_script(
     let desk = desk(&engine).await;
     let boss = desk.signed_in("boss").await;
     let page = boss.get("/").await;
-    assert!(page.key("k-0-wx1").contains("act?appid=wx1&amp;kind=access_token&amp;do=pause"), "{}", page.body);
+    assert!(
+        page.key("k-0-wx1").contains("act?appid=wx1&amp;kind=access_token&amp;do=pause"),
+        "{}",
+        page.body
+    );
 
     let done = boss.act("pause", "wx1", "access_token").await;
     assert_eq!((done.status, done.location.as_deref()), (StatusCode::SEE_OTHER, Some("/")));
@@ -129,10 +141,11 @@ async fn key_is_paused_resumed_and_refreshed_through_the_forms_without_a_script(
 
     let before = engine.print();
     boss.act("refresh", "wx1", "access_token").await;
-    engine.until("the value is replaced", |view| {
-        view.value.as_ref().is_some_and(|value| value.fingerprint != before)
-    })
-    .await;
+    engine
+        .until("the value is replaced", |view| {
+            view.value.as_ref().is_some_and(|value| value.fingerprint != before)
+        })
+        .await;
     let page = boss.get("/").await;
     assert!(page.body.contains("refreshed: programs get a new value"), "{}", page.body);
 }
@@ -188,14 +201,21 @@ async fn form_that_is_not_the_sessions_own_changes_nothing() {
     assert_eq!(missing.status, StatusCode::FORBIDDEN);
     assert!(missing.body.contains("no longer valid"), "{}", missing.body);
     assert_eq!(boss.post("/act", &with("AAAA")).await.status, StatusCode::FORBIDDEN);
-    let others = desk.signed_in("boss").await.get("/act?do=pause&appid=wx1&kind=access_token").await.form_token();
+    let others =
+        desk.signed_in("boss").await.get("/act?do=pause&appid=wx1&kind=access_token").await.form_token();
     assert_eq!(boss.post("/act", &with(&others)).await.status, StatusCode::FORBIDDEN);
     for origin in ["http://evil.example", "null", "http://127.0.0.1:1"] {
         let refused = boss.post_from(origin, "/act", &with(&token)).await;
         assert_eq!(refused.status, StatusCode::FORBIDDEN, "{origin}");
         assert!(refused.body.contains("another site"), "{}", refused.body);
-        assert_eq!(boss.post_from(origin, "/signin", &[("token", "boss")]).await.status, StatusCode::FORBIDDEN);
-        assert_eq!(boss.post_from(origin, "/signout", &[("csrf", &token)]).await.status, StatusCode::FORBIDDEN);
+        assert_eq!(
+            boss.post_from(origin, "/signin", &[("token", "boss")]).await.status,
+            StatusCode::FORBIDDEN
+        );
+        assert_eq!(
+            boss.post_from(origin, "/signout", &[("csrf", &token)]).await.status,
+            StatusCode::FORBIDDEN
+        );
     }
     let refused = boss.post_to_host("evil.example", "/act", &with(&token)).await;
     assert_eq!(refused.status, StatusCode::MISDIRECTED_REQUEST);
@@ -217,7 +237,8 @@ async fn client_without_admin_for_the_key_may_look_but_not_steer() {
     assert_eq!(page.keys().len(), 2);
     assert!(!page.body.contains("do=pause"), "{}", page.body);
     let token = page.form_token();
-    let form = |appid| [("csrf", token.as_str()), ("do", "pause"), ("appid", appid), ("kind", "access_token")];
+    let form =
+        |appid| [("csrf", token.as_str()), ("do", "pause"), ("appid", appid), ("kind", "access_token")];
     assert_eq!(guest.post("/act", &form("wx1")).await.status, StatusCode::FORBIDDEN);
 
     // Inside its grants only; what is outside may exist or not.

@@ -109,7 +109,8 @@ async fn stream_has_only_what_its_page_shows() {
     assert_eq!(first.data["order"], serde_json::json!(["k-0-wx2"]));
     assert!(keys(first.part("summary")).is_empty());
     engine.token().force(Force::Once).await.unwrap();
-    let next = live.until(&engine, |message| message.part("events").contains(&engine.print().to_string())).await;
+    let next =
+        live.until(&engine, |message| message.part("events").contains(&engine.print().to_string())).await;
     assert!(!changed(&next, "k-0-wx1"), "{next:?}");
 }
 

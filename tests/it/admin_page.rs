@@ -17,7 +17,7 @@ use zhongkong::simulator::{Endpoint, Fault};
 
 use super::admin_support::{Desk, for_clients, open_to_all};
 use super::grpc_support::{client, client_of_wx1};
-use super::support::ailing::{Ailment, AilingLedger};
+use super::support::ailing::{AilingLedger, Ailment};
 use super::support::engine::{Engine, Setup, TICK, account, manual_clock, text};
 use super::support::frozen::Frozen;
 
@@ -69,7 +69,9 @@ async fn trouble_is_shown_with_what_to_do_in_both_languages() {
     let browser = desk.browser();
     let page = browser.get("/").await;
     let key = page.key("k-0-wx1");
-    for words in ["Needs operator", "40164", "What to do", "127.0.0.1", "IP whitelist", "failures in a row: 1"] {
+    for words in
+        ["Needs operator", "40164", "What to do", "127.0.0.1", "IP whitelist", "failures in a row: 1"]
+    {
         assert!(key.contains(words), "{words}: {key}");
     }
     assert!(page.body.contains("1 needs an operator"), "{}", page.body);
@@ -88,7 +90,11 @@ async fn language_is_the_browsers_until_another_is_chosen() {
     let desk = Desk::start(&engine.hub, open_to_all(), &[]).await;
     let mut browser = desk.browser();
     let page = browser.get_with("/", "accept-language", "zh-CN,zh;q=0.9,en;q=0.5").await;
-    assert!(page.body.contains("<html lang=\"zh-CN\">") && page.body.contains("全部凭证正常"), "{}", page.body);
+    assert!(
+        page.body.contains("<html lang=\"zh-CN\">") && page.body.contains("全部凭证正常"),
+        "{}",
+        page.body
+    );
     let page = browser.get_with("/?lang=en", "accept-language", "zh-CN").await;
     assert!(page.body.contains("Every credential is fresh"), "{}", page.body);
     // The choice is remembered, for pages without it in their address.

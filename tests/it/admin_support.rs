@@ -112,7 +112,11 @@ impl Desk {
     pub(crate) async fn signed_in(&self, token: &str) -> Browser {
         let mut browser = self.browser();
         let answer = browser.sign_in(token).await;
-        assert_eq!((answer.status, answer.location.as_deref()), (StatusCode::SEE_OTHER, Some("/")), "{answer:?}");
+        assert_eq!(
+            (answer.status, answer.location.as_deref()),
+            (StatusCode::SEE_OTHER, Some("/")),
+            "{answer:?}"
+        );
         browser
     }
 }
@@ -151,7 +155,8 @@ impl Answer {
 
     /// The text of one key's entry.
     pub(crate) fn key(&self, id: &str) -> &str {
-        let (_, rest) = self.body.split_once(&format!("id=\"{id}\"")).unwrap_or_else(|| panic!("no {id}: {}", self.body));
+        let (_, rest) =
+            self.body.split_once(&format!("id=\"{id}\"")).unwrap_or_else(|| panic!("no {id}: {}", self.body));
         rest.split("</li>").next().unwrap()
     }
 }
@@ -272,7 +277,12 @@ impl Live {
                 let message: Vec<u8> = self.bytes.drain(..end + 2).collect();
                 let message = String::from_utf8(message).unwrap();
                 let field = |name: &str| {
-                    message.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
+                    message
+                        .lines()
+                        .find_map(|line| line.strip_prefix(name))
+                        .unwrap_or_default()
+                        .trim()
+                        .to_owned()
                 };
                 let (event, data) = (field("event:"), field("data:"));
                 return Some(Message { event, data: serde_json::from_str(&data).unwrap_or(data.into()) });
