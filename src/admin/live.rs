@@ -125,11 +125,11 @@ impl Stream {
                 Some(key) => match self.site.sessions.look_up(key, Look::Watch) {
                     Some(signed) => Some(signed),
                     // The session ended: the page says so by being loaded again.
-                    None => return self.end(),
+                    None => return Some(self.end()),
                 },
                 None => None,
             };
-            let Some(viewer) = self.site.viewer(signed) else { return self.end() };
+            let Some(viewer) = self.site.viewer(signed) else { return Some(self.end()) };
             let parts = Parts::of(&self.site, &viewer, &self.query, self.lang).await;
             let update = match self.update(&parts) {
                 Ok(update) => update,
@@ -151,9 +151,9 @@ impl Stream {
     }
 
     /// Tells the page to load itself again; then the stream ends.
-    fn end(&mut self) -> Option<Event> {
+    fn end(&mut self) -> Event {
         self.ended = Ended::Yes;
-        Some(Event::default().event("reload").data("session"))
+        Event::default().event("reload").data("session")
     }
 
     /// What differs from what was sent. The first message repeats all: between the first paint
