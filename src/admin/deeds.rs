@@ -96,7 +96,7 @@ async fn carry_out(site: Arc<Site>, deed: Deed) {
     };
     match &outcome {
         Ok(_) => {
-            tracing::info!(client, %key, action = what.as_str(), "a client steered a key on the status page")
+            tracing::info!(client, %key, action = what.as_str(), "a client steered a key on the status page");
         }
         Err((why, _)) => {
             tracing::info!(client, %key, action = what.as_str(), why, "a client's action on the status page failed");

@@ -41,7 +41,8 @@ struct Stream {
     lang: Lang,
     session: Option<SessionKey>,
     sent: Option<Parts>,
-    due: Instant,
+    /// When to look again; the first look is at once.
+    due: Option<Instant>,
     heartbeat: Instant,
     ended: Ended,
     _counted: OwnedSemaphorePermit,
@@ -85,7 +86,7 @@ pub(super) async fn events(visit: Visit) -> Response {
         lang,
         session,
         sent: None,
-        due: now,
+        due: None,
         heartbeat: now,
         ended: Ended::No,
         _counted: counted,
@@ -102,6 +103,12 @@ pub(super) async fn events(visit: Visit) -> Response {
     answer
 }
 
+async fn until(due: Option<Instant>) {
+    if let Some(due) = due {
+        sleep_until(due).await;
+    }
+}
+
 impl Stream {
     /// The next message; `None` ends the stream.
     async fn next(&mut self) -> Option<Event> {
@@ -111,18 +118,18 @@ impl Stream {
         loop {
             tokio::select! {
                 () = self.site.stop.cancelled() => return None,
-                () = sleep_until(self.due) => {}
+                () = until(self.due) => {}
             }
-            self.due = Instant::now() + PACE;
+            self.due = Some(Instant::now() + PACE);
             let signed = match self.session {
                 Some(key) => match self.site.sessions.look_up(key, Look::Watch) {
                     Some(signed) => Some(signed),
                     // The session ended: the page says so by being loaded again.
-                    None => return self.end(),
+                    None => return Some(self.end()),
                 },
                 None => None,
             };
-            let Some(viewer) = self.site.viewer(signed) else { return self.end() };
+            let Some(viewer) = self.site.viewer(signed) else { return Some(self.end()) };
             let parts = Parts::of(&self.site, &viewer, &self.query, self.lang).await;
             let update = match self.update(&parts) {
                 Ok(update) => update,
@@ -144,9 +151,9 @@ impl Stream {
     }
 
     /// Tells the page to load itself again; then the stream ends.
-    fn end(&mut self) -> Option<Event> {
+    fn end(&mut self) -> Event {
         self.ended = Ended::Yes;
-        Some(Event::default().event("reload").data("session"))
+        Event::default().event("reload").data("session")
     }
 
     /// What differs from what was sent. The first message repeats all: between the first paint

@@ -90,14 +90,15 @@ impl Templates {
 
 /// A span in words, its two greatest units: "1 h 12 min".
 pub(super) fn span(millis: i64, w: &Words) -> String {
-    let seconds = millis.max(0) / 1_000;
-    let (d, h, m, s) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
-    let parts: [(i64, &str); 2] = match (d, h, m) {
-        (1.., _, _) => [(d, w.days), (h, w.hours)],
-        (0, 1.., _) => [(h, w.hours), (m, w.minutes)],
-        (0, 0, 10..) => [(m, w.minutes), (0, w.seconds)],
-        (0, 0, 1..) => [(m, w.minutes), (s, w.seconds)],
-        _ => return format!("{s}{}{}", w.unit_gap, w.seconds),
+    let all = millis.max(0) / 1_000;
+    let (days, hours) = (all / 86_400, all / 3_600 % 24);
+    let (minutes, seconds) = (all / 60 % 60, all % 60);
+    let parts: [(i64, &str); 2] = match (days, hours, minutes) {
+        (1.., _, _) => [(days, w.days), (hours, w.hours)],
+        (0, 1.., _) => [(hours, w.hours), (minutes, w.minutes)],
+        (0, 0, 10..) => [(minutes, w.minutes), (0, w.seconds)],
+        (0, 0, 1..) => [(minutes, w.minutes), (seconds, w.seconds)],
+        _ => return format!("{seconds}{}{}", w.unit_gap, w.seconds),
     };
     let mut text = String::new();
     for (number, unit) in parts.into_iter().filter(|(number, _)| *number > 0) {
