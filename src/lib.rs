@@ -1,7 +1,7 @@
 //! zhongkong (中控): the one process of a company that fetches WeChat credentials.
 //!
 //! ```text
-//! 4  whole        config  daemon  process  service  cli  main
+//! 4  whole        config  daemon  process  launch  cli  main
 //! 3  edges in     grpc  admin  access  audit ask the hub, never what lies below it (and admin the mirror)
 //! 2  engine       hub  refresh               one task per credential
 //! 1  edges out    wechat  ledger  mirror     one foreign thing each, not each other
@@ -32,6 +32,7 @@ pub mod failpoint;
 pub mod grpc;
 pub mod hub;
 pub mod jsapi;
+pub mod launch;
 pub mod ledger;
 pub mod mirror;
 pub mod model;
@@ -39,7 +40,6 @@ pub mod pb;
 pub mod process;
 pub mod refresh;
 pub mod secret;
-pub mod service;
 pub mod simulator;
 pub mod telemetry;
 pub mod wechat;

@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::Environment;
 use crate::daemon::demo;
-use crate::service::Order;
+use crate::launch::Order;
 
 mod audit;
 mod confirm;
@@ -27,13 +27,13 @@ mod error;
 pub mod explain;
 mod failed;
 mod get;
+mod launch;
 mod layout;
 mod ledger;
 mod man;
 mod output;
 mod pause;
 mod refresh;
-mod service;
 mod setup;
 mod simulate;
 pub mod status;
@@ -77,13 +77,13 @@ enum Typed {
     /// Run the daemon in the foreground
     Run,
     /// Start the daemon in the background and wait until it is ready (without systemd)
-    Start(service::StartArgs),
+    Start(launch::StartArgs),
     /// Stop the daemon that `start` started, and wait for its end; success if none runs
-    Stop(service::StopArgs),
+    Stop(launch::StopArgs),
     /// Check the configuration, then stop and start the daemon
-    Restart(service::RestartArgs),
+    Restart(launch::RestartArgs),
     /// Check the configuration, then have the daemon that `start` started read it again
-    Reload(service::ReloadArgs),
+    Reload(launch::ReloadArgs),
     /// Try it: a simulated WeChat and the daemon in one process, on loopback, nothing left behind
     Demo(Demo),
     #[command(flatten)]
@@ -140,8 +140,8 @@ struct Demo {
 /// Who does what was typed.
 #[derive(Debug)]
 pub enum Dispatch {
-    /// [`service::run`](crate::service::run), which needs a process with one thread.
-    Service {
+    /// [`launch::run`](crate::launch::run), which needs a process with one thread.
+    Launch {
         /// What to do.
         order: Order,
         /// The configuration.
@@ -177,7 +177,7 @@ impl Cli {
             }
             Typed::Command(command) => return Dispatch::Command(Asked { config, json, command }),
         };
-        Dispatch::Service { order, config }
+        Dispatch::Launch { order, config }
     }
 }
 

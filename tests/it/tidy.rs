@@ -66,8 +66,8 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         &engine,
         &["access", "audit", "grpc", "admin", "pb", "client", "simulator"],
     ]);
-    for whole in ["config", "daemon", "process", "service", "cli", "main", "lib"] {
-        table.insert(whole, with(&[&below, &["config", "daemon", "process", "service", "cli"]]));
+    for whole in ["config", "daemon", "process", "launch", "cli", "main", "lib"] {
+        table.insert(whole, with(&[&below, &["config", "daemon", "process", "launch", "cli"]]));
     }
     table
 }

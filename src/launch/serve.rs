@@ -24,7 +24,7 @@ use crate::process::signals::Intents;
 use crate::process::sockets::{Inherited, Sockets};
 use crate::telemetry::{self, metrics};
 
-use super::error::ServiceError;
+use super::error::LaunchError;
 use super::note::Note;
 use super::report::{Report, Reporter};
 
@@ -67,13 +67,13 @@ impl Places {
 }
 
 /// `zhongkong run`.
-pub(super) fn foreground(path: PathBuf, env: Environment) -> Result<(), ServiceError> {
+pub(super) fn foreground(path: PathBuf, env: Environment) -> Result<(), LaunchError> {
     Prepared::new(path, env)?.serve(None)
 }
 
 /// Whether the daemon's user, if root is to become one, can read all of it. The process is that
 /// user afterwards.
-pub fn check_as_user(path: &Path, env: &Environment, config: &Config) -> Result<(), ServiceError> {
+pub fn check_as_user(path: &Path, env: &Environment, config: &Config) -> Result<(), LaunchError> {
     let plan = Plan::new(config.daemon.user.as_deref(), config.daemon.group.as_deref())?;
     let Some(target) = plan.target() else { return Ok(()) };
     target.become_it()?;
@@ -82,7 +82,7 @@ pub fn check_as_user(path: &Path, env: &Environment, config: &Config) -> Result<
 
 impl Prepared {
     /// Reads the configuration and what was passed to the process.
-    pub(super) fn new(path: PathBuf, env: Environment) -> Result<Self, ServiceError> {
+    pub(super) fn new(path: PathBuf, env: Environment) -> Result<Self, LaunchError> {
         // Before any secret is read: no core dump, no debugger, no file that others can read.
         harden()?;
         let loaded = Config::load(&path, &env)?;
@@ -93,7 +93,7 @@ impl Prepared {
     }
 
     /// Runs the daemon to its end.
-    pub(super) fn serve(self, mut link: Option<&mut Link>) -> Result<(), ServiceError> {
+    pub(super) fn serve(self, mut link: Option<&mut Link>) -> Result<(), LaunchError> {
         let Self { path, env, mut loaded, plan, inherited } = self;
         let sockets = Sockets::collect(&loaded.config, inherited)?;
         if let Some(log) = loaded.config.daemon.log.file.as_deref().and_then(Path::parent) {
@@ -129,7 +129,7 @@ impl Prepared {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
-            .map_err(ServiceError::system("starting the runtime"))?;
+            .map_err(LaunchError::system("starting the runtime"))?;
         let done = runtime.block_on(run(loaded.config, sockets, path, env, link));
         // A blocking read of a config file must not hold up an end "at once".
         runtime.shutdown_background();
@@ -143,9 +143,9 @@ async fn run(
     path: PathBuf,
     env: Environment,
     mut link: Option<&mut Link>,
-) -> Result<(), ServiceError> {
+) -> Result<(), LaunchError> {
     // Before the daemon is built: a TERM while a big ledger is read is a stop, not a kill.
-    let mut intents = Intents::install().map_err(ServiceError::system("taking the signals over"))?;
+    let mut intents = Intents::install().map_err(LaunchError::system("taking the signals over"))?;
     if let Some(link) = link.as_deref_mut() {
         link.pid_file.claim()?;
     }
@@ -211,9 +211,9 @@ async fn follow(
 impl Link {
     /// stdout and stderr go to a file, which is tried: what is written there is written when
     /// something is very wrong.
-    fn leave_the_terminal(&mut self) -> Result<(), ServiceError> {
+    fn leave_the_terminal(&mut self) -> Result<(), LaunchError> {
         let Places { log, err } = &self.places;
-        let failed = |source| ServiceError::Output { path: err.clone(), source };
+        let failed = |source| LaunchError::Output { path: err.clone(), source };
         let mut file = open_for_adding(err).map_err(failed)?;
         let line =
             format!("{} zhongkong is started as process {}\n", Clock::system().wall(), std::process::id());
@@ -225,19 +225,19 @@ impl Link {
                 err.display(),
             )));
         }
-        redirect(&file).map_err(ServiceError::system("redirecting stdout and stderr"))
+        redirect(&file).map_err(LaunchError::system("redirecting stdout and stderr"))
     }
 }
 
 /// The configuration, read by the process that has become this user.
-fn load_as(target: &Target, path: &Path, env: &Environment) -> Result<Loaded, ServiceError> {
-    Config::load(path, env).map_err(|source| ServiceError::Again { user: target.name().to_owned(), source })
+fn load_as(target: &Target, path: &Path, env: &Environment) -> Result<Loaded, LaunchError> {
+    Config::load(path, env).map_err(|source| LaunchError::Again { user: target.name().to_owned(), source })
 }
 
 /// Whether the state directory, which may have been root's, can be used.
-fn check_state(dir: &Path, target: &Target) -> Result<(), ServiceError> {
+fn check_state(dir: &Path, target: &Target) -> Result<(), LaunchError> {
     let not_theirs =
-        |path: PathBuf| ServiceError::NotTheirs { user: target.name().to_owned(), path, dir: dir.to_owned() };
+        |path: PathBuf| LaunchError::NotTheirs { user: target.name().to_owned(), path, dir: dir.to_owned() };
     let ledger = dir.join(LEDGER_FILE);
     access(dir, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)
         .map_err(|_| not_theirs(dir.to_owned()))?;
