@@ -12,6 +12,7 @@ mod admin_live;
 mod admin_many;
 mod admin_page;
 mod admin_support;
+mod browser_page;
 mod cli;
 mod cli_explain;
 mod cli_setup;
