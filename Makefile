@@ -3,18 +3,23 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test check fmt clippy unit docs bench needs-memcached
+# What the tests use besides Rust. Each is installed by its target, or the target says how.
+NEEDS := needs-memcached needs-promtool needs-systemd
+
+.PHONY: help demo test check fmt clippy unit docs bench deb test-systemd needs-nspawn needs-cargo-deb $(NEEDS)
 
 help:
 	@echo 'make demo    a simulated WeChat and the daemon in one process; Ctrl-C ends it'
 	@echo 'make test    format, lints, every test, documentation'
 	@echo 'make bench   the figures of docs/performance.md'
+	@echo 'make deb     a Debian package in target/debian'
+	@echo 'make test-systemd   as root: the package in a container, under a real systemd'
 
 demo:
 	$(CARGO) build --bin zhongkong
 	@$(CARGO) run --quiet --bin zhongkong -- demo
 
-test: needs-memcached fmt clippy unit docs
+test: $(NEEDS) fmt clippy unit docs
 
 fmt:
 	$(CARGO) fmt --check
@@ -23,8 +28,9 @@ clippy:
 	$(CARGO) clippy --all-targets -- -D warnings
 
 # Unit tests, tests/it over real sockets, doc tests.
-unit: needs-memcached
-	$(CARGO) test
+# Then a search of all that they wrote for every value and secret that was in them.
+unit: $(NEEDS)
+	tests/secrecy.sh $(CARGO) test
 
 docs:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --document-private-items
@@ -38,3 +44,37 @@ needs-memcached:
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q memcached; \
 	  elif sudo -n true 2>/dev/null; then sudo apt-get update -q && sudo apt-get install -y -q memcached; \
 	  else echo 'The tests need memcached. Run:  sudo apt-get install memcached' >&2; exit 1; fi; }
+
+# Alert rules and the format of /metrics are judged by promtool, of Debian's prometheus.
+needs-promtool:
+	@command -v promtool >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q --no-install-recommends prometheus; \
+	  elif sudo -n true 2>/dev/null; then sudo apt-get update -q && sudo apt-get install -y -q --no-install-recommends prometheus; \
+	  else echo 'The tests need promtool. Run:  sudo apt-get install --no-install-recommends prometheus' >&2; exit 1; fi; }
+
+# The package, and what proves it. systemd/README.md and packaging/ say what is in it.
+deb: needs-cargo-deb
+	$(CARGO) build --release --bin zhongkong
+	packaging/stage.sh target/release/zhongkong
+	$(CARGO) deb --no-build --no-dbgsym --output target/debian/
+
+# Of the debug build, which has the fail-points.
+test-systemd: needs-nspawn needs-cargo-deb
+	$(CARGO) build --bin zhongkong
+	tests/systemd/packages.sh target/debug/zhongkong target/package-test
+	tests/systemd/run target/debug/zhongkong target/package-test/zhongkong_0.1.0-1.deb target/package-test/zhongkong_0.1.1-1.deb
+
+# systemd-analyze checks the units.
+needs-systemd:
+	@command -v systemd-analyze >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q systemd; \
+	  elif sudo -n true 2>/dev/null; then sudo apt-get update -q && sudo apt-get install -y -q systemd; \
+	  else echo 'The tests need systemd-analyze. Run:  sudo apt-get install systemd' >&2; exit 1; fi; }
+
+needs-nspawn:
+	@test "$$(id -u)" = 0 || { echo 'A container needs root. Run:  sudo make test-systemd' >&2; exit 1; }
+	@command -v systemd-nspawn >/dev/null && command -v debootstrap >/dev/null && command -v python3 >/dev/null || { \
+	  apt-get update -q && apt-get install -y -q systemd-container debootstrap python3; }
+
+needs-cargo-deb:
+	@command -v cargo-deb >/dev/null || $(CARGO) install cargo-deb --version 3.8.0 --locked --target-dir target/cargo-deb

@@ -17,7 +17,9 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 
+use crate::admin::exposition::{Exposition, Sources};
 use crate::admin::{self, Admin, Recent};
+use crate::audit;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Loaded};
 use crate::grpc;
@@ -32,7 +34,7 @@ use crate::process::signals::Intent;
 use crate::process::sockets::Sockets;
 use crate::refresh::gate::{Gate, IN_FLIGHT};
 use crate::refresh::task::Surroundings;
-use crate::telemetry;
+use crate::telemetry::{self, metrics};
 use crate::wechat::WeChat;
 
 pub mod demo;
@@ -75,8 +77,9 @@ pub struct Daemon {
     mirror: Mirror,
     feeder: feed::Feeder,
     readiness: feed::ReadinessWatch,
-    recent: Recent,
     reloads: watch::Sender<ReloadOutcome>,
+    audit: audit::Writer,
+    recent: Recent,
     file: Option<SqliteLedger>,
 }
 
@@ -103,6 +106,7 @@ impl Daemon {
         let in_ledger = |source| StartError::Ledger { dir: config.daemon.state_dir.clone(), source };
         let (listeners, admin_listener) = open_sockets(sockets).await?;
         let admin_addr = admin_listener.local_addr().unwrap_or(config.admin.listen);
+        let (recorder, audit) = audit::new(&config.audit, ledger.clone(), clock.clone());
         let around = Arc::new(Surroundings {
             clock: clock.clone(),
             wechat: WeChat::new(&config.wechat).map_err(StartError::WeChat)?,
@@ -112,14 +116,23 @@ impl Daemon {
         let (hub, tasks) = Hub::build(around, config.accounts.clone()).await.map_err(in_ledger)?;
         let (mirror, mirrored) = Mirror::new(config.mirror.clone(), clock);
         let (readiness, grpc_ready, admin_ready) = feed::ReadinessWatch::new(hub.clone());
+        let exposition = Exposition::new(Sources {
+            recorded: counters,
+            hub: hub.clone(),
+            readiness: admin_ready.clone(),
+            mirror: mirrored.clone(),
+            ledger: file.as_ref().map(|_| config.daemon.state_dir.join(LEDGER_FILE)),
+            per_key: config.admin.metrics_per_key,
+        });
         let grpc =
             grpc::Server::new(&config.grpc, hub.clone(), grpc_ready).map_err(StartError::GrpcSettings)?;
+        let grpc = grpc.with_audit(recorder);
         let recent = Recent::new(hub.clock().wall());
         let servers = parts::servers(&mirrored);
         let page = admin::Sources { hub: hub.clone(), gate: grpc.gate(), recent: recent.clone(), servers };
         Ok(Self {
             feeder: feed::Feeder::new(hub.clone(), mirrored),
-            admin: Admin::new(admin_listener, admin_ready, counters, config.admin.page.clone(), page),
+            admin: Admin::new(admin_listener, admin_ready, exposition, config.admin.page.clone(), page),
             admin_addr,
             config,
             hub,
@@ -128,8 +141,9 @@ impl Daemon {
             listeners,
             mirror,
             readiness,
-            recent,
             reloads: watch::Sender::default(),
+            audit,
+            recent,
             file,
         })
     }
@@ -176,8 +190,9 @@ impl Daemon {
             mirror,
             feeder,
             readiness,
-            recent,
             reloads,
+            audit,
+            recent,
             file,
         } = self;
         // Ports that were 0 are known now, and nothing else tells them.
@@ -194,18 +209,20 @@ impl Daemon {
             hub: hub.clone(),
             control: grpc.control(),
             grace: live_grace,
-            outcome: reloads,
             recent,
+            outcome: reloads,
             load,
         };
         let clock = hub.clock().clone();
 
+        metrics::reloaded_at(clock.wall());
         let mut parts = Parts::default();
         parts.start("suspend watch", &stop.last, async move { clock.watch_for_suspend().await });
         parts.start("readiness", &stop.last, readiness.run());
         parts.start("mirror feed", &stop.last, feeder.run());
         parts.start("reload", &stop.edges, reloader.run(reload.clone()));
         parts.start_stoppable("mirror", mirror.run(stop.last.clone()));
+        parts.start_stoppable("audit", audit.run(stop.last.clone()));
         parts.start_stoppable("refreshers", tasks.run(stop.engine.clone()));
         let edges = stop.edges.clone();
         parts.start_stoppable("admin", admin.run(edges));
@@ -246,7 +263,7 @@ impl Daemon {
             stop.engine.cancel();
             parts.all_ended(&["refreshers"]).await;
             stop.last.cancel();
-            parts.all_ended(&["mirror", "service manager"]).await;
+            parts.all_ended(&["mirror", "audit", "service manager"]).await;
             if let Some(file) = file
                 && let Err(error) = file.close().await
             {

@@ -30,7 +30,7 @@ pub mod pulse;
 mod stock;
 mod survey;
 
-pub use stock::{Concern, Stock, Worst, stock};
+pub use stock::{Concern, Stock, Worst, each_key, stock};
 pub use survey::survey;
 
 /// How many changes a slow watcher may be behind before it looks at every key again.
@@ -127,7 +127,9 @@ impl Hub {
         around: Arc<Surroundings>,
         accounts: Vec<AccountSettings>,
     ) -> Result<(Arc<Self>, Tasks), LedgerError> {
+        let begun = tokio::time::Instant::now();
         let mut records: HashMap<Key, Record> = around.ledger.load().await?.into_iter().collect();
+        metrics::ledger_took(metrics::LedgerStep::Load, begun.elapsed());
         let feeds = Feeds { changes: broadcast::channel(FEED).0, plans: broadcast::channel(FEED).0 };
         let (sender, handover) = mpsc::channel(HANDOVER);
         let (asking, pings) = mpsc::channel(1);

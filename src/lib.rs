@@ -1,8 +1,8 @@
 //! zhongkong (中控): the one process of a company that fetches WeChat credentials.
 //!
 //! ```text
-//! 4  whole        config  daemon  process  service  cli  main
-//! 3  edges in     grpc  admin  access        ask the hub, never what lies below it
+//! 4  whole        config  daemon  process  launch  cli  main
+//! 3  edges in     grpc  admin  access  audit ask the hub, never what lies below it (and admin the mirror)
 //! 2  engine       hub  refresh               one task per credential
 //! 1  edges out    wechat  ledger  mirror     one foreign thing each, not each other
 //! 0  words        model  secret  clock  telemetry  jsapi  failpoint
@@ -22,6 +22,7 @@
 
 pub mod access;
 pub mod admin;
+pub mod audit;
 pub mod cli;
 pub mod client;
 pub mod clock;
@@ -31,6 +32,7 @@ pub mod failpoint;
 pub mod grpc;
 pub mod hub;
 pub mod jsapi;
+pub mod launch;
 pub mod ledger;
 pub mod mirror;
 pub mod model;
@@ -38,7 +40,6 @@ pub mod pb;
 pub mod process;
 pub mod refresh;
 pub mod secret;
-pub mod service;
 pub mod simulator;
 pub mod telemetry;
 pub mod wechat;

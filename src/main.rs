@@ -11,8 +11,8 @@ use clap::Parser;
 use zhongkong::cli::{self, Asked, Cli, Dispatch};
 use zhongkong::config::Environment;
 use zhongkong::daemon::demo;
+use zhongkong::launch;
 use zhongkong::process::signals::Intents;
-use zhongkong::service;
 use zhongkong::telemetry::metrics;
 
 /// Failed.
@@ -21,7 +21,7 @@ const FAILED: u8 = 1;
 fn main() -> ExitCode {
     let env = Environment::of_process();
     match Cli::parse().dispatch() {
-        Dispatch::Service { order, config } => service::run(order, config, env),
+        Dispatch::Launch { order, config } => launch::run(order, config, env),
         Dispatch::Command(asked) => within_runtime(command(asked, env)),
         Dispatch::Demo(settings) => within_runtime(demonstrate(settings)),
     }

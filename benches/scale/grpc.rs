@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
 use zhongkong::access::{Action, Client, Grants, Identity, Scope};
+use zhongkong::audit;
 use zhongkong::clock::Clock;
 use zhongkong::grpc::settings::{Listen, Settings};
 use zhongkong::grpc::{Listener, Readiness, Server};
@@ -35,6 +36,8 @@ use crate::watchers::{pin, say};
 
 const TOKEN: &str = "a-bearer-token-of-forty-three-characters-00";
 const ROUNDS: usize = 5;
+/// More, because a difference of a percent is looked for.
+const AUDIT_ROUNDS: usize = 9;
 const ROUND: Duration = Duration::from_secs(3);
 const WARM_UP: Duration = Duration::from_millis(500);
 
@@ -71,6 +74,43 @@ pub(crate) fn run() -> anyhow::Result<()> {
         );
     }
     for child in [&mut bare, &mut ours] {
+        child.kill()?;
+        child.wait()?;
+    }
+    Ok(())
+}
+
+/// What the audit costs a GetToken: the same server with it and without, alternately.
+pub(crate) fn audit() -> anyhow::Result<()> {
+    title("GetToken over loopback with the audit and without, server and load on a core each");
+    let (mut without, without_addr) = spawn("unaudited")?;
+    let (mut with, with_addr) = spawn("ours")?;
+    pin("1")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    for (connections, calls) in [(1, 1), (8, 128)] {
+        let mut ratios = Vec::new();
+        let mut spans: [Vec<Duration>; 2] = Default::default();
+        for round in 0..AUDIT_ROUNDS {
+            let mut rates = [0.0; 2];
+            // Each goes first in every other round.
+            for index in [round % 2, (round + 1) % 2] {
+                let addr = [&without_addr, &with_addr][index];
+                let mut took = runtime.block_on(load(addr, connections, calls))?;
+                #[expect(clippy::cast_precision_loss, reason = "some hundred thousand calls")]
+                let rate = took.len() as f64 / ROUND.as_secs_f64();
+                rates[index] = rate;
+                spans[index].append(&mut took);
+            }
+            ratios.push(rates[1] / rates[0]);
+        }
+        ratios.sort_unstable_by(f64::total_cmp);
+        let load = format!("{connections} connections, {calls} calls in flight");
+        row(&format!("without, {load}"), spread(&mut spans[0]), "");
+        row(&format!("with, {load}"), spread(&mut spans[1]), "");
+        let [low, middle, high] = [0, AUDIT_ROUNDS / 2, AUDIT_ROUNDS - 1].map(|place| ratios[place]);
+        row("  rate with / without", format!("{middle:.3} ({low:.3} to {high:.3})"), "0.95");
+    }
+    for child in [&mut without, &mut with] {
         child.kill()?;
         child.wait()?;
     }
@@ -151,20 +191,29 @@ pub(crate) fn grpc_settings() -> Settings {
 }
 
 /// A server as a process of its own; prints its address and serves until it is killed.
-pub(crate) fn serve(bare: bool) -> anyhow::Result<()> {
+pub(crate) fn serve(which: &str) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let upstream = Upstream::start().await?;
         let clock = Clock::system();
         let ledger = Arc::new(MemoryLedger::new(clock.clone()));
         let engine =
-            Engine::start(&upstream.base, &clock, ledger, accounts(1, TokenMode::Classic, &[])).await?;
+            Engine::start(&upstream.base, &clock, ledger.clone(), accounts(1, TokenMode::Classic, &[]))
+                .await?;
         engine.warm().await?;
         let (_ready, readiness) = watch::channel(Readiness::Ready);
         let server = Server::new(&grpc_settings(), engine.hub.clone(), readiness)?;
+        let mut parts = JoinSet::new();
+        let server = if which == "ours" {
+            let (recorder, writer) = audit::new(&audit::Settings::default(), ledger, clock);
+            parts.spawn(writer.run(CancellationToken::new()));
+            server.with_audit(recorder)
+        } else {
+            server
+        };
         let listener = Listener::bind(&Listen::Tcp(([127, 0, 0, 1], 0).into())).await?;
         let addr = listener.tcp_addr().context("a TCP listener")?;
-        if !bare {
+        if which != "bare" {
             say(&format!("http://{addr}"));
             server.run(vec![listener], CancellationToken::new()).await?;
             return Ok(());
@@ -232,6 +281,13 @@ impl TokenControl for Bare {
         &self,
         _: Request<pb::ExchangeCodeRequest>,
     ) -> Result<Response<pb::ExchangeCodeResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn list_audit(
+        &self,
+        _: Request<pb::ListAuditRequest>,
+    ) -> Result<Response<pb::ListAuditResponse>, Status> {
         Err(Status::unimplemented(""))
     }
 

@@ -13,6 +13,7 @@ mod engine_day;
 mod fleet;
 mod grpc;
 mod idle;
+mod metrics;
 mod stampede;
 #[path = "../support/mod.rs"]
 mod support;
@@ -25,14 +26,15 @@ static COUNTED: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 /// No scenario takes longer, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-const SCENARIOS: [&str; 7] = ["stampede", "idle", "fleet", "day", "engine-day", "watch", "grpc"];
+const SCENARIOS: [&str; 9] =
+    ["stampede", "idle", "fleet", "day", "engine-day", "watch", "grpc", "audit", "metrics"];
 
 fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     // A part that runs as a process of its own.
     match args.first().map(String::as_str) {
         Some("watch-server") => return watchers::serve(),
-        Some("grpc-server") => return grpc::serve(args.get(1).is_some_and(|which| which == "bare")),
+        Some("grpc-server") => return grpc::serve(args.get(1).map_or("ours", String::as_str)),
         _ => {}
     }
     if let Some(unknown) = args.iter().find(|arg| !SCENARIOS.contains(&arg.as_str())) {
@@ -50,6 +52,8 @@ fn main() -> anyhow::Result<()> {
             "engine-day" => engine_day::run()?,
             "watch" => watchers::run()?,
             "grpc" => grpc::run()?,
+            "metrics" => block_on_all_cores(metrics::run())?,
+            "audit" => grpc::audit()?,
             _ => {}
         }
     }

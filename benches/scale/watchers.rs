@@ -18,7 +18,10 @@ use tonic::transport::{Channel, Endpoint};
 use zhongkong::clock::{Clock, Stamp};
 use zhongkong::grpc::{Listener, Readiness, Server, settings};
 use zhongkong::ledger::memory::MemoryLedger;
-use zhongkong::ledger::{Call, CallEnd, Committed, Event, Ledger, LedgerError, Record, StoredValue};
+use zhongkong::ledger::{
+    AuditEntry, AuditPage, AuditQuery, Call, CallEnd, Committed, Event, Ledger, LedgerError, Record,
+    StoredValue,
+};
 use zhongkong::model::{AppId, Generation, Key, Kind, TokenMode};
 use zhongkong::pb;
 use zhongkong::pb::token_control_client::TokenControlClient;
@@ -212,6 +215,14 @@ impl Ledger for Timed {
 
     async fn events(&self, of: Option<&AppId>, limit: u32) -> Result<Vec<Event>, LedgerError> {
         self.ledger.events(of, limit).await
+    }
+
+    async fn append_audit(&self, entries: &[AuditEntry], max_rows: u32) -> Result<(), LedgerError> {
+        self.ledger.append_audit(entries, max_rows).await
+    }
+
+    async fn audit(&self, asked: &AuditQuery) -> Result<AuditPage, LedgerError> {
+        self.ledger.audit(asked).await
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use crate::clock::{Clock, WallTime};
 use crate::model::Kind;
 
-use super::{Action, Client, Identity, Scope};
+use super::{Action, Client, Identity, Origin, Scope};
 
 /// Longest bearer token that is hashed at all, in bytes. Ours have 43.
 const MAX_TOKEN: usize = 512;
@@ -39,9 +39,16 @@ pub struct SharedIdentity {
 /// The clients by what proves them. Immutable; a reload makes a new one.
 #[derive(Debug, Default)]
 pub struct Table {
-    tokens: HashMap<[u8; 32], Arc<Client>>,
-    names: HashMap<String, Arc<Client>>,
-    uids: HashMap<u32, Arc<Client>>,
+    tokens: HashMap<[u8; 32], Known>,
+    names: HashMap<String, Known>,
+    uids: HashMap<u32, Known>,
+}
+
+/// A client, and its name once more to be shared by what is noted about it.
+#[derive(Clone, Debug)]
+struct Known {
+    client: Arc<Client>,
+    name: Arc<str>,
 }
 
 impl Table {
@@ -52,18 +59,18 @@ impl Table {
     pub fn new(clients: &[Client]) -> Result<Self, SharedIdentity> {
         let mut table = Self::default();
         for client in clients {
-            let client = Arc::new(client.clone());
+            let known = Known { name: client.name.as_str().into(), client: Arc::new(client.clone()) };
             for identity in &client.identities {
                 let (what, older) = match identity {
-                    Identity::TokenSha256(hash) => ("token hash", table.tokens.insert(*hash, client.clone())),
+                    Identity::TokenSha256(hash) => ("token hash", table.tokens.insert(*hash, known.clone())),
                     Identity::Certificate(name) => {
-                        ("certificate name", table.names.insert(name.clone(), client.clone()))
+                        ("certificate name", table.names.insert(name.clone(), known.clone()))
                     }
-                    Identity::Uid(uid) => ("uid", table.uids.insert(*uid, client.clone())),
+                    Identity::Uid(uid) => ("uid", table.uids.insert(*uid, known.clone())),
                 };
-                if let Some(older) = older.filter(|older| older.name != client.name) {
+                if let Some(older) = older.filter(|older| older.name != known.name) {
                     return Err(SharedIdentity {
-                        first: older.name.clone(),
+                        first: older.client.name.clone(),
                         second: client.name.clone(),
                         what,
                     });
@@ -73,7 +80,7 @@ impl Table {
         Ok(table)
     }
 
-    fn find(&self, proof: &Proof) -> Option<Arc<Client>> {
+    fn find(&self, proof: &Proof) -> Option<Known> {
         match proof {
             Proof::Token(hash) => self.tokens.get(hash).cloned(),
             Proof::Uid(uid) => self.uids.get(uid).cloned(),
@@ -104,13 +111,31 @@ impl Proof {
 #[derive(Clone)]
 pub struct Caller {
     client: Arc<Client>,
+    name: Arc<str>,
     proof: Proof,
+    origin: Origin,
 }
 
 impl Caller {
     /// Its name in logs.
     pub fn name(&self) -> &str {
         &self.client.name
+    }
+
+    /// Its name, to be kept.
+    pub fn shared_name(&self) -> Arc<str> {
+        self.name.clone()
+    }
+
+    /// From where it calls.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// The same caller, known to call from there.
+    #[must_use]
+    pub fn from_origin(self, origin: Origin) -> Self {
+        Self { origin, ..self }
     }
 
     /// Whether it may do this with this key.
@@ -129,6 +154,12 @@ impl Caller {
             Scope::Only(accounts) => accounts.contains(appid),
         };
         accounts && self.may_anywhere(action)
+    }
+
+    /// Whether it may do this with every account and kind, also with those to come.
+    pub fn may_everywhere(&self, action: Action) -> bool {
+        let grants = &self.client.grants;
+        grants.accounts == Scope::All && grants.kinds == Scope::All && self.may_anywhere(action)
     }
 
     /// Whether it has the action at all.
@@ -165,15 +196,16 @@ impl Gate {
 
     /// Looks a caller up again, by what it showed when its stream began.
     pub fn recheck(&self, caller: &Caller) -> Result<Caller, Refused> {
-        self.admit(caller.proof.clone())
+        Ok(self.admit(caller.proof.clone())?.from_origin(caller.origin))
     }
 
-    /// The caller who showed this proof.
+    /// The caller who showed this proof. From where it calls is said by whoever knows
+    /// ([`Caller::from_origin`]).
     pub fn admit(&self, proof: Proof) -> Result<Caller, Refused> {
-        let client = self.table.load().find(&proof).ok_or(Refused::Unknown)?;
+        let Known { client, name } = self.table.load().find(&proof).ok_or(Refused::Unknown)?;
         match client.not_after {
             Some(end) if self.clock.wall() >= end => Err(Refused::Ended { end }),
-            Some(_) | None => Ok(Caller { client, proof }),
+            Some(_) | None => Ok(Caller { client, name, proof, origin: Origin::Unknown }),
         }
     }
 }
@@ -224,7 +256,9 @@ mod tests {
 
     #[test]
     fn grant_needs_account_and_kind_and_action() {
-        let caller = Caller { client: Arc::new(client("web", Identity::Uid(1))), proof: Proof::Uid(1) };
+        let clock = Clock::manual(WallTime(0), crate::clock::BootTime(0), "boot");
+        let table = Table::new(&[client("web", Identity::Uid(1))]).unwrap();
+        let caller = Gate::new(table, clock).admit(Proof::Uid(1)).unwrap();
         assert!(caller.may(Action::Read, "wx1", Kind::AccessToken));
         assert!(!caller.may(Action::Read, "wx2", Kind::AccessToken));
         assert!(!caller.may(Action::Read, "wx1", Kind::JsapiTicket));

@@ -10,8 +10,10 @@ use crate::clock::WallTime;
 use crate::model::{AppId, Kind};
 
 mod gate;
+mod origin;
 
 pub use gate::{Caller, Gate, Proof, Refused, SharedIdentity, Table};
+pub use origin::Origin;
 
 /// One caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +74,7 @@ pub enum Action {
     Exchange,
     /// See the status of keys.
     Status,
-    /// Pause and resume keys.
+    /// Pause and resume keys, and see who did what with them.
     Admin,
 }
 

@@ -10,17 +10,19 @@
 //! which a proxy offers, and any state that outlives the process.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::StatusCode;
+use axum::response::Response;
 use axum::routing::get;
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
+
+pub mod exposition;
+
+use exposition::Exposition;
 
 use crate::access::Gate;
 use crate::clock::WallTime;
@@ -48,10 +50,6 @@ mod words;
 pub use recent::Recent;
 
 use site::Site;
-
-/// How often histograms are folded together. The exporter keeps every single sample until
-/// then, so without it memory would grow when nobody scrapes.
-const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Whether the daemon can do its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,7 +121,7 @@ pub struct Admin {
 #[derive(Clone)]
 struct View {
     readiness: watch::Receiver<Readiness>,
-    metrics: PrometheusHandle,
+    metrics: Exposition,
 }
 
 impl Admin {
@@ -131,7 +129,7 @@ impl Admin {
     pub fn new(
         listener: TcpListener,
         readiness: watch::Receiver<Readiness>,
-        metrics: PrometheusHandle,
+        metrics: Exposition,
         settings: Settings,
         sources: Sources,
     ) -> Self {
@@ -166,7 +164,7 @@ impl Admin {
             () = serve::serve(listener, router, stop) => {}
             () = deeds::run(site, asked) => {}
             () = recent.follow(&hub) => {}
-            () = keep_up(&metrics) => {}
+            () = metrics.keep_up() => {}
         }
     }
 }
@@ -195,13 +193,6 @@ async fn readyz(State(view): State<View>) -> (StatusCode, String) {
     }
 }
 
-async fn render(State(view): State<View>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], view.metrics.render())
-}
-
-async fn keep_up(metrics: &PrometheusHandle) {
-    loop {
-        tokio::time::sleep(UPKEEP).await;
-        metrics.run_upkeep();
-    }
+async fn render(State(view): State<View>) -> Response {
+    view.metrics.answer().await
 }

@@ -61,7 +61,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection to the admin listener could not be accepted");
+                tracing::warn!(%error, "a connection to the admin listener could not be accepted: {error}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

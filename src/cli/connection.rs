@@ -50,6 +50,14 @@ pub(super) struct Session {
 }
 
 impl Connection {
+    /// The same with this address, unless one was given.
+    pub(super) fn or_addr(mut self, addr: Option<String>) -> Self {
+        if self.addr.as_deref().is_none_or(str::is_empty) {
+            self.addr = addr;
+        }
+        self
+    }
+
     /// Connects; `needs` is what the command will ask for.
     pub(super) async fn open(self, needs: Action, env: &Environment) -> Result<Session, CliError> {
         let Self { addr, token_file, ca, cert, key } = self;

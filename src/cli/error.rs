@@ -11,10 +11,10 @@ use crate::access::Action;
 use crate::client::{self, Code, Refusal};
 use crate::config::ConfigError;
 use crate::grpc::SettingsError;
+use crate::launch::LaunchError;
 use crate::ledger::LedgerError;
 use crate::ledger::seal::KeysError;
 use crate::mirror::LayoutError;
-use crate::service::ServiceError;
 
 use super::words;
 
@@ -39,7 +39,7 @@ pub(super) enum CliError {
     SealKeys(#[from] KeysError),
     /// The daemon's user cannot run it.
     #[error(transparent)]
-    Service(#[from] ServiceError),
+    Service(#[from] LaunchError),
     /// A memcached layout cannot hold the accounts.
     #[error("the memcached mirror cannot hold these accounts")]
     Layout(#[from] LayoutError),
@@ -105,6 +105,8 @@ pub(super) enum CliError {
 impl CliError {
     /// What was wrong with the configuration was said as a document.
     pub(super) const TOLD_WRONG: Self = Self::Told(WRONG);
+    /// What failed was said on stdout.
+    pub(super) const TOLD_FAILED: Self = Self::Told(FAILED);
 
     pub(super) fn exit_code(&self) -> u8 {
         match self {

@@ -16,21 +16,24 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::Environment;
 use crate::daemon::demo;
-use crate::service::Order;
+use crate::launch::Order;
 
+mod audit;
 mod confirm;
 mod connection;
+mod doctor;
 mod document;
 mod error;
 pub mod explain;
 mod failed;
 mod get;
+mod launch;
 mod layout;
 mod ledger;
+mod man;
 mod output;
 mod pause;
 mod refresh;
-mod service;
 mod setup;
 mod simulate;
 pub mod status;
@@ -74,13 +77,13 @@ enum Typed {
     /// Run the daemon in the foreground
     Run,
     /// Start the daemon in the background and wait until it is ready (without systemd)
-    Start(service::StartArgs),
-    /// Stop the daemon that `start` started, and wait for its end
-    Stop(service::StopArgs),
+    Start(launch::StartArgs),
+    /// Stop the daemon that `start` started, and wait for its end; success if none runs
+    Stop(launch::StopArgs),
     /// Check the configuration, then stop and start the daemon
-    Restart(service::RestartArgs),
+    Restart(launch::RestartArgs),
     /// Check the configuration, then have the daemon that `start` started read it again
-    Reload(service::ReloadArgs),
+    Reload(launch::ReloadArgs),
     /// Try it: a simulated WeChat and the daemon in one process, on loopback, nothing left behind
     Demo(Demo),
     #[command(flatten)]
@@ -103,8 +106,12 @@ enum Command {
     Pause(pause::PauseArgs),
     /// End a pause
     Resume(pause::ResumeArgs),
+    /// Show who did what, from where, when
+    Audit(audit::Args),
     /// Say whether the configuration is right, and what is wrong with it
     CheckConfig,
+    /// Look at everything that the daemon needs, and say what is wrong and what to do
+    Doctor(doctor::Args),
     /// Play WeChat's servers, for tests and trials
     Simulate(simulate::Args),
     /// Make a bearer token for a program, and its section of the configuration
@@ -112,6 +119,9 @@ enum Command {
     /// Print the shell's completions; for bash: zhongkong completions bash
     /// >/etc/bash_completion.d/zhongkong
     Completions(setup::CompletionsArgs),
+    /// Write the manual pages, for packages
+    #[command(hide = true)]
+    Man(man::Args),
     /// The daemon's durable file
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -130,8 +140,8 @@ struct Demo {
 /// Who does what was typed.
 #[derive(Debug)]
 pub enum Dispatch {
-    /// [`service::run`](crate::service::run), which needs a process with one thread.
-    Service {
+    /// [`launch::run`](crate::launch::run), which needs a process with one thread.
+    Launch {
         /// What to do.
         order: Order,
         /// The configuration.
@@ -167,7 +177,7 @@ impl Cli {
             }
             Typed::Command(command) => return Dispatch::Command(Asked { config, json, command }),
         };
-        Dispatch::Service { order, config }
+        Dispatch::Launch { order, config }
     }
 }
 
@@ -184,10 +194,13 @@ pub async fn run(asked: Asked, env: &Environment) -> Result<ExitCode, Failed> {
         Command::Explain(args) => explain::run(args, out, env).await,
         Command::Pause(args) => pause::pause(args, out, env).await,
         Command::Resume(args) => pause::resume(args, out, env).await,
+        Command::Audit(args) => audit::run(args, out, env).await,
         Command::CheckConfig => setup::check_config(&config, out, env),
+        Command::Doctor(args) => doctor::run(args, &config, out, env).await,
         Command::Simulate(args) => simulate::run(args, out).await,
         Command::NewClient(args) => setup::new_client(&args, out),
         Command::Completions(args) => setup::completions(&args, out),
+        Command::Man(args) => man::run(&args, out),
         Command::Ledger(command) => ledger::run(command, &config, out, env).await,
     };
     match done {

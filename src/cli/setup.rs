@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::config::new_client::NewClient;
 use crate::config::{self, Config, ConfigError, Environment, Loaded, Problem};
-use crate::{daemon, grpc, service};
+use crate::{daemon, grpc, launch};
 
 use super::error::CliError;
 use super::output::{Form, Output, note};
@@ -55,7 +55,7 @@ impl From<&Problem> for Found {
 pub(super) fn check_config(path: &Path, out: Output, env: &Environment) -> Result<(), CliError> {
     let (loaded, wrong) = match Config::load(path, env) {
         Ok(loaded) => match fits_together(&loaded.config)
-            .and_then(|()| Ok(service::check_as_user(path, env, &loaded.config)?))
+            .and_then(|()| Ok(launch::check_as_user(path, env, &loaded.config)?))
         {
             Ok(()) => (Some(loaded), None),
             Err(error) => (Some(loaded), Some(error)),
@@ -94,7 +94,7 @@ pub(super) fn check_config(path: &Path, out: Output, env: &Environment) -> Resul
 }
 
 /// What only the parts themselves can say about their settings.
-fn fits_together(config: &Config) -> Result<(), CliError> {
+pub(super) fn fits_together(config: &Config) -> Result<(), CliError> {
     grpc::check(&config.grpc)?;
     daemon::check_layouts(config)?;
     daemon::ledger_settings(config)?;

@@ -287,7 +287,7 @@ impl Summary {
         sum
     }
 
-    fn sentence(&self) -> String {
+    pub(super) fn sentence(&self) -> String {
         let Self { keys, fresh, refreshing, degraded, paused, no_value, needs_operator } = *self;
         let needs = if needs_operator == 1 { "needs an operator" } else { "need an operator" };
         let parts = [

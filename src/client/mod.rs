@@ -181,6 +181,11 @@ impl Client {
         }
     }
 
+    /// One page of the audit, newest first. It may be short or empty before the last one.
+    pub async fn audit_page(&self, asked: pb::ListAuditRequest) -> Result<pb::ListAuditResponse, Error> {
+        Ok(self.stub.clone().list_audit(limited(asked, QUICK)).await?.into_inner())
+    }
+
     /// Signs a page for wx.config.
     pub async fn sign_jsapi(&self, appid: &AppId, url: &str) -> Result<pb::SignJsapiResponse, Error> {
         let asked = pb::SignJsapiRequest { appid: appid.as_str().to_owned(), url: url.to_owned() };

@@ -52,6 +52,7 @@ fn account(raw: raw::Account, table: &Place, cx: &mut Context<'_>) -> Option<Acc
         token_mode,
         tickets,
         daily_calls,
+        callback_url,
     } = raw;
     let appid = appid_of(table, appid, cx);
     let sources = Sources {
@@ -73,6 +74,10 @@ fn account(raw: raw::Account, table: &Place, cx: &mut Context<'_>) -> Option<Acc
         None => Some(TokenMode::Stable),
     };
     let tickets = tickets_of(table, tickets.as_ref(), cx);
+    // Valid or not, the daemon has no use for it: the survey hands it to `doctor`.
+    if let Some(Err(rule)) = callback_url.as_deref().map(super::callback::callback_url) {
+        cx.report.error(&table.key("callback_url"), rule);
+    }
     let daily_calls = daily_calls.unwrap_or(DAILY_CALLS);
     if daily_calls < FEWEST_DAILY_CALLS {
         let rule = format!("at least {FEWEST_DAILY_CALLS} calls a day are needed to keep a token alive");

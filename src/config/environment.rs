@@ -23,6 +23,13 @@ impl Environment {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
+
+    /// The same with this variable, unless it is set already.
+    #[must_use]
+    pub fn or(mut self, name: &str, text: &str) -> Self {
+        self.0.entry(name.to_owned()).or_insert_with(|| text.to_owned());
+        self
+    }
 }
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {

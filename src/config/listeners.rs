@@ -17,6 +17,8 @@ use super::{raw, tls};
 const GRPC: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7780);
 /// Default of `[admin] listen`.
 const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7781);
+/// Default of `[admin] metrics_per_key`: some 700 KB a scrape.
+const METRICS_PER_KEY: u32 = 1_000;
 /// What DNS allows.
 const LONGEST_HOST: usize = 253;
 /// What fits into a `sockaddr_un` on Linux, less the closing zero.
@@ -27,6 +29,8 @@ const LONGEST_SOCKET_PATH: usize = 107;
 pub struct AdminSettings {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Up to how many keys the metrics have series of each; 0: never.
+    pub metrics_per_key: u32,
     /// Who sees the status page, and under which names.
     pub page: admin::Settings,
 }
@@ -106,7 +110,7 @@ fn warn_of_unusable(clients: &[Client], listen: &[Listen], tls: Option<&Tls>, cx
 /// Validates `[admin]`.
 pub(super) fn check_admin(raw: raw::Admin, cx: &mut Context<'_>) -> AdminSettings {
     let table = Place::root().key("admin");
-    let raw::Admin { listen, insecure, view, hosts } = raw;
+    let raw::Admin { listen, insecure, view, hosts, metrics_per_key } = raw;
     let place = table.key("listen");
     let listen = listen.and_then(|text| cx.socket_addr(&place, &text)).unwrap_or(ADMIN);
     let exposed = !is_loopback(listen.ip());
@@ -124,7 +128,8 @@ pub(super) fn check_admin(raw: raw::Admin, cx: &mut Context<'_>) -> AdminSetting
     // Who is let on the machine may see how its credentials are; the network may not.
     let usual = if exposed { Audience::Clients } else { Audience::Anyone };
     let hosts = hosts.map(|hosts| check_hosts(hosts.as_slice(), &table.key("hosts"), cx)).unwrap_or_default();
-    AdminSettings { listen, page: admin::Settings { view: view.unwrap_or(usual), hosts } }
+    let page = admin::Settings { view: view.unwrap_or(usual), hosts };
+    AdminSettings { listen, page, metrics_per_key: metrics_per_key.unwrap_or(METRICS_PER_KEY) }
 }
 
 /// Names as browsers send them in `Host`, without a port.
@@ -132,7 +137,7 @@ fn check_hosts(texts: &[String], place: &Place, cx: &mut Context<'_>) -> Vec<Str
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     for text in texts {
         if text.is_empty() || text.len() > LONGEST_HOST || !text.bytes().all(fits) {
-            // Not repeated: an address can hold a password.
+            // Not repeated: an address that was pasted may have a password in it.
             let rule =
                 "a host name is needed, without http:// and without a port, like \"status.example.com\"";
             cx.report.error(place, rule);

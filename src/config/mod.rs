@@ -16,6 +16,8 @@ use crate::hub::AccountSettings;
 use crate::{grpc, mirror, wechat};
 
 mod accounts;
+mod audit;
+mod callback;
 mod clients;
 mod context;
 mod control;
@@ -36,6 +38,7 @@ mod reload;
 mod report;
 mod secrets;
 mod source;
+pub mod survey;
 mod tls;
 mod upstream;
 
@@ -60,6 +63,8 @@ pub struct Config {
     pub grpc: grpc::settings::Settings,
     /// The admin listener.
     pub admin: AdminSettings,
+    /// Who did what.
+    pub audit: crate::audit::Settings,
     /// The copies in memcached.
     pub mirror: mirror::Settings,
     /// The accounts, in the order of the file; no appid occurs twice.
@@ -92,7 +97,7 @@ impl Config {
     fn check(text: &str, base: &Path, env: &Environment) -> Result<Loaded, Vec<Problem>> {
         let source = Source::parse(text)?;
         let mut cx = Context::new(env, base);
-        let raw::File { daemon, wechat, grpc, admin, memcached, account, client } =
+        let raw::File { daemon, wechat, grpc, admin, audit, memcached, account, client } =
             source.read(&mut cx.report);
         let daemon = daemon::check(daemon.unwrap_or_default(), &mut cx);
         let wechat = upstream::check(wechat.unwrap_or_default(), &mut cx);
@@ -100,11 +105,12 @@ impl Config {
         let clients = clients::check(client.unwrap_or_default(), &accounts, &mut cx);
         let grpc = listeners::check_grpc(grpc.unwrap_or_default(), clients, &mut cx);
         let admin = listeners::check_admin(admin.unwrap_or_default(), &mut cx);
+        let audit = audit::check(&audit.unwrap_or_default(), &mut cx);
         let mirror = memcached::check(memcached.unwrap_or_default(), &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
         match wechat {
             Some(wechat) if errors.is_empty() => {
-                let config = Self { daemon, wechat, grpc, admin, mirror, accounts };
+                let config = Self { daemon, wechat, grpc, admin, audit, mirror, accounts };
                 Ok(Loaded { config, warnings })
             }
             _ => Err(errors),

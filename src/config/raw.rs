@@ -17,6 +17,7 @@ pub(super) struct File {
     pub(super) wechat: Option<WeChat>,
     pub(super) grpc: Option<Grpc>,
     pub(super) admin: Option<Admin>,
+    pub(super) audit: Option<Audit>,
     pub(super) memcached: Option<Memcached>,
     pub(super) account: Option<Vec<Account>>,
     pub(super) client: Option<Vec<Client>>,
@@ -116,6 +117,18 @@ pub(super) struct Admin {
     pub(super) view: Option<String>,
     /// Names under which browsers reach the page through a proxy.
     pub(super) hosts: Option<OneOrMany>,
+    /// Up to how many keys /metrics has series of each. Too many and every scrape is megabytes.
+    pub(super) metrics_per_key: Option<u32>,
+}
+
+/// `[audit]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Audit {
+    /// How many rows are kept. Too few and a busy day pushes out the one before.
+    pub(super) max_rows: Option<u32>,
+    /// Whether successful reads are among them.
+    pub(super) reads: Option<bool>,
 }
 
 /// `[memcached]`
@@ -156,6 +169,8 @@ pub(super) struct Account {
     pub(super) tickets: Option<OneOrMany>,
     /// What WeChat grants per day. Too high and its limit comes before ours.
     pub(super) daily_calls: Option<u32>,
+    /// Where WeChat sends messages; only `doctor` looks at it.
+    pub(super) callback_url: Option<String>,
 }
 
 /// `[[client]]`

@@ -12,14 +12,15 @@ use super::{AdminSettings, Config, DaemonSettings};
 /// clients, the TLS files' contents, `daemon.grace` and `daemon.log.filter` change live.
 pub fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
     // Without `..`: a new key must be put on one side or the other.
-    let Config { daemon, wechat, grpc, admin, mirror, accounts: _ } = old;
+    let Config { daemon, wechat, grpc, admin, audit, mirror, accounts: _ } = old;
     let DaemonSettings { state_dir, pid_file, user, group, log, seal_keys, ledger_max_bytes, grace: _ } =
         daemon;
     let LogSettings { format, filter: _, colour: _, file, rotation, journal_stream: _ } = log;
     let Rotation { max_bytes, max_age, keep } = rotation;
     let crate::wechat::Settings { api_base, connect_timeout, timeout, proxy } = wechat;
     let crate::grpc::settings::Settings { listen, tls, clients: _ } = grpc;
-    let AdminSettings { listen: admin_listen, page } = admin;
+    let crate::audit::Settings { max_rows, reads } = audit;
+    let AdminSettings { listen: admin_listen, page, metrics_per_key } = admin;
     let crate::mirror::Settings { servers, layouts, timeout: mirror_timeout } = mirror;
     let changed = [
         ("daemon.state_dir", *state_dir != new.daemon.state_dir),
@@ -43,6 +44,9 @@ pub fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
         ("admin.listen", *admin_listen != new.admin.listen),
         ("admin.view", page.view != new.admin.page.view),
         ("admin.hosts", page.hosts != new.admin.page.hosts),
+        ("admin.metrics_per_key", *metrics_per_key != new.admin.metrics_per_key),
+        ("audit.max_rows", *max_rows != new.audit.max_rows),
+        ("audit.reads", *reads != new.audit.reads),
         ("memcached.servers", *servers != new.mirror.servers),
         ("memcached.layouts", *layouts != new.mirror.layouts),
         ("memcached.timeout", *mirror_timeout != new.mirror.timeout),

@@ -195,9 +195,11 @@ fn config(upstream: SocketAddr, token: &Secret, life: Duration, ports: Ports) ->
             tls: None,
             clients: vec![client],
         },
+        audit: crate::audit::Settings::default(),
         admin: AdminSettings {
             listen: loopback(ports, 7781),
             page: admin::Settings { view: Audience::Anyone, hosts: Vec::new() },
+            metrics_per_key: 1_000,
         },
         mirror: mirror::Settings {
             servers: Vec::new(),

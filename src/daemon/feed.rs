@@ -136,15 +136,16 @@ impl ReadinessWatch {
             } else {
                 grpc::Readiness::NotReady
             });
+            self.admin.send_replace(trouble.as_ref().map_or(crate::admin::Readiness::Ready, |trouble| {
+                crate::admin::Readiness::NotReady(trouble.reason.clone())
+            }));
+            // After the two: whoever reads "ready" in the log finds the pages saying so.
             if (was == grpc::Readiness::Ready) != ready {
                 match &trouble {
                     None => tracing::info!("ready"),
                     Some(Trouble { reason, first }) => tracing::warn!(%first, "not ready: {reason}"),
                 }
             }
-            self.admin.send_replace(trouble.map_or(crate::admin::Readiness::Ready, |trouble| {
-                crate::admin::Readiness::NotReady(trouble.reason)
-            }));
             tokio::select! {
                 change = changes.next() => {
                     if change == Change::Closed {

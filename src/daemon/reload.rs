@@ -85,9 +85,9 @@ pub(super) struct Reloader<F> {
     pub(super) control: grpc::Control,
     /// How long a stop may take, for whoever stops.
     pub(super) grace: watch::Sender<Duration>,
+    pub(super) outcome: watch::Sender<ReloadOutcome>,
     /// Where the status page finds what happened.
     pub(super) recent: Recent,
-    pub(super) outcome: watch::Sender<ReloadOutcome>,
     pub(super) load: F,
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rand::distr::{Alphanumeric, SampleString};
 
 use crate::access::{Action, Caller};
+use crate::audit::{Act, On, Outcome};
 use crate::clock::BootTime;
 use crate::hub::exchange::{Exchanged, Flow, SnapshotUser};
 use crate::jsapi;
@@ -17,6 +18,7 @@ use crate::pb::exchange_code_response::Result as Login;
 use crate::refresh::handle::Handle;
 use crate::secret::Secret;
 
+use super::audit;
 use super::convert;
 use super::errors::Failure;
 use super::service::{Face, denied};
@@ -40,8 +42,11 @@ impl Face {
         asked: &pb::SignJsapiRequest,
     ) -> Result<pb::SignJsapiResponse, Failure> {
         check_url(&asked.url)?;
-        let handle = self.find(caller, Action::Sign, &asked.appid, Kind::JsapiTicket)?;
-        let good = handle.read().map_err(|source| self.no_value(&handle, source))?;
+        let handle = self.find(caller, Act::Sign, &asked.appid, Kind::JsapiTicket)?;
+        let good = handle.read();
+        let outcome = good.as_ref().map_or_else(audit::of_no_value, |_| Outcome::Served);
+        self.audit.record(caller, Act::Sign, On::key(handle.key()), outcome);
+        let good = good.map_err(|source| self.no_value(&handle, source))?;
         let timestamp = self.hub.clock().wall().seconds();
         let nonce_str = Alphanumeric.sample_string(&mut rand::rng(), NONCE_LEN);
         let signature = jsapi::sign(&good.value.secret, &nonce_str, timestamp, &asked.url);
@@ -58,8 +63,10 @@ impl Face {
             return Err(Failure::invalid("code", format!("must have 1 to {MAX_CODE} bytes")));
         }
         let code = Secret::from(asked.code);
-        let appid = self.check_account(caller, Action::Exchange, "appid", &asked.appid)?;
+        let appid = self.check_account(caller, Act::Exchange, "appid", &asked.appid)?;
+        let deed = self.audit.begin(caller, Act::Exchange, On::named(appid.as_str(), None));
         let exchanged = self.hub.exchange_code(appid.as_str(), &code, flow).await;
+        deed.end(exchanged.as_ref().map_or_else(audit::of_exchange, |_| Outcome::Done));
         let exchanged =
             exchanged.map_err(|source| Failure::Exchange { appid: appid.as_str().to_owned(), source })?;
         Ok(pb::ExchangeCodeResponse { result: Some(login(exchanged, flow)) })
@@ -74,14 +81,14 @@ impl Face {
         let until = self.pause_end(asked.until)?;
         let handles = match asked.target {
             None => return Err(Failure::invalid("target", "must be set")),
-            Some(Target::Key(key)) => self.one(caller, &key)?,
-            Some(Target::Account(appid)) => self.all_of(caller, &appid)?,
+            Some(Target::Key(key)) => self.one(caller, Act::Pause, &key)?,
+            Some(Target::Account(appid)) => self.all_of(caller, Act::Pause, &appid)?,
         };
         for handle in &handles {
-            handle
-                .pause(until)
-                .await
-                .map_err(|source| Failure::Pause { key: handle.key().to_string(), source })?;
+            let deed = self.audit.begin(caller, Act::Pause, On::key(handle.key()));
+            let paused = handle.pause(until).await;
+            deed.end(audit::of_pause(&paused));
+            paused.map_err(|source| Failure::Pause { key: handle.key().to_string(), source })?;
             let until = self.hub.clock().wall_of(until);
             let key = handle.key();
             tracing::info!(client = caller.name(), app = %key.appid, kind = %key.kind, %until, "a client paused {key}");
@@ -97,32 +104,34 @@ impl Face {
         use pb::resume_request::Target;
         let handles = match asked.target {
             None => return Err(Failure::invalid("target", "must be set")),
-            Some(Target::Key(key)) => self.one(caller, &key)?,
-            Some(Target::Account(appid)) => self.all_of(caller, &appid)?,
+            Some(Target::Key(key)) => self.one(caller, Act::Resume, &key)?,
+            Some(Target::Account(appid)) => self.all_of(caller, Act::Resume, &appid)?,
         };
         for handle in &handles {
-            handle
-                .resume()
-                .await
-                .map_err(|source| Failure::Pause { key: handle.key().to_string(), source })?;
+            let deed = self.audit.begin(caller, Act::Resume, On::key(handle.key()));
+            let resumed = handle.resume().await;
+            deed.end(audit::of_pause(&resumed));
+            resumed.map_err(|source| Failure::Pause { key: handle.key().to_string(), source })?;
             let key = handle.key();
             tracing::info!(client = caller.name(), app = %key.appid, kind = %key.kind, "a client resumed {key}");
         }
         Ok(handles.iter().map(|handle| self.status_of(&handle.view())).collect())
     }
 
-    fn one(&self, caller: &Caller, key: &pb::Key) -> Result<Vec<Handle>, Failure> {
+    fn one(&self, caller: &Caller, act: Act, key: &pb::Key) -> Result<Vec<Handle>, Failure> {
         let kind = convert::kind("key.kind", key.kind)?;
-        Ok(vec![self.find(caller, Action::Admin, &key.appid, kind)?])
+        Ok(vec![self.find(caller, act, &key.appid, kind)?])
     }
 
-    fn all_of(&self, caller: &Caller, appid: &str) -> Result<Vec<Handle>, Failure> {
-        let appid = self.check_account(caller, Action::Admin, "account", appid)?;
+    fn all_of(&self, caller: &Caller, act: Act, appid: &str) -> Result<Vec<Handle>, Failure> {
+        let appid = self.check_account(caller, act, "account", appid)?;
         let allowed = |kind: &Kind| caller.may(Action::Admin, appid.as_str(), *kind);
         let kinds = Kind::ALL.into_iter().filter(allowed);
         let handles: Vec<_> = kinds.filter_map(|kind| self.hub.handle(appid.as_str(), kind)).collect();
         if handles.is_empty() {
-            return Err(denied(caller, Action::Admin, format!("any key of account {appid}")));
+            let failure = denied(caller, Action::Admin, format!("any key of account {appid}"));
+            self.note_refusal(caller, act, On::named(appid.as_str(), None), &failure);
+            return Err(failure);
         }
         Ok(handles)
     }

@@ -10,7 +10,8 @@ use tonic::Status;
 use tonic::metadata::MetadataMap;
 use tonic::service::Interceptor;
 
-use crate::access::{Caller, Gate, Proof, Refused};
+use crate::access::{Caller, Gate, Origin, Proof, Refused};
+use crate::audit::{Outcome, Recorder};
 use crate::telemetry::metrics;
 
 use super::errors::Failure;
@@ -18,24 +19,30 @@ use super::peer::Peer;
 
 /// Puts the caller of each request into its extensions, or refuses it. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Doorman(pub(super) Gate);
+pub(super) struct Doorman {
+    pub(super) gate: Gate,
+    pub(super) audit: Recorder,
+}
 
 impl Interceptor for Doorman {
     fn call(&mut self, mut request: tonic::Request<()>) -> Result<tonic::Request<()>, Status> {
         let peer = request.extensions().get::<Peer>();
-        match identify(&self.0, request.metadata(), peer) {
+        let origin = peer.map_or(Origin::Unknown, Peer::origin);
+        match identify(&self.gate, request.metadata(), peer) {
             Ok(caller) => {
-                request.extensions_mut().insert(caller);
+                request.extensions_mut().insert(caller.from_origin(origin));
                 Ok(request)
             }
             Err(refused) => {
                 tracing::debug!(peer = ?peer, reason = %refused, "a caller was refused: {refused}");
-                metrics::call_refused(match refused {
-                    Refused::Ended { .. } => metrics::Refusal::Expired,
+                let (refusal, outcome) = match refused {
+                    Refused::Ended { .. } => (metrics::Refusal::Expired, Outcome::Expired),
                     Refused::Nothing | Refused::NotBearer | Refused::Unknown => {
-                        metrics::Refusal::Unauthenticated
+                        (metrics::Refusal::Unauthenticated, Outcome::Unauthenticated)
                     }
-                });
+                };
+                metrics::call_refused(refusal);
+                self.audit.refused(origin, outcome);
                 Err(Failure::Unauthenticated(refused).into())
             }
         }

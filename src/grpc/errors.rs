@@ -11,6 +11,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::access::{Action, Refused};
+use crate::audit::ListError;
 use crate::clock::BootTime;
 use crate::hub::exchange::ExchangeError;
 use crate::model::Kind;
@@ -42,6 +43,8 @@ pub(super) enum Failure {
     Exchange { appid: String, source: ExchangeError },
     #[error("{key}: {source}")]
     Pause { key: String, source: PauseError },
+    #[error("{source}")]
+    Audit { source: ListError },
     #[error("the daemon is stopping")]
     Stopping,
     #[error("the daemon made a mistake: {what}")]
@@ -96,6 +99,13 @@ fn status(failure: &Failure) -> Status {
             info(&mut details, "REMOVED", HashMap::new());
             Code::NotFound
         }
+        Failure::Audit { source } => {
+            if !super::audit::is_off(source) {
+                retry(&mut details, LATER);
+            }
+            info(&mut details, "LEDGER", HashMap::new());
+            Code::Unavailable
+        }
         Failure::Stopping => {
             retry(&mut details, Duration::from_secs(1));
             info(&mut details, "STOPPING", HashMap::new());
@@ -103,6 +113,7 @@ fn status(failure: &Failure) -> Status {
         }
         Failure::Internal { .. } => Code::Internal,
     };
+    tracing::trace!(?code, "a call is answered with an error: {message}");
     Status::with_error_details(code, message, details)
 }
 

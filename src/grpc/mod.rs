@@ -9,6 +9,7 @@
 //! (listeners come bound), and any word to WeChat.
 
 mod actions;
+mod audit;
 mod auth;
 mod connection;
 mod convert;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
+use crate::access::Origin;
+
 /// The other end of a connection. Travels in the extensions of each of its requests.
 #[derive(Clone, Debug)]
 pub(super) enum Peer {
     /// A TCP connection.
     Tcp {
         /// From where.
-        #[expect(dead_code, reason = "read by Debug, for logs")]
         addr: Option<SocketAddr>,
         /// The names in its verified certificate, the most exact kind first.
         names: Arc<[String]>,
@@ -21,6 +22,16 @@ pub(super) enum Peer {
         /// Whose process it is, as the kernel says.
         uid: Option<u32>,
     },
+}
+
+impl Peer {
+    /// From where its calls come.
+    pub(super) fn origin(&self) -> Origin {
+        match self {
+            Self::Tcp { addr, .. } => addr.map_or(Origin::Unknown, |addr| addr.ip().into()),
+            Self::Unix { uid } => uid.map_or(Origin::Unknown, Origin::Uid),
+        }
+    }
 }
 
 /// The names that a verified certificate carries: URIs, DNS names, then common names.

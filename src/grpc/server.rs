@@ -23,6 +23,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::access::{Client, Gate, SharedIdentity, Table};
+use crate::audit::Recorder;
 use crate::hub::Hub;
 use crate::pb;
 use crate::pb::token_control_server::TokenControlServer;
@@ -92,6 +93,7 @@ pub struct Server {
     hub: Arc<Hub>,
     control: Control,
     readiness: watch::Receiver<Readiness>,
+    audit: Recorder,
 }
 
 /// Replaces clients and TLS of a running server. Cheap to clone.
@@ -111,7 +113,13 @@ impl Server {
         let Ready { table, tls } = prepare(settings)?;
         let gate = Gate::new(table, hub.clock().clone());
         let control = Control { gate, tls: Arc::new(ArcSwapOption::from(tls)) };
-        Ok(Self { hub, control, readiness })
+        Ok(Self { hub, control, readiness, audit: Recorder::off() })
+    }
+
+    /// The same, noting what callers do.
+    #[must_use]
+    pub fn with_audit(self, audit: Recorder) -> Self {
+        Self { audit, ..self }
     }
 
     /// What a reload needs. Works before and while the server runs.
@@ -126,14 +134,15 @@ impl Server {
 
     /// Serves until `stop`, then drains. Dropping it tears every connection down.
     pub async fn run(self, listeners: Vec<Listener>, stop: CancellationToken) -> Result<(), ServeError> {
-        let Self { hub, control: Control { gate, tls }, readiness } = self;
+        let Self { hub, control: Control { gate, tls }, readiness, audit } = self;
         let torn = CancellationToken::new();
         let _tear_down_on_drop = torn.clone().drop_guard();
 
         let (reporter, health) = tonic_health::server::health_reporter();
         // A new reporter says SERVING; it must not before the first look at readiness.
         report(&reporter, Readiness::NotReady).await;
-        let face = Face { hub, gate: gate.clone(), stop: stop.clone(), reads: Reads::new() };
+        let doorman = Doorman { gate: gate.clone(), audit: audit.clone() };
+        let face = Face { hub, gate, stop: stop.clone(), reads: Reads::new(), audit };
         let face = TokenControlServer::new(face)
             .max_decoding_message_size(MAX_REQUEST)
             .max_encoding_message_size(MAX_ANSWER);
@@ -141,9 +150,8 @@ impl Server {
             .register_encoded_file_descriptor_set(pb::DESCRIPTOR)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
-        let routes = Routes::new(InterceptedService::new(face, Doorman(gate)))
-            .add_service(health)
-            .add_service(reflection);
+        let routes =
+            Routes::new(InterceptedService::new(face, doorman)).add_service(health).add_service(reflection);
 
         let (ready, connections) = mpsc::channel::<io::Result<connection::Connection>>(BACKLOG);
         let mut parts = JoinSet::new();

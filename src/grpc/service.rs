@@ -11,14 +11,16 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::access::{Action, Caller, Gate};
+use crate::audit::{Act, On, Outcome, Recorder};
 use crate::hub::Hub;
 use crate::model::{AppId, ErrCode, Kind};
 use crate::pb;
 use crate::pb::token_control_server::TokenControl;
 use crate::refresh::handle::{Answer, Force, Handle, NoValue};
 use crate::refresh::view::Good;
-use crate::telemetry::metrics::{ReadResult, Reads};
+use crate::telemetry::metrics::{self, ReadResult, Reads};
 
+use super::audit;
 use super::convert::{self, ValuePart};
 use super::errors::Failure;
 use super::watch::{self, Events};
@@ -32,17 +34,17 @@ pub(super) struct Face {
     pub(super) gate: Gate,
     pub(super) stop: CancellationToken,
     pub(super) reads: Reads,
+    pub(super) audit: Recorder,
 }
 
 impl Face {
-    /// The key, if the caller may do this with it.
-    pub(super) fn find(
-        &self,
-        caller: &Caller,
-        action: Action,
-        appid: &str,
-        kind: Kind,
-    ) -> Result<Handle, Failure> {
+    /// The key, if the caller may do this with it. A refusal is noted here.
+    pub(super) fn find(&self, caller: &Caller, act: Act, appid: &str, kind: Kind) -> Result<Handle, Failure> {
+        let found = self.look_up(caller, audit::needs(act), appid, kind);
+        found.inspect_err(|failure| self.note_refusal(caller, act, On::named(appid, Some(kind)), failure))
+    }
+
+    fn look_up(&self, caller: &Caller, action: Action, appid: &str, kind: Kind) -> Result<Handle, Failure> {
         let allowed = caller.may(action, appid, kind);
         // The grant is looked at first and whatever the hub would say: outside it, a key
         // that exists and one that does not are answered alike.
@@ -56,8 +58,25 @@ impl Face {
         Err(self.missing(&appid, kind))
     }
 
-    /// Refuses an action on an account, if the caller has no grant for it.
+    /// Refuses an action on an account, if the caller has no grant for it. That is noted here.
     pub(super) fn check_account(
+        &self,
+        caller: &Caller,
+        act: Act,
+        field: &str,
+        appid: &str,
+    ) -> Result<AppId, Failure> {
+        let checked = self.look_up_account(caller, audit::needs(act), field, appid);
+        checked.inspect_err(|failure| self.note_refusal(caller, act, On::named(appid, None), failure))
+    }
+
+    pub(super) fn note_refusal(&self, caller: &Caller, act: Act, on: On, failure: &Failure) {
+        if let Some(outcome) = audit::refusal(failure) {
+            self.audit.record(caller, act, on, outcome);
+        }
+    }
+
+    fn look_up_account(
         &self,
         caller: &Caller,
         action: Action,
@@ -99,15 +118,20 @@ impl Face {
     }
 
     async fn get(&self, caller: &Caller, asked: &pb::GetTokenRequest) -> Result<pb::Token, Failure> {
+        let begun = tokio::time::Instant::now();
         let kind = convert::kind_or_access_token("kind", asked.kind)?;
         let max_wait = convert::span("max_wait", asked.max_wait)?.min(MAX_WAIT);
         let handle = self
-            .find(caller, Action::Read, &asked.appid, kind)
+            .find(caller, Act::Read, &asked.appid, kind)
             .inspect_err(|_| self.reads.count(ReadResult::Refused))?;
         let good = if max_wait.is_zero() { handle.read() } else { handle.wait(max_wait).await };
         self.reads.count(if good.is_ok() { ReadResult::Served } else { ReadResult::Unavailable });
+        let outcome = good.as_ref().map_or_else(audit::of_no_value, |_| Outcome::Served);
+        self.audit.record(caller, Act::Read, On::key(handle.key()), outcome);
         let good = good.map_err(|source| self.no_value(&handle, source))?;
-        Ok(self.token(caller, &handle, &good))
+        let token = self.token(caller, &handle, &good);
+        metrics::read_took(begun.elapsed());
+        Ok(token)
     }
 
     async fn refresh(
@@ -123,8 +147,13 @@ impl Face {
             (true, true) => Some(Force::Leaked),
             (false, true) => return Err(Failure::invalid("leaked", "needs `force` beside it")),
         };
-        let action = if force.is_some() { Action::Force } else { Action::Complain };
-        let handle = self.find(caller, action, &asked.appid, kind)?;
+        let act = match force {
+            None => Act::Complain,
+            Some(Force::Once) => Act::Force,
+            Some(Force::Leaked) => Act::Leak,
+        };
+        let handle = self.find(caller, act, &asked.appid, kind)?;
+        let deed = self.audit.begin(caller, act, On::key(handle.key()).value(seen));
         let answer = match force {
             None => handle.complain(seen, ErrCode(asked.errcode)).await,
             Some(force) => {
@@ -133,7 +162,14 @@ impl Face {
                 handle.force(force).await
             }
         };
-        let Answer { outcome, good } = answer.map_err(|source| self.no_value(&handle, source))?;
+        let Answer { outcome, good } = match answer {
+            Ok(answer) => answer,
+            Err(source) => {
+                deed.end(audit::of_no_value(&source));
+                return Err(self.no_value(&handle, source));
+            }
+        };
+        deed.end_with(audit::of_answer(outcome), good.value.generation);
         let token = self.token(caller, &handle, &good);
         Ok(pb::ForceRefreshResponse { outcome: convert::outcome(outcome).into(), token: Some(token) })
     }
@@ -212,5 +248,11 @@ impl TokenControl for Face {
         let caller = caller(&request)?;
         let keys = self.resume_keys(&caller, request.into_inner()).await?;
         Ok(Response::new(pb::ResumeResponse { keys }))
+    }
+    async fn list_audit(
+        &self,
+        request: Request<pb::ListAuditRequest>,
+    ) -> Result<Response<pb::ListAuditResponse>, Status> {
+        Ok(Response::new(self.list_audit_rows(&caller(&request)?, request.get_ref()).await?))
     }
 }

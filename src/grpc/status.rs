@@ -7,6 +7,7 @@
 use std::ops::Bound;
 
 use crate::access::{Action, Caller};
+use crate::audit::{Act, On, Outcome};
 use crate::clock::Clock;
 use crate::model::{AppId, Key, Kind};
 use crate::pb;
@@ -29,7 +30,9 @@ impl Face {
         asked: &pb::ListStatusRequest,
     ) -> Result<pb::ListStatusResponse, Failure> {
         if !caller.may_anywhere(Action::Status) {
-            return Err(denied(caller, Action::Status, "any account".to_owned()));
+            let failure = denied(caller, Action::Status, "any account".to_owned());
+            self.note_refusal(caller, Act::Status, On::default(), &failure);
+            return Err(failure);
         }
         let filter = self.filter(caller, asked)?;
         let size = match usize::try_from(asked.page_size) {
@@ -63,6 +66,7 @@ impl Face {
             }
             keys.push(status);
         }
+        self.audit.record(caller, Act::Status, On::default(), Outcome::Served);
         let server_time = Some(convert::stamp(self.hub.clock().wall()));
         Ok(pb::ListStatusResponse { keys, next_page_token, server_time })
     }
@@ -79,7 +83,7 @@ impl Face {
         }
         let appids = asked.appids.iter().enumerate();
         let appids = appids
-            .map(|(i, text)| self.check_account(caller, Action::Status, &format!("appids[{i}]"), text))
+            .map(|(i, text)| self.check_account(caller, Act::Status, &format!("appids[{i}]"), text))
             .collect::<Result<_, _>>()?;
         let kinds = asked.kinds.iter().enumerate();
         let kinds = kinds

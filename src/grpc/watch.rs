@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::access::{Action, Caller, Gate};
+use crate::audit::{Act, On, Outcome, Recorder};
 use crate::clock::BootTime;
 use crate::hub::{Change, Feed, Hub};
 use crate::model::{ErrCode, Generation, Key};
@@ -56,6 +57,7 @@ pub(super) fn open(face: &Face, caller: Caller, asked: &pb::WatchTokensRequest) 
         hub: face.hub.clone(),
         gate: face.gate.clone(),
         stop: face.stop.clone(),
+        audit: face.audit.clone(),
         caller,
         wanted,
         known,
@@ -83,6 +85,7 @@ struct Watch {
     hub: Arc<Hub>,
     gate: Gate,
     stop: CancellationToken,
+    audit: Recorder,
     caller: Caller,
     wanted: Wanted,
     /// Generations whose value the client holds, so that it need not be sent.
@@ -212,6 +215,10 @@ impl Watch {
         let handle = self.hub.handle(key.appid.as_str(), key.kind);
         let Some(handle) = handle.filter(|_| self.may_read(key)) else {
             let event = self.withdraw(key, self.out_of_reach(key));
+            // Asked for by name, and told so for the first time.
+            if event.is_some() && matches!(self.wanted, Wanted::Named(_)) && !self.may_read(key) {
+                self.audit.record(&self.caller, Act::Watch, On::key(key), Outcome::Denied);
+            }
             // A key that nobody asked for by name and that is gone need not be remembered.
             if let Wanted::All = self.wanted {
                 self.told.remove(key);
@@ -235,6 +242,9 @@ impl Watch {
             Some(known) if *known == generation => ValuePart::LeftOut,
             Some(_) | None => ValuePart::Shown,
         };
+        if part == ValuePart::Shown {
+            self.audit.record(&self.caller, Act::Watch, On::key(key), Outcome::Served);
+        }
         let token = convert::token(key.appid.as_str(), key.kind, good, part, self.hub.clock());
         Some(Event::Token(token))
     }

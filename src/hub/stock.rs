@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::Key;
-use crate::refresh::handle::NoValue;
+use crate::refresh::handle::{Handle, NoValue};
 use crate::refresh::view::{Next, Problem, ProblemClass, View};
 
 use super::Hub;
@@ -55,16 +55,21 @@ pub struct Worst {
     pub problem: Option<Arc<Problem>>,
 }
 
-/// Looks at every key where it lies: it is done after each change, and a sorted copy of 20,000
-/// handles would cost more than all refreshers together.
+/// How many keys have a value now.
 pub fn stock(hub: &Hub) -> Stock {
-    let accounts = hub.accounts.load();
-    let slots = accounts.values().flat_map(|account| account.keys.iter().flatten());
+    let mut stock = Stock::default();
     let now = hub.clock().boot();
-    slots.fold(Stock::default(), |mut stock, slot| {
-        stock.add(&slot.handle.view(), now);
-        stock
-    })
+    each_key(hub, |handle| stock.add(&handle.view(), now));
+    stock
+}
+
+/// Shows every key, in no order, to `look`: for what is done after each change or at each scrape,
+/// where a sorted copy of 20,000 handles would cost more than all refreshers together.
+pub fn each_key(hub: &Hub, mut look: impl FnMut(&Handle)) {
+    let accounts = hub.accounts.load();
+    for slot in accounts.values().flat_map(|account| account.keys.iter().flatten()) {
+        look(&slot.handle);
+    }
 }
 
 impl Stock {

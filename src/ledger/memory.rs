@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::{
-    Call, CallEnd, Committed, Event, Ledger, LedgerError, MAX_EVENTS, PastCall, Record, StoredValue, WINDOW,
+    AuditEntry, AuditPage, AuditQuery, AuditRow, AuditShare, Call, CallEnd, Committed, Event, Ledger,
+    LedgerError, MAX_EVENTS, PastCall, Record, StoredValue, WINDOW,
 };
 use crate::clock::{Clock, Stamp};
 use crate::model::{AppId, Generation, Key};
@@ -28,6 +29,14 @@ pub struct MemoryLedger {
 struct State {
     rows: HashMap<Key, Rows>,
     events: VecDeque<Event>,
+    audit: Audit,
+}
+
+/// The audit's rows, oldest first.
+#[derive(Default)]
+struct Audit {
+    rows: VecDeque<AuditRow>,
+    last: u64,
 }
 
 #[derive(Default)]
@@ -125,6 +134,31 @@ impl Rows {
     }
 }
 
+impl Audit {
+    fn append(&mut self, entry: &AuditEntry) {
+        // An open row is at most an hour old, so it is near the end.
+        if let Some(row) = self.rows.iter_mut().rev().find(|row| entry.adds_to(&row.entry)) {
+            row.entry.count += entry.count;
+            row.entry.first = row.entry.first.min(entry.first);
+            row.entry.last = row.entry.last.max(entry.last);
+            return;
+        }
+        self.last += 1;
+        self.rows.push_back(AuditRow { id: self.last, entry: entry.clone() });
+    }
+
+    fn bound(&mut self, share: AuditShare, max_rows: u32) {
+        let kept = share.rows(max_rows) as usize;
+        let mut beyond =
+            self.rows.iter().filter(|row| row.entry.share() == share).count().saturating_sub(kept);
+        self.rows.retain(|row| {
+            let goes = beyond > 0 && row.entry.share() == share;
+            beyond -= usize::from(goes);
+            !goes
+        });
+    }
+}
+
 #[async_trait]
 impl Ledger for MemoryLedger {
     async fn load(&self) -> Result<Vec<(Key, Record)>, LedgerError> {
@@ -182,6 +216,24 @@ impl Ledger for MemoryLedger {
     async fn events(&self, of: Option<&AppId>, limit: u32) -> Result<Vec<Event>, LedgerError> {
         let about = |event: &&Event| of.is_none() || event.key.as_ref().map(|key| &key.appid) == of;
         Ok(self.state().events.iter().filter(about).take(limit as usize).cloned().collect())
+    }
+
+    async fn append_audit(&self, entries: &[AuditEntry], max_rows: u32) -> Result<(), LedgerError> {
+        let mut state = self.state();
+        for entry in entries {
+            state.audit.append(entry);
+        }
+        for share in AuditShare::ALL {
+            state.audit.bound(share, max_rows);
+        }
+        Ok(())
+    }
+
+    async fn audit(&self, asked: &AuditQuery) -> Result<AuditPage, LedgerError> {
+        let state = self.state();
+        let wanted =
+            |row: &&AuditRow| asked.before.is_none_or(|before| row.id < before) && asked.wants(&row.entry);
+        Ok(AuditPage { rows: state.audit.rows.iter().rev().filter(wanted).cloned().collect(), next: None })
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is durable: values, upstream calls of the last day, pauses, events.
+//! What is durable: values, upstream calls of the last day, pauses, events, the audit.
 //!
 //! Owns the [`Ledger`] trait and its rows; [`sqlite`] is the file that the daemon uses,
 //! [`memory`] the one for the demo and for tests of the engine. A method that returned
@@ -7,7 +7,7 @@
 //! - open or `unknown` and later than the value's commit, it bounds the value's life (S2);
 //! - counted over 24 h it is the budget (S6).
 //!
-//! Every write may be repeated: a second time changes nothing. Ages go by
+//! Every write but the audit's may be repeated: a second time changes nothing. Ages go by
 //! [`Clock::resolve`](crate::clock::Clock::resolve), so a stepped clock drops no row.
 //!
 //! Deliberately absent: any schedule or decision, and any read while the daemon runs: rows
@@ -22,12 +22,14 @@ use crate::clock::{Stamp, WallTime};
 use crate::model::{AppId, CallMode, Cause, ErrCode, Fingerprint, Generation, Key};
 use crate::secret::Secret;
 
+mod audit;
 mod calls;
 pub mod lock;
 pub mod memory;
 pub mod seal;
 pub mod sqlite;
 
+pub use audit::{AuditAction, AuditEntry, AuditForm, AuditPage, AuditQuery, AuditRow, AuditShare, NoAction};
 pub use calls::Calls;
 
 /// How long a call counts in the budgets, and how long shares stay empty after the ledger was
@@ -78,6 +80,14 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// The latest events, newest first, of one account or of all.
     async fn events(&self, of: Option<&AppId>, limit: u32) -> Result<Vec<Event>, LedgerError>;
+
+    /// Adds entries to the audit, and drops the oldest beyond `max_rows` ([`AuditShare`]), some
+    /// thousand at a time. All of them or none. The one write that is *not* to be repeated: a
+    /// second time counts twice.
+    async fn append_audit(&self, entries: &[AuditEntry], max_rows: u32) -> Result<(), LedgerError>;
+
+    /// Rows of the audit, newest first.
+    async fn audit(&self, asked: &AuditQuery) -> Result<AuditPage, LedgerError>;
 }
 
 /// What the ledger knows of one key.

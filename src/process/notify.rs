@@ -65,7 +65,7 @@ impl Notifier {
                 tracing::warn!(
                     %error,
                     "NOTIFY_SOCKET cannot be used, and the service manager is told nothing; with Type=notify it \
-                     ends the daemon when the start times out",
+                     ends the daemon when the start times out: {error}",
                 );
                 Self::default()
             }
@@ -89,12 +89,12 @@ impl Notifier {
             }
             Err(error) => {
                 if manager.deaf.swap(true, Ordering::Relaxed) {
-                    tracing::debug!(%error, "the service manager cannot be told");
+                    tracing::debug!(%error, "the service manager cannot be told: {error}");
                 } else {
                     tracing::warn!(
                         %error,
                         "the service manager cannot be told how the daemon is; it goes on, and the next failures \
-                         are logged at debug (is the socket of NOTIFY_SOCKET still there?)",
+                         are logged at debug (is the socket of NOTIFY_SOCKET still there?): {error}",
                     );
                 }
                 Told::Lost

@@ -245,6 +245,7 @@ fn pause(span: Duration) -> io::Result<()> {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Access {
     Read,
     Write,

@@ -120,17 +120,14 @@ impl Inherited {
         for number in 0..fds.len() {
             let name = names.get(number).copied().unwrap_or("unknown").to_owned();
             let refused = |source| SocketError::NotListening { name: name.clone(), number, source };
-            let socket = match fds.take_tcp_listener(number) {
-                Ok(Some(tcp)) => {
-                    let addr = tcp.local_addr().map_err(refused)?;
-                    Socket::Tcp(tcp, addr)
-                }
-                Ok(None) | Err(_) => {
-                    let unix = fds.take_unix_listener(number).map_err(refused)?;
-                    let unix = unix.ok_or_else(|| refused(io::ErrorKind::NotFound.into()))?;
-                    let addr = unix.local_addr().map_err(refused)?;
-                    Socket::Unix(unix, addr.as_pathname().map(PathBuf::from).unwrap_or_default())
-                }
+            let socket = if let Ok(Some(tcp)) = fds.take_tcp_listener(number) {
+                let addr = tcp.local_addr().map_err(refused)?;
+                Socket::Tcp(tcp, addr)
+            } else {
+                let unix = fds.take_unix_listener(number).map_err(refused)?;
+                let unix = unix.ok_or_else(|| refused(io::ErrorKind::NotFound.into()))?;
+                let addr = unix.local_addr().map_err(refused)?;
+                Socket::Unix(unix, addr.as_pathname().map(PathBuf::from).unwrap_or_default())
             };
             let listens = match &socket {
                 Socket::Tcp(tcp, _) => rustix::net::sockopt::socket_acceptconn(tcp),

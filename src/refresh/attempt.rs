@@ -14,7 +14,7 @@ use crate::failpoint;
 use crate::ledger::{Call, CallEnd, Committed, LedgerError, StoredValue};
 use crate::model::{CallMode, Cause, ErrCode, Fingerprint};
 use crate::secret::Secret;
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::{self, LedgerStep};
 use crate::wechat::errcode::{self, Endpoint, Reaction};
 use crate::wechat::{End, Issued, Refusal, Trouble};
 
@@ -91,7 +91,7 @@ impl Refresher {
                     .map_err(|reached| LedgerError::Other(reached.into()))?;
                 around.ledger.begin(&call).await
             };
-            let stored = self.note(stored).await;
+            let stored = self.note(LedgerStep::Begin, stored).await;
             if let Err(reason) = stored
                 && proof == Proof::None
                 && cause != Cause::Deadline
@@ -148,6 +148,9 @@ impl Refresher {
         };
         self.refreshing = false;
         metrics::attempt(self.key().kind, cause, label(result));
+        if matches!(result, AttemptResult::Issued | AttemptResult::Same) {
+            self.state.last_success = Some(call.sent.boot);
+        }
         self.state.last =
             Some(LastAttempt { number: call.attempt, cause, mode: call.mode, sent: call.sent.boot, result });
         self.publish();
@@ -159,7 +162,7 @@ impl Refresher {
     async fn close(&mut self, call: &Call, end: CallEnd) {
         self.state.in_flight = None;
         let around = self.around.clone();
-        let _ = self.note(around.ledger.finish(call, end)).await;
+        let _ = self.note(LedgerStep::Other, around.ledger.finish(call, end)).await;
     }
 
     /// Takes over what WeChat issued: judged, stored, and only then published.
@@ -233,7 +236,7 @@ impl Refresher {
         value: &StoredValue,
     ) -> Result<Committed, &'static str> {
         let around = self.around.clone();
-        self.note(async {
+        self.note(LedgerStep::Commit, async {
             failpoint::hit("ledger.commit", &call.key)
                 .map_err(|reached| LedgerError::Other(reached.into()))?;
             around.ledger.commit(call, value).await

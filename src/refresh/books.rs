@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ledger::{Event, LedgerError};
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::{self, LedgerStep};
 
 use super::policy::{self, Failing, Hold, Lane, Plan};
 use super::task::Refresher;
@@ -36,12 +36,15 @@ impl Refresher {
     /// Runs a ledger operation within its second; keeps count of whether the ledger is well.
     pub(super) async fn note<T>(
         &mut self,
+        step: LedgerStep,
         operation: impl Future<Output = Result<T, LedgerError>>,
     ) -> Result<T, &'static str> {
+        let begun = tokio::time::Instant::now();
         let result = match tokio::time::timeout(LEDGER_PATIENCE, operation).await {
             Ok(result) => result,
             Err(_) => Err(LedgerError::Slow),
         };
+        metrics::ledger_took(step, begun.elapsed());
         match result {
             Ok(done) => {
                 if std::mem::take(&mut self.state.ledger_ailing) {
@@ -51,7 +54,7 @@ impl Refresher {
             }
             Err(error) => {
                 let reason = error.reason();
-                metrics::ledger_error(metrics::LedgerStep::Other, reason);
+                metrics::ledger_error(step, reason);
                 if !std::mem::replace(&mut self.state.ledger_ailing, true) {
                     let cause =
                         std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
@@ -74,7 +77,7 @@ impl Refresher {
             detail,
         };
         let ledger = self.around.ledger.clone();
-        let _ = self.note(ledger.record(&event)).await;
+        let _ = self.note(LedgerStep::Other, ledger.record(&event)).await;
     }
 
     /// Whatever was wrong may be over: a renewal that was due and failed is due at once, not at
@@ -140,6 +143,7 @@ impl Refresher {
             refreshing: self.refreshing,
             next,
             last: state.last.clone(),
+            last_success: state.last_success,
             failures: state.failing.map_or(0, |failing| failing.count),
             problem: state.problem.clone(),
             budget: state.budget.usage(now),

@@ -4,6 +4,7 @@
 //! whoever is answered also reads it.
 
 use crate::model::{Cause, Kind};
+use crate::telemetry::metrics::LedgerStep;
 
 use super::handle::PauseError;
 use super::mail::{Ask, Command};
@@ -54,7 +55,7 @@ impl Refresher {
         match command {
             Command::Pause(until, reply) => {
                 let stamp = self.around.clock.stamp_of(until);
-                let stored = self.note(ledger.pause(&key, Some(stamp))).await;
+                let stored = self.note(LedgerStep::Other, ledger.pause(&key, Some(stamp))).await;
                 let result = stored.map(|()| {
                     self.state.paused_until = Some(until);
                     tracing::info!(app = %key.appid, kind = %key.kind, until = %self.around.clock.wall_of(until), "paused {key}");
@@ -63,7 +64,7 @@ impl Refresher {
                 let _ = reply.send(result.map_err(PauseError::Ledger));
             }
             Command::Resume(reply) => {
-                let result = self.note(ledger.pause(&key, None)).await.map(|()| {
+                let result = self.note(LedgerStep::Other, ledger.pause(&key, None)).await.map(|()| {
                     self.state.paused_until = None;
                     self.forget_failure();
                     tracing::info!(app = %key.appid, kind = %key.kind, "resumed {key}");

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::clock::BootTime;
 use crate::model::{CallMode, Cause, Generation, Key, Kind, TokenMode};
+use crate::telemetry::metrics::LedgerStep;
 use crate::wechat::End;
 use crate::wechat::errcode::{self, Endpoint, Reaction};
 
@@ -297,7 +298,7 @@ impl Refresher {
     pub(super) async fn tell_death(&mut self, generation: Generation) {
         let around = self.around.clone();
         let key: Key = self.key().clone();
-        let told = self.note(around.ledger.withdraw(&key, generation)).await.is_ok();
+        let told = self.note(LedgerStep::Other, around.ledger.withdraw(&key, generation)).await.is_ok();
         let retry_at = self.now() + TELL_AGAIN;
         self.state.untold_death = (!told).then_some(UntoldDeath { generation, retry_at });
     }

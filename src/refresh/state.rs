@@ -30,6 +30,8 @@ pub(super) struct State {
     pub(super) in_flight: Option<Call>,
     pub(super) last_attempt: Generation,
     pub(super) last: Option<LastAttempt>,
+    /// When the latest call was sent that WeChat answered with a value.
+    pub(super) last_success: Option<BootTime>,
     pub(super) budget: Budget,
     pub(super) probes: Bucket,
     pub(super) failing: Option<Failing>,
@@ -168,6 +170,7 @@ impl State {
             in_flight: None,
             last_attempt: record.last_attempt,
             last: None,
+            last_success: None,
             budget: Budget::new(daily_calls),
             probes: Bucket::full(),
             failing: None,
@@ -194,6 +197,7 @@ impl State {
             // From the future: nobody knows how much of its life is over. Once it is proven alive,
             // it is served while it is replaced, and for no longer than an old token may be.
             let life = if confirmed.in_future { stored.life.min(OVERLAP) } else { stored.life };
+            state.last_success = Some(asked);
             state.held = Some(Held {
                 value: Arc::new(Value {
                     secret: stored.value,

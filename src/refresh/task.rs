@@ -17,6 +17,7 @@ use crate::failpoint;
 use crate::hub::AccountSettings;
 use crate::ledger::{CallEnd, Ledger, Record};
 use crate::model::{Cause, Key};
+use crate::telemetry::metrics::LedgerStep;
 use crate::wechat::WeChat;
 
 use super::budget::{Forced, Share};
@@ -115,6 +116,7 @@ impl Refresher {
             refreshing: false,
             next: Next::At(around.clock.boot()),
             last: None,
+            last_success: None,
             failures: 0,
             problem: None,
             budget: Usage::default(),
@@ -206,7 +208,7 @@ impl Refresher {
             now + self.around.wechat.call_timeout(),
         );
         let around = self.around.clone();
-        let _ = self.note(around.ledger.finish(&call, CallEnd::Unknown)).await;
+        let _ = self.note(LedgerStep::Other, around.ledger.finish(&call, CallEnd::Unknown)).await;
     }
 
     async fn do_due(&mut self, due: Due) {

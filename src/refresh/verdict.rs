@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::clock::BootTime;
 use crate::model::{CallMode, Cause, ErrCode, Fingerprint, Kind, TokenMode};
-use crate::telemetry::metrics::{self, ComplaintOutcome};
+use crate::telemetry::metrics::{self, ComplaintOutcome, LedgerStep};
 use crate::wechat::Probe;
 
 use super::attempt::{Fetched, Proof};
@@ -250,7 +250,7 @@ impl Refresher {
             Probe::Alive => {
                 if let Some(through) = self.state.found_alive(asked) {
                     let key = self.key().clone();
-                    let _ = self.note(around.ledger.settle(&key, through)).await;
+                    let _ = self.note(LedgerStep::Other, around.ledger.settle(&key, through)).await;
                 }
                 Verdict::Alive
             }

@@ -30,6 +30,8 @@ pub struct View {
     pub next: Next,
     /// How the latest attempt went.
     pub last: Option<LastAttempt>,
+    /// When the latest call was sent that WeChat answered with a value, new or the same.
+    pub last_success: Option<BootTime>,
     /// Failures since the last success.
     pub failures: u32,
     /// The trouble that the key is in, until a success ends it.

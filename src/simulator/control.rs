@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::faults::Script;
 use super::log::{Call, CallLog, Endpoint};
 use super::oauth::NewCode;
-use super::settings::IpList;
+use super::settings::{Callback, IpList};
 use super::state::{ServerMode, Shared, Standing, State};
 use super::values::{Kind, Verdict};
 
@@ -135,6 +135,11 @@ impl Control {
         self.shared.change(|state| state.latency = latency);
     }
 
+    /// Makes WeChat's clock, as the `Date` of answers shows it, wrong by so many seconds.
+    pub fn set_date_offset(&self, seconds: i64) {
+        self.shared.change(|state| state.date_offset = seconds);
+    }
+
     /// Changes the health of the whole server. Returns when it listens, or does
     /// not, as the mode says; at once when nobody serves.
     pub async fn set_mode(&self, mode: ServerMode) {
@@ -184,6 +189,11 @@ impl Control {
     /// Changes the account's IP list.
     pub fn set_ip_allowed(&self, appid: &str, list: IpList) {
         self.shared.change(|state| state.account_or_new(appid).ip_allowed = list);
+    }
+
+    /// Changes what WeChat's check finds of the account's callback.
+    pub fn set_callback(&self, appid: &str, callback: Callback) {
+        self.shared.change(|state| state.account_or_new(appid).callback = callback);
     }
 
     /// Resets the account's AppSecret; from now on only this one is right.

@@ -51,13 +51,14 @@ What goes wrong
       answer_lost, hold_answer, hold_request, expires_in (expires_in: any value, or null
       for none), empty_token, missing_token, redirect (location)
       endpoints: token, stable_token, ticket, api_domain_ip, callback_ip, clear_quota,
-      clear_quota_v2, quota_get, oauth_token, oauth_refresh, user_info, oauth_check,
+      clear_quota_v2, callback_check, quota_get, oauth_token, oauth_refresh, user_info, oauth_check,
       mini_login, business
   curl HOST/_sim/faults                         scripts that wait
   curl -X DELETE HOST/_sim/faults               forget them
   curl -X POST HOST/_sim/release                let held requests and answers go on
   curl HOST/_sim/mode -d '{\"mode\":\"busy\"}'      up, busy, closes, silent
   curl HOST/_sim/latency -d '{\"ms\":200}'        every answer later
+  curl HOST/_sim/date -d '{\"offset_s\":600}'     WeChat's clock is wrong (Date header)
 ";
 
 /// Answers one control request.
@@ -103,6 +104,10 @@ pub(super) fn answer(control: &Control, request: &Request) -> Page {
                 control.switch_mode(mode);
                 Ok(done())
             }
+        }),
+        ("POST", "/_sim/date") => parse(request).map(|body: DateBody| {
+            control.set_date_offset(body.offset_s);
+            done()
         }),
         ("POST", "/_sim/latency") => parse(request).map(|body: LatencyBody| {
             control.set_latency(Duration::from_millis(body.ms));
@@ -155,6 +160,12 @@ struct ModeBody {
 #[serde(deny_unknown_fields)]
 struct LatencyBody {
     ms: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DateBody {
+    offset_s: i64,
 }
 
 #[derive(Deserialize)]

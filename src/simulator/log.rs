@@ -32,6 +32,8 @@ pub enum Endpoint {
     ClearQuota,
     /// `POST /cgi-bin/clear_quota/v2`.
     ClearQuotaV2,
+    /// `POST /cgi-bin/callback/check`.
+    CallbackCheck,
     /// `POST /cgi-bin/openapi/quota/get`.
     QuotaGet,
     /// `GET /sns/oauth2/access_token`.
@@ -50,7 +52,7 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// Every endpoint, in the order of the documentation page.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Token,
         Self::StableToken,
         Self::Ticket,
@@ -58,6 +60,7 @@ impl Endpoint {
         Self::CallbackIp,
         Self::ClearQuota,
         Self::ClearQuotaV2,
+        Self::CallbackCheck,
         Self::QuotaGet,
         Self::OauthToken,
         Self::OauthRefresh,
@@ -77,6 +80,7 @@ impl Endpoint {
             "/cgi-bin/getcallbackip" => Self::CallbackIp,
             "/cgi-bin/clear_quota" => Self::ClearQuota,
             "/cgi-bin/clear_quota/v2" => Self::ClearQuotaV2,
+            "/cgi-bin/callback/check" => Self::CallbackCheck,
             "/cgi-bin/openapi/quota/get" => Self::QuotaGet,
             "/sns/oauth2/access_token" => Self::OauthToken,
             "/sns/oauth2/refresh_token" => Self::OauthRefresh,

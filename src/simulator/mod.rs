@@ -39,7 +39,7 @@ pub use control::Control;
 pub use faults::{ExpiresIn, Fault, Script};
 pub use log::{Call, CallLog, Caller, Endpoint, KEPT, Outcome, TokenMode, fingerprint};
 pub use oauth::{Flow, NewCode, Scope, Visitor};
-pub use settings::{Account, Accounts, IpList, Limits, Settings, TicketRule};
+pub use settings::{Account, Accounts, Callback, IpList, Limits, Settings, TicketRule};
 pub use state::ServerMode;
 pub use values::Kind;
 

@@ -12,7 +12,7 @@ use super::errcode::Refusal;
 use super::faults::Fault;
 use super::log::{Call, Caller, Endpoint, Outcome, TokenMode, fingerprint};
 use super::oauth::object;
-use super::settings::{DAY, MONTH};
+use super::settings::{Callback, DAY, MONTH};
 use super::state::State;
 use super::tokens::{Handout, Novelty, Wish};
 use super::values::Kind;
@@ -187,6 +187,7 @@ impl State {
                 self.check_secret(&appid, request.either("appsecret"))?;
                 self.clear_quota(&appid, now)
             }
+            Endpoint::CallbackCheck => self.check_callback(request, now),
             Endpoint::QuotaGet => self.quota(request, now),
             Endpoint::OauthToken => {
                 let appid = self.sns_account(request)?;
@@ -270,6 +271,37 @@ impl State {
         account.classic_today = super::state::Counter::default();
         account.stable_today = super::state::Counter::default();
         Ok(Done::ok(fine()))
+    }
+
+    /// The lookup and the ping that WeChat makes of an account's callback, as the console has it.
+    fn check_callback(&mut self, request: &Request, now: Instant) -> Result<Done, Refusal> {
+        require(request, "POST", 43002)?;
+        let owner = self.check_token(request.query("access_token"), now)?;
+        let (dns, ping) = match request.field("action") {
+            "all" => (true, true),
+            "dns" => (true, false),
+            "ping" => (false, true),
+            _ => return Err(Refusal::new(40202)),
+        };
+        if !["CHINANET", "UNICOM", "CAP", "DEFAULT"].contains(&request.field("check_operator")) {
+            return Err(Refusal::new(40203));
+        }
+        let account = self.account(&owner).ok_or_else(|| Refusal::new(40013))?;
+        let (loss, time) = match account.callback {
+            Callback::Unset => return Err(Refusal::new(40201)),
+            Callback::Reachable => ("0%", "23.079ms"),
+            Callback::Lost => ("100%", ""),
+        };
+        let mut fields = Map::new();
+        if dns {
+            fields.insert("dns".to_owned(), json!([{ "ip": "127.0.0.1", "real_operator": "UNICOM" }]));
+        }
+        if ping {
+            let row =
+                json!({ "ip": "127.0.0.1", "from_operator": "UNICOM", "package_loss": loss, "time": time });
+            fields.insert("ping".to_owned(), json!([row]));
+        }
+        Ok(Done::ok(fields))
     }
 
     fn quota(&mut self, request: &Request, now: Instant) -> Result<Done, Refusal> {

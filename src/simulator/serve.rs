@@ -142,7 +142,8 @@ async fn connection(shared: Arc<Shared>, mut stream: TcpStream, peer: SocketAddr
             Ok(None) | Err(ReadError::Io(_)) => return,
             Err(error @ (ReadError::Malformed | ReadError::TooLarge)) => {
                 let page = Page::text(400, format!("{error}\n"));
-                let _ = wire::send(&mut stream, Reply::Whole(page), Connection::Close).await;
+                let date = date(&shared);
+                let _ = wire::send(&mut stream, Reply::Whole(page), Connection::Close, &date).await;
                 return;
             }
         };
@@ -153,7 +154,7 @@ async fn connection(shared: Arc<Shared>, mut stream: TcpStream, peer: SocketAddr
         } else {
             answer(&shared, &stream, &request).await
         };
-        match wire::send(&mut stream, reply, wished).await {
+        match wire::send(&mut stream, reply, wished, &date(&shared)).await {
             Ok(Connection::KeepAlive) => {}
             Ok(Connection::Close) | Err(_) => return,
         }
@@ -295,6 +296,15 @@ fn hold(shared: &Shared) -> oneshot::Receiver<()> {
     let (release, released) = oneshot::channel();
     shared.change(|state| state.held.push_back(release));
     released
+}
+
+/// The `Date` of an answer that goes out now. The one thing here that is not on tokio's clock:
+/// callers compare it with the wall.
+fn date(shared: &Shared) -> String {
+    let offset = jiff::SignedDuration::from_secs(shared.look(|state| state.date_offset));
+    let now = jiff::Timestamp::now();
+    let shown = now.checked_add(offset).unwrap_or(now);
+    jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&shown).unwrap_or_default()
 }
 
 /// Ends when the other side closed or broke the connection.

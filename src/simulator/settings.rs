@@ -142,6 +142,17 @@ pub enum IpList {
     Only(Vec<IpAddr>),
 }
 
+/// The callback of an account in WeChat's console, as WeChat's own check finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Callback {
+    /// None is set.
+    Unset,
+    /// Name and ping are good.
+    Reachable,
+    /// The name is good, every ping is lost.
+    Lost,
+}
+
 /// What a second `getticket` within a ticket's life brings. WeChat's pages do
 /// not say; these are the behaviours seen or to be feared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

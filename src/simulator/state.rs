@@ -19,7 +19,7 @@ use super::errcode::Refusal;
 use super::faults::Faults;
 use super::log::CallLog;
 use super::oauth::Oauth;
-use super::settings::{Accounts, IpList, Settings};
+use super::settings::{Accounts, Callback, IpList, Settings};
 use super::tokens::Line;
 use super::values::Values;
 
@@ -55,6 +55,7 @@ pub(super) struct AccountState {
     pub(super) standing: Standing,
     pub(super) ip_allowed: IpList,
     pub(super) classic_daily: Option<u32>,
+    pub(super) callback: Callback,
     pub(super) classic: Line,
     pub(super) stable: Line,
     pub(super) jsapi: Option<Arc<str>>,
@@ -74,6 +75,7 @@ impl AccountState {
             standing: Standing::Usable,
             ip_allowed,
             classic_daily,
+            callback: Callback::Unset,
             classic: Line::default(),
             stable: Line::default(),
             jsapi: None,
@@ -130,6 +132,8 @@ pub(super) struct State {
     pub(super) log: CallLog,
     pub(super) faults: Faults,
     pub(super) latency: Duration,
+    /// How far the `Date` of answers is from the true time, in seconds.
+    pub(super) date_offset: i64,
     /// Requests and answers that wait for a release, oldest first.
     pub(super) held: VecDeque<oneshot::Sender<()>>,
     /// Running `serve` calls, and how many of them hold their listener.
@@ -166,6 +170,7 @@ impl State {
             log: CallLog::default(),
             faults: Faults::default(),
             latency: Duration::ZERO,
+            date_offset: 0,
             held: VecDeque::new(),
             serving: 0,
             listening: 0,

@@ -249,17 +249,22 @@ impl Page {
     }
 }
 
-/// Sends a reply. `Ok` says what the connection is still good for.
-pub(super) async fn send(stream: &mut TcpStream, reply: Reply, wished: Connection) -> io::Result<Connection> {
+/// Sends a reply, with what its `Date` says. `Ok` says what the connection is still good for.
+pub(super) async fn send(
+    stream: &mut TcpStream,
+    reply: Reply,
+    wished: Connection,
+    date: &str,
+) -> io::Result<Connection> {
     match reply {
         Reply::Whole(page) => {
-            let mut bytes = head(&page, wished);
+            let mut bytes = head(&page, wished, date);
             bytes.extend_from_slice(page.body.as_bytes());
             stream.write_all(&bytes).await?;
             Ok(wished)
         }
         Reply::Half(page) => {
-            let mut bytes = head(&page, wished);
+            let mut bytes = head(&page, wished, date);
             let half = page.body.len() / 2;
             bytes.extend_from_slice(page.body.as_bytes().get(..half).unwrap_or_default());
             stream.write_all(&bytes).await?;
@@ -274,7 +279,7 @@ pub(super) async fn send(stream: &mut TcpStream, reply: Reply, wished: Connectio
     }
 }
 
-fn head(page: &Page, connection: Connection) -> Vec<u8> {
+fn head(page: &Page, connection: Connection, date: &str) -> Vec<u8> {
     let reason = http::StatusCode::from_u16(page.status)
         .ok()
         .and_then(|status| status.canonical_reason())
@@ -289,7 +294,7 @@ fn head(page: &Page, connection: Connection) -> Vec<u8> {
         Connection::Close => "close",
     };
     format!(
-        "HTTP/1.1 {} {reason}\r\nContent-Type: {}\r\n{location}Content-Length: {}\r\nConnection: {connection}\r\n\r\n",
+        "HTTP/1.1 {} {reason}\r\nDate: {date}\r\nContent-Type: {}\r\n{location}Content-Length: {}\r\nConnection: {connection}\r\n\r\n",
         page.status,
         page.content_type,
         page.body.len(),

@@ -157,3 +157,37 @@ fn tell(note: Note, path: &str) {
     // Nobody is left to tell if stderr is closed.
     let _ = writeln!(io::stderr().lock(), "zhongkong: {sentence}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::telemetry::file::Rotation;
+
+    #[test]
+    fn lines_beyond_the_limit_are_dropped_and_the_others_keep_their_order() {
+        // A disk that hangs: nobody takes lines, and whoever logs is not held up.
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let shared =
+            Arc::new(Background { queue: Mutex::default(), filled: Condvar::new(), emptied: Condvar::new() });
+        let line = |number: usize| format!("{number:01023}\n").into_bytes().into_boxed_slice();
+        for number in 0..5_000 {
+            shared.push(line(number));
+        }
+        let waiting = |queue: &Queue| (queue.entries.len(), queue.bytes, queue.dropped);
+        assert_eq!(waiting(&shared.lock()), (4_096, 4 << 20, 904));
+
+        // It comes back: what waited is written, in order, and there is room again.
+        let file = LogFile::open(&path, Rotation::default(), Clock::system()).unwrap();
+        let (own, name) = (shared.clone(), path.display().to_string());
+        drop(std::thread::spawn(move || own.run(file, &name)));
+        shared.flush();
+        shared.push(line(9_999));
+        shared.flush();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let numbers: Vec<usize> = text.lines().map(|line| line.parse().unwrap()).collect();
+        assert!(numbers.iter().copied().eq((0..4_096).chain([9_999])), "{}", numbers.len());
+        assert_eq!(waiting(&shared.lock()), (0, 0, 0));
+    }
+}

@@ -1,8 +1,10 @@
-//! Every metric: its name, its labels, its meaning. Nothing else in the crate names one.
+//! Every metric that is recorded: its name, its labels, its meaning.
 //!
-//! Labels are enums, so that a typing error is a compile error and the number of series is
-//! known. No label is an appid: 10,000 accounts would make every scrape a megabyte; the status
-//! knows single keys. Recording without [`install`] does nothing.
+//! This is what is counted when it happens; what can be looked up at a scrape (keys, servers, the
+//! process) is put out by `admin::exposition`. Labels are enums, so that a typing error is a
+//! compile error and the number of series is known. Counters begin at zero with [`install`],
+//! because Prometheus sees no increase from a series that was not there. Recording without it
+//! does nothing.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -15,6 +17,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use crate::model::{CallMode, Cause, Kind};
 
 use super::TelemetryError;
+use super::latency::Latency;
 
 const ATTEMPTS: &str = "zhongkong_attempts_total";
 const CALL_SECONDS: &str = "zhongkong_call_seconds";
@@ -25,11 +28,20 @@ const UNKNOWN_ERRCODES: &str = "zhongkong_unknown_errcodes_total";
 const BUDGET_REFUSALS: &str = "zhongkong_budget_refusals_total";
 const REFRESHER_RESTARTS: &str = "zhongkong_refresher_restarts_total";
 const LEDGER_ERRORS: &str = "zhongkong_ledger_errors_total";
+const LEDGER_SECONDS: &str = "zhongkong_ledger_seconds";
 const READS: &str = "zhongkong_reads_total";
 const WATCHERS: &str = "zhongkong_watchers";
 const CALLS_REFUSED: &str = "zhongkong_calls_refused_total";
+const AUDIT_LOST: &str = "zhongkong_audit_lost_total";
 const RELOADS: &str = "zhongkong_reloads_total";
+const LAST_RELOAD_SUCCESSFUL: &str = "zhongkong_last_reload_successful";
 const LAST_RELOAD: &str = "zhongkong_last_reload_timestamp_seconds";
+
+/// Handling times of `GetToken`, put out by `admin::exposition`.
+pub static READ_SECONDS: Latency = Latency::new();
+
+/// Reasons of [`ledger_error`] that begin at zero; rarer ones begin when they occur.
+const LEDGER_REASONS: [&str; 5] = ["full", "read_only", "corrupt", "slow", "failed"];
 
 /// Upper edges of the histograms, in seconds: from a fast disk to the longest time-out.
 const BUCKETS: [f64; 12] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
@@ -159,6 +171,16 @@ label! {
     }
 }
 
+label! {
+    /// Why an entry of the audit is missing.
+    AuditLoss {
+        /// The ledger did not take it.
+        Ledger = "ledger",
+        /// It is counted, but no longer by caller and key: there were too many at once.
+        Overflow = "overflow",
+    }
+}
+
 /// Counts from now on. Once per process.
 ///
 /// # Errors
@@ -171,6 +193,7 @@ pub fn install() -> Result<PrometheusHandle, TelemetryError> {
     let handle = recorder.handle();
     ::metrics::set_global_recorder(recorder).map_err(|_| TelemetryError::CountsAlready)?;
     describe();
+    begin_at_zero();
     Ok(handle)
 }
 
@@ -187,8 +210,61 @@ fn describe() {
     describe_counter!(READS, "Reads of a value, by result.");
     describe_gauge!(WATCHERS, "Open watches.");
     describe_counter!(CALLS_REFUSED, "Calls not let in, by reason.");
+    describe_counter!(AUDIT_LOST, "Deeds that the audit does not tell, by reason.");
     describe_counter!(RELOADS, "Reloads of the configuration, by result.");
-    describe_gauge!(LAST_RELOAD, Unit::Seconds, "Wall time of the last reload that took effect.");
+    describe_gauge!(LAST_RELOAD, Unit::Seconds, "Wall time when the configuration in effect was taken over.");
+    describe_gauge!(LAST_RELOAD_SUCCESSFUL, "Whether the configuration that was read last is in effect.");
+    describe_histogram!(LEDGER_SECONDS, Unit::Seconds, "Time of one operation of the ledger, by step.");
+}
+
+/// Makes every series whose labels are known.
+fn begin_at_zero() {
+    for kind in Kind::ALL.map(Kind::as_str) {
+        for cause in Cause::ALL.map(Cause::as_str) {
+            for result in AttemptResult::ALL {
+                zero(counter!(ATTEMPTS, "kind" => kind, "cause" => cause, "result" => result.as_str()));
+            }
+        }
+        for outcome in ComplaintOutcome::ALL {
+            zero(counter!(COMPLAINTS, "kind" => kind, "outcome" => outcome.as_str()));
+        }
+        for share in Share::ALL {
+            zero(counter!(BUDGET_REFUSALS, "kind" => kind, "share" => share.as_str()));
+        }
+        zero(counter!(FOREIGN_REFRESHES, "kind" => kind));
+        zero(counter!(REFRESHER_RESTARTS, "kind" => kind));
+    }
+    for verdict in Verdict::ALL {
+        zero(counter!(PROBES, "verdict" => verdict.as_str()));
+    }
+    for step in LedgerStep::ALL {
+        for reason in LEDGER_REASONS {
+            zero(counter!(LEDGER_ERRORS, "step" => step.as_str(), "reason" => reason));
+        }
+        // A histogram exists from when it is named.
+        let _ = histogram!(LEDGER_SECONDS, "step" => step.as_str());
+    }
+    for mode in CallMode::ALL {
+        let _ = histogram!(CALL_SECONDS, "mode" => mode.as_str());
+    }
+    for result in ReadResult::ALL {
+        zero(counter!(READS, "result" => result.as_str()));
+    }
+    for reason in Refusal::ALL {
+        zero(counter!(CALLS_REFUSED, "reason" => reason.as_str()));
+    }
+    for result in Done::ALL {
+        zero(counter!(RELOADS, "result" => result.as_str()));
+    }
+    zero(counter!(UNKNOWN_ERRCODES));
+    gauge!(WATCHERS).increment(0.0);
+    // Nothing runs under a configuration that was refused at the start.
+    gauge!(LAST_RELOAD_SUCCESSFUL).set(1.0);
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the handle is made for this one call")]
+fn zero(counter: Counter) {
+    counter.increment(0);
 }
 
 /// An attempt ended.
@@ -237,21 +313,40 @@ pub fn ledger_error(step: LedgerStep, reason: &'static str) {
     counter!(LEDGER_ERRORS, "step" => step.as_str(), "reason" => reason).increment(1);
 }
 
+/// An operation of the ledger took this long, whether it succeeded or not.
+pub fn ledger_took(step: LedgerStep, span: Duration) {
+    histogram!(LEDGER_SECONDS, "step" => step.as_str()).record(span);
+}
+
 /// A call was not let in.
 pub fn call_refused(refusal: Refusal) {
     counter!(CALLS_REFUSED, "reason" => refusal.as_str()).increment(1);
 }
 
+/// So many deeds are missing in the audit.
+pub fn audit_lost(loss: AuditLoss, count: u64) {
+    counter!(AUDIT_LOST, "reason" => loss.as_str()).increment(count);
+}
+
 /// The configuration was read again.
 pub fn reload(done: Done) {
     counter!(RELOADS, "result" => done.as_str()).increment(1);
+    gauge!(LAST_RELOAD_SUCCESSFUL).set(match done {
+        Done::Ok => 1.0,
+        Done::Failed => 0.0,
+    });
 }
 
-/// A reload took effect at this wall time.
+/// A configuration took effect at this wall time: the first one, or a reloaded one.
 pub fn reloaded_at(wall: crate::clock::WallTime) {
     // Seconds of this millennium are exact in a float.
     #[expect(clippy::cast_precision_loss, reason = "whole seconds are far below 2^53")]
     gauge!(LAST_RELOAD).set(wall.seconds() as f64);
+}
+
+/// A `GetToken` was served in this time, with the wait that its caller asked for.
+pub fn read_took(span: Duration) {
+    READ_SECONDS.record(span);
 }
 
 /// The counters of reads, looked up once: a read is one lookup and one clone, and the

@@ -23,9 +23,11 @@ use crate::clock::Clock;
 
 mod background;
 pub mod file;
+pub mod latency;
 mod lines;
 pub mod metrics;
 mod panics;
+pub mod text;
 mod tracker;
 
 pub use panics::safe_text;

@@ -8,6 +8,7 @@
 //! end; [`errcode`] only says what WeChat's numbers mean.
 
 mod answer;
+pub mod checkup;
 pub mod errcode;
 pub mod exchange;
 mod wire;

@@ -10,8 +10,8 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::{Client, ClientBuilder, Proxy, RequestBuilder, StatusCode, redirect, retry};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderValue};
+use reqwest::{Client, ClientBuilder, Proxy, RequestBuilder, Response, StatusCode, redirect, retry};
 use serde_json::Value;
 use url::Url;
 
@@ -47,6 +47,14 @@ pub(super) enum Unanswered {
     Unknown(Trouble),
 }
 
+/// An answer as it came.
+pub(super) struct Look {
+    pub(super) status: u16,
+    /// The header of that name.
+    pub(super) date: Option<String>,
+    pub(super) body: Vec<u8>,
+}
+
 /// The two clients.
 pub(super) struct Wire {
     fresh: Client,
@@ -67,6 +75,14 @@ impl Wire {
     /// The body of the answer to a GET, if it came whole and with status 200.
     pub(super) async fn get(&self, connection: Connection, url: Url) -> Result<Vec<u8>, Unanswered> {
         answer(self.client(connection).get(url)).await
+    }
+
+    /// The answer to a GET, whatever its status.
+    pub(super) async fn look(&self, url: Url) -> Result<Look, Unanswered> {
+        let response = self.fresh.get(url).send().await.map_err(|error| unsent_or_unknown(&error))?;
+        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
+        let status = response.status().as_u16();
+        Ok(Look { status, date, body: body(response).await? })
     }
 
     /// The same for a POST of JSON. The text is UTF-8 as it is: WeChat refuses `\u` escapes.
@@ -118,10 +134,15 @@ fn builder(settings: &Settings) -> Result<ClientBuilder, SetupError> {
 /// Sends the request and reads the answer. Dropped midway, the request may have been sent.
 async fn answer(request: RequestBuilder) -> Result<Vec<u8>, Unanswered> {
     let unknown = |kind: TroubleKind| Unanswered::Unknown(kind.into());
-    let mut response = request.send().await.map_err(|error| unsent_or_unknown(&error))?;
+    let response = request.send().await.map_err(|error| unsent_or_unknown(&error))?;
     if response.status() != StatusCode::OK {
         return Err(unknown(TroubleKind::HttpStatus(response.status().as_u16())));
     }
+    body(response).await
+}
+
+async fn body(mut response: Response) -> Result<Vec<u8>, Unanswered> {
+    let unknown = |kind: TroubleKind| Unanswered::Unknown(kind.into());
     let mut body = Vec::new();
     loop {
         match response.chunk().await {

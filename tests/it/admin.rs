@@ -13,7 +13,8 @@ use zhongkong::admin::{Admin, Readiness};
 use zhongkong::model::{Cause, Kind};
 use zhongkong::telemetry::metrics::{self, AttemptResult};
 
-use super::admin_support::{empty, open_to_all};
+use super::admin_support::{empty, exposition, open_to_all};
+use super::support::record;
 
 struct Running {
     addr: SocketAddr,
@@ -34,7 +35,8 @@ async fn start() -> Running {
     let (readiness, seen) = watch::channel(Readiness::NotReady("no account has a token yet".to_owned()));
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    tasks.spawn(Admin::new(listener, seen, handle, open_to_all(), sources).run(stop.clone()));
+    let exposition = exposition(handle, seen.clone(), sources.hub.clone());
+    tasks.spawn(Admin::new(listener, seen, exposition, open_to_all(), sources).run(stop.clone()));
     Running { addr, readiness, stop, tasks }
 }
 
@@ -44,6 +46,7 @@ async fn get(addr: SocketAddr, path: &str) -> String {
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
+    record::output(path, answer.as_bytes());
     answer
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use reqwest::header::{HOST, LOCATION, ORIGIN, SET_COOKIE};
 use reqwest::{Client as Http, RequestBuilder, Response, StatusCode};
 use tokio::net::TcpListener;
@@ -12,10 +12,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use zhongkong::access::{Client, Gate, Table};
+use zhongkong::admin::exposition::{self, Exposition};
 use zhongkong::admin::{Admin, Audience, Readiness, Recent, Server, Settings, Sources};
 use zhongkong::clock::Clock;
 use zhongkong::hub::{AccountSettings, Hub};
 use zhongkong::ledger::memory::MemoryLedger;
+use zhongkong::mirror::{self, Mirror};
 use zhongkong::refresh::{self, task::Surroundings};
 use zhongkong::wechat::{self, WeChat};
 
@@ -63,6 +65,17 @@ pub(crate) async fn asleep(accounts: Vec<AccountSettings>) -> Arc<Hub> {
     Hub::build(Arc::new(around), accounts).await.unwrap().0
 }
 
+/// What /metrics is made from, without a mirror and a ledger.
+pub(crate) fn exposition(
+    recorded: PrometheusHandle,
+    readiness: watch::Receiver<Readiness>,
+    hub: Arc<Hub>,
+) -> Exposition {
+    let mirror = mirror::Settings { servers: vec![], layouts: vec![], timeout: Duration::ZERO };
+    let (_, mirror) = Mirror::new(mirror, Clock::system());
+    Exposition::new(exposition::Sources { recorded, hub, readiness, mirror, ledger: None, per_key: 0 })
+}
+
 /// An admin listener; ends with its value.
 pub(crate) struct Desk {
     /// `http://` and the address, without a slash at the end.
@@ -91,7 +104,8 @@ impl Desk {
             recent: recent.clone(),
             servers: Arc::new(move || shown.borrow().clone()),
         };
-        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        let counted = PrometheusBuilder::new().build_recorder().handle();
+        let metrics = exposition(counted, seen.clone(), hub.clone());
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(Admin::new(listener, seen, metrics, settings, sources).run(stop.clone()));

@@ -13,6 +13,7 @@ use zhongkong::secret::Secret;
 use zhongkong::simulator::{Account, Accounts, Endpoint, Settings};
 
 use crate::support::frozen::Guard;
+use crate::support::record;
 use crate::support::simulated::Simulated;
 
 /// The token of a client with every right.
@@ -52,6 +53,7 @@ pub(crate) fn zhongkong(args: &[&str]) -> Command {
 /// Runs a command to its end.
 pub(crate) async fn done(mut command: Command) -> Done {
     let output = command.output().await.unwrap();
+    record::streams(command.as_std().get_args(), &output.stdout, &output.stderr);
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Done { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
@@ -74,6 +76,7 @@ impl Rig {
         let wechat = Simulated::start(settings).await;
         let dir = TempDir::new().unwrap();
         std::fs::write(dir.path().join("config.toml"), config(&wechat.base, dir.path())).unwrap();
+        record::secrets([OPERATOR]);
         private(&dir.path().join("secret"), "s");
         private(&dir.path().join("token"), &format!("{OPERATOR}\n"));
         let mut rig = Self { wechat, dir, daemon: None, _guard: guard };
@@ -101,22 +104,28 @@ impl Rig {
         let mut seen = String::new();
         loop {
             let line = log.next_line().await.unwrap().unwrap_or_else(|| panic!("no daemon: {seen}"));
-            if line.contains("running") {
+            if line.contains("running accounts=") {
                 break;
             }
             seen.push_str(&line);
         }
         // Read on, so that it never waits for a full pipe.
         let mut drain = JoinSet::new();
-        drain.spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+        drain.spawn(async move {
+            while let Ok(Some(line)) = log.next_line().await {
+                seen.push_str(&line);
+            }
+            record::output("stderr of the daemon", seen.as_bytes());
+        });
         self.daemon = Some((child, drain));
     }
 
     /// Stops it as systemd does, and waits for its end.
     pub(crate) async fn stop_daemon(&mut self) {
-        let (mut child, _drain) = self.daemon.take().unwrap();
+        let (mut child, mut drain) = self.daemon.take().unwrap();
         terminate(&child);
         assert_eq!(child.wait().await.unwrap().code(), Some(0));
+        while drain.join_next().await.is_some() {}
     }
 
     /// An operator's command, not started.

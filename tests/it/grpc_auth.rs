@@ -51,8 +51,9 @@ async fn every_rpc_refuses_a_stranger() {
         code(stranger.exchange_code(&wx1, &"code".into(), Flow::Web).await),
         code(stranger.pause(Target::Account(wx1.clone()), None).await),
         code(stranger.resume(Target::Account(wx1)).await),
+        code(stranger.audit_page(pb::ListAuditRequest::default()).await),
     ];
-    assert_eq!(refused, [Code::Unauthenticated; 9]);
+    assert_eq!(refused, [Code::Unauthenticated; 10]);
 }
 
 #[tokio::test]

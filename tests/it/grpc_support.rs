@@ -12,18 +12,19 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use zhongkong::access::{Action, Client, Grants, Identity, Scope};
+use zhongkong::audit;
 use zhongkong::client::{self, Credentials};
 use zhongkong::clock::{BootTime, Clock, WallTime};
 use zhongkong::grpc::settings::{Listen, Settings, Tls};
 use zhongkong::grpc::{Control, Listener, Readiness, ServeError, Server};
 use zhongkong::hub::{AccountSettings, Hub};
-use zhongkong::ledger::memory::MemoryLedger;
 use zhongkong::model::{Key, Kind, TokenMode};
 use zhongkong::refresh::gate::Gate;
 use zhongkong::refresh::task::Surroundings;
 use zhongkong::simulator;
 use zhongkong::wechat::{self, WeChat};
 
+use crate::support::ailing::AilingLedger;
 use crate::support::frozen::Frozen;
 use crate::support::simulated::{Simulated, listed};
 
@@ -46,6 +47,7 @@ pub(crate) struct World {
     pub(crate) sim: Simulated,
     pub(crate) clock: Clock,
     pub(crate) hub: Arc<Hub>,
+    pub(crate) ledger: AilingLedger,
     pub(crate) control: Control,
     pub(crate) ready: watch::Sender<Readiness>,
     /// Of the first TCP listener.
@@ -84,10 +86,13 @@ impl World {
             timeout: Duration::from_secs(10),
             proxy: None,
         });
+        let ledger = AilingLedger::new(clock.clone());
+        let (recorder, audit) =
+            audit::new(&audit::Settings::default(), Arc::new(ledger.clone()), clock.clone());
         let around = Surroundings {
             clock: clock.clone(),
             wechat: wechat.unwrap(),
-            ledger: Arc::new(MemoryLedger::new(clock.clone())),
+            ledger: Arc::new(ledger.clone()),
             gate: Gate::new(64),
         };
         let accounts = vec![account("wx1"), account("wx2")];
@@ -95,9 +100,10 @@ impl World {
         let stop = CancellationToken::new();
         let mut refreshers = JoinSet::new();
         refreshers.spawn(tasks.run(stop.clone()));
+        refreshers.spawn(audit.run(stop.clone()));
 
         let (ready, readiness) = watch::channel(Readiness::NotReady);
-        let server = Server::new(&settings, hub.clone(), readiness).unwrap();
+        let server = Server::new(&settings, hub.clone(), readiness).unwrap().with_audit(recorder);
         let control = server.control();
         let mut listeners = vec![Listener::bind(&Listen::Tcp("127.0.0.1:0".parse().unwrap())).await.unwrap()];
         let addr = listeners[0].tcp_addr().unwrap();
@@ -106,7 +112,19 @@ impl World {
         }
         let mut serving = JoinSet::new();
         serving.spawn(server.run(listeners, stop.clone()));
-        Self { frozen, sim, clock, hub, control, ready, addr, stop, served: serving, _refreshers: refreshers }
+        Self {
+            frozen,
+            sim,
+            clock,
+            hub,
+            ledger,
+            control,
+            ready,
+            addr,
+            stop,
+            served: serving,
+            _refreshers: refreshers,
+        }
     }
 
     /// Waits until every key has its value.

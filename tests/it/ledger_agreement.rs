@@ -5,8 +5,12 @@
 use std::collections::HashMap;
 
 use proptest::prelude::*;
+use zhongkong::clock::Clock;
 use zhongkong::ledger::memory::MemoryLedger;
-use zhongkong::ledger::{Call, CallEnd, Committed, Ledger, Record, StoredValue, WINDOW};
+use zhongkong::ledger::{
+    AuditAction, AuditEntry, AuditForm, AuditQuery, AuditShare, Call, CallEnd, Committed, Ledger, Record,
+    StoredValue, WINDOW,
+};
 use zhongkong::model::{CallMode, Cause, ErrCode, Generation, Key};
 
 use crate::ledger_support::{HOUR, StateDir, call, clock, event, key, later, value};
@@ -21,6 +25,7 @@ enum Step {
     Withdraw(Who),
     Pause(Who, Option<u32>),
     Record(Who),
+    Audit(Vec<(u8, u8)>, u32),
     Hours(u32),
     Wall(i64),
 }
@@ -56,6 +61,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => who().prop_map(Step::Withdraw),
         1 => (who(), prop::option::of(0..40_u32)).prop_map(|(who, hours)| Step::Pause(who, hours)),
         1 => who().prop_map(Step::Record),
+        2 => (prop::collection::vec((0..6_u8, 0..3_u8), 0..6), 8..40_u32)
+            .prop_map(|(entries, bound)| Step::Audit(entries, bound)),
         2 => (1..30_u32).prop_map(Step::Hours),
         1 => (-100_000_000..100_000_000_i64).prop_map(Step::Wall),
     ]
@@ -65,15 +72,42 @@ fn key_of(who: &Who) -> Key {
     key(&format!("wx{}", who.key))
 }
 
+/// An entry of one of a few forms and clients, so that some are added up.
+fn audited(form: u8, who: u8, clock: &Clock) -> AuditEntry {
+    let now = clock.wall();
+    let hour = |share| AuditForm::Hourly(now.0 / 3_600_000, share);
+    let (form, action) = match form {
+        0 | 1 => (hour(AuditShare::Reads), AuditAction::Read),
+        2 | 3 => (hour(AuditShare::Calls), AuditAction::Complain),
+        _ => (AuditForm::Single, AuditAction::Pause),
+    };
+    AuditEntry {
+        form,
+        client: format!("client{who}").into(),
+        origin: "-".into(),
+        action,
+        appid: (who > 0).then(|| "wx1".parse().unwrap()),
+        kind: None,
+        outcome: "done".into(),
+        fingerprint: None,
+        generation: (who > 1).then_some(Generation(who.into())),
+        count: 1,
+        first: now,
+        last: now,
+    }
+}
+
 /// Everything that can be asked.
-async fn all_of(ledger: &dyn Ledger) -> (Vec<(Key, Record)>, Vec<Record>, usize) {
+async fn all_of(ledger: &dyn Ledger) -> (Vec<(Key, Record)>, Vec<Record>, usize, Vec<AuditEntry>) {
     let mut loaded = ledger.load().await.unwrap();
     loaded.sort_by(|(a, _), (b, _)| a.cmp(b));
     let mut alone = Vec::new();
     for number in 0..3 {
         alone.push(ledger.load_key(&key(&format!("wx{number}"))).await.unwrap());
     }
-    (loaded, alone, ledger.events(None, u32::MAX).await.unwrap().len())
+    let audit = ledger.audit(&AuditQuery::default()).await.unwrap();
+    let audit = audit.rows.into_iter().map(|row| row.entry).collect();
+    (loaded, alone, ledger.events(None, u32::MAX).await.unwrap().len(), audit)
 }
 
 async fn agree(steps: Vec<Step>) {
@@ -125,6 +159,12 @@ async fn agree(steps: Vec<Step>) {
                 let event = event(clock.wall(), Some(&key_of(who)), "x");
                 memory.record(&event).await.unwrap();
                 file.record(&event).await.unwrap();
+            }
+            Step::Audit(entries, bound) => {
+                let entries: Vec<_> =
+                    entries.iter().map(|(form, who)| audited(*form, *who, &clock)).collect();
+                memory.append_audit(&entries, *bound).await.unwrap();
+                file.append_audit(&entries, *bound).await.unwrap();
             }
             Step::Hours(hours) => clock.suspend(HOUR * *hours),
             Step::Wall(ms) => clock.step_wall(*ms),

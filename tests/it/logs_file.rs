@@ -57,6 +57,7 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "each call wraps a call")]
 fn well(note: Note) {
     assert!(matches!(note, Note::Nothing), "{note:?}");
 }

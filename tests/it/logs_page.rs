@@ -44,7 +44,9 @@ fn literal(text: &str) -> (String, &str) {
                 // The line goes on behind the indentation.
                 Some('\n') => {
                     let indent = chars.as_str().len() - chars.as_str().trim_start().len();
-                    (0..indent).for_each(|_| drop(chars.next()));
+                    for _ in 0..indent {
+                        chars.next();
+                    }
                 }
                 Some(escaped) => said.push(escaped),
                 None => break,

@@ -7,6 +7,7 @@ use zhongkong::simulator::{Endpoint, Fault, Kind, Script};
 
 use super::support::frozen::Guard;
 use super::support::process::{Process, SECRET, Site, TOKEN, key};
+use super::support::scrape::Scrape;
 use super::support::simulated::{Simulated, listed_with};
 
 const OTHER_SECRET: &str = "fedcba9876543210fedcba9876543210";
@@ -220,8 +221,8 @@ async fn hup_with_a_bad_file_changes_nothing_and_says_why() {
     std::fs::set_permissions(site.path("wx1.secret"), open).unwrap();
     daemon.reload("was not taken over").await;
     daemon.line("run `chmod 600").await;
-    let (_, metrics) = daemon.page("/metrics").await;
-    assert!(metrics.contains("reload") && metrics.contains("failed"), "{metrics}");
+    let failed = r#"zhongkong_reloads_total{result="failed"}"#;
+    Scrape::until(&daemon, |seen| seen.count(failed) == 2).await;
 
     // Mended, it is taken over.
     site.secret("wx1", SECRET);

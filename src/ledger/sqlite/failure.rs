@@ -40,6 +40,11 @@ impl Failure {
         Self::Corrupt(Box::<dyn Error + Send + Sync>::from(why.into()).into())
     }
 
+    /// A bound of our own is reached.
+    pub(super) fn no_room(why: &str) -> Self {
+        Self::Full(Box::<dyn Error + Send + Sync>::from(why).into())
+    }
+
     /// SQLite hides the errno of a failed write; the same directory shows it again. Blocks.
     pub(super) fn look_closer(self, db: &Path) -> Self {
         match self {

@@ -16,20 +16,26 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::lock::StateDir;
-use super::{Call, CallEnd, Committed, Event, Ledger, LedgerError, Record, StoredValue};
+use super::{
+    AuditEntry, AuditPage, AuditQuery, Call, CallEnd, Committed, Event, Ledger, LedgerError, Record,
+    StoredValue,
+};
 use crate::clock::{Clock, Stamp};
 use crate::model::{AppId, Generation, Key};
 use write::Write;
 use writer::{Op, QUEUE, Reply, Writer};
 
+mod audit;
 mod failure;
 mod open;
+mod peek;
 mod rows;
 mod write;
 mod writer;
 
 pub(super) use failure::Failure;
 pub use open::{Settings, forget_values};
+pub use peek::{PeekError, Spent, peek};
 
 /// A handle of the ledger. A clone is the same ledger.
 #[derive(Clone)]
@@ -131,6 +137,14 @@ impl Ledger for SqliteLedger {
 
     async fn events(&self, of: Option<&AppId>, limit: u32) -> Result<Vec<Event>, LedgerError> {
         self.ask(|reply| Op::Events(of.cloned(), limit, reply)).await
+    }
+
+    async fn append_audit(&self, entries: &[AuditEntry], max_rows: u32) -> Result<(), LedgerError> {
+        self.ask(|reply| Op::Audit(entries.to_vec(), max_rows, reply)).await
+    }
+
+    async fn audit(&self, asked: &AuditQuery) -> Result<AuditPage, LedgerError> {
+        self.ask(|reply| Op::AuditPage(asked.clone(), reply)).await
     }
 }
 

@@ -27,7 +27,7 @@ use crate::model::Key;
 
 /// How long SQLite waits for somebody who reads the file with another program. Shorter than
 /// the second that the engine gives a write.
-const BUSY: Duration = Duration::from_millis(500);
+pub(super) const BUSY: Duration = Duration::from_millis(500);
 
 /// Where the ledger is and how its values are kept.
 #[derive(Clone, Debug)]
@@ -219,7 +219,7 @@ async fn check(
     if verdict != "ok" {
         return Err(Failure::unsound(verdict));
     }
-    migrations().run_direct(None, &mut *conn, false).await?;
+    migrate(conn).await?;
     // A process may have died between setting a ledger aside and noting it in the new one.
     let earlier = match before {
         Before::Nothing => aside_within_a_day(&settings.path, clock.wall())?,
@@ -232,6 +232,30 @@ async fn check(
     let records = rows::load(conn, None, &day, &settings.seal).await.map_err(missing_is_unsound)?;
     rows::events(conn, None, 1).await.map_err(missing_is_unsound)?;
     Ok((records, rows::set_aside_since(conn, &day).await.map_err(missing_is_unsound)?))
+}
+
+/// Brings the tables up to date. A disk that is full or read-only must not keep an older ledger
+/// from being served: without the audit's table the audit is dropped and counted, that is all.
+async fn migrate(conn: &mut SqliteConnection) -> Result<(), Failure> {
+    const FIRST: &str = "SELECT count(*) FROM sqlite_schema WHERE name = 'set_asides'";
+    let failure = match migrations().run_direct(None, &mut *conn, false).await.map_err(Failure::from) {
+        Ok(()) => return Ok(()),
+        Err(failure) => failure,
+    };
+    let tables: i64 = match &failure {
+        Failure::Full(_) | Failure::ReadOnly(_) | Failure::Io(_) => {
+            sqlx::query(FIRST).fetch_one(conn).await?.try_get(0)?
+        }
+        _ => 0,
+    };
+    if tables == 0 {
+        return Err(failure);
+    }
+    tracing::warn!(
+        error = failure.source(),
+        "the ledger's tables cannot be brought up to date, so there is no audit; make room, and start again"
+    );
+    Ok(())
 }
 
 /// The migrations are all applied: when a table or a column is missing all the same, somebody
@@ -264,8 +288,12 @@ async fn note_set_aside(
 
 fn migrations() -> Migrator {
     // Migrator::run cannot take a connection that is borrowed across an await; run_direct can.
-    let sql = include_str!("../migrations/0001_ledger.sql").into_sql_str();
-    Migrator::with_migrations(vec![Migration::new(1, "ledger".into(), MigrationType::Simple, sql, false)])
+    let ledger = include_str!("../migrations/0001_ledger.sql").into_sql_str();
+    let audit = include_str!("../migrations/0002_audit.sql").into_sql_str();
+    Migrator::with_migrations(vec![
+        Migration::new(1, "ledger".into(), MigrationType::Simple, ledger, false),
+        Migration::new(2, "audit".into(), MigrationType::Simple, audit, false),
+    ])
 }
 
 /// Makes the file, for the owner only, if there is none, and closes it to others if there is.
@@ -346,7 +374,7 @@ fn date(at: WallTime) -> String {
     seconds.strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
-fn with_tail(path: &Path, tail: &str) -> PathBuf {
+pub(super) fn with_tail(path: &Path, tail: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(tail);
     PathBuf::from(name)

@@ -15,6 +15,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{Row as _, Sqlite};
 
 use super::failure::Failure;
+use super::peek::Spent;
 use crate::clock::{BootId, BootTime, Clock, Stamp, WallTime};
 use crate::ledger::seal::Keys;
 use crate::ledger::{Call, CallEnd, Calls, Event, PastCall, Record, StoredValue, WINDOW};
@@ -87,6 +88,23 @@ pub(super) async fn prune(conn: &mut SqliteConnection, day: &Day) -> Result<(), 
         AND NOT (coalesce(ended, 'unknown') = 'unknown' AND mode IN ('classic', 'stable_forced'))";
     day.bind(OLD_CALLS).execute(conn).await?;
     Ok(())
+}
+
+/// How many calls of each key count in its budget.
+pub(super) async fn spent(conn: &mut SqliteConnection, day: &Day) -> Result<Vec<Spent>, Failure> {
+    const SPENT: &str = "SELECT appid, kind, count(*), sum(mode = 'stable_forced') FROM calls
+        WHERE coalesce(ended, '') <> 'never_sent'
+            AND CASE sent_boot_id WHEN ?1 THEN sent_boot > ?2 ELSE sent_wall > ?3 END
+        GROUP BY appid, kind ORDER BY appid, kind";
+    let mut spent = Vec::new();
+    for row in day.bind(SPENT).fetch_all(conn).await? {
+        let key = Key::new(word(row.try_get(0)?)?, word(row.try_get(1)?)?);
+        let count = |column: usize| -> Result<u32, Failure> {
+            Ok(u32::try_from(row.try_get::<i64, _>(column)?).unwrap_or(u32::MAX))
+        };
+        spent.push(Spent { used: count(2)?, forced: count(3)?, key });
+    }
+    Ok(spent)
 }
 
 /// Whether a ledger was set aside within the day.

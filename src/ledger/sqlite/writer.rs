@@ -15,13 +15,14 @@ use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::audit;
 use super::failure::Failure;
 use super::open::{self, Settings};
 use super::rows::{self, Day};
 use super::write::Write;
 use crate::clock::{BootTime, Clock};
 use crate::ledger::lock::StateLock;
-use crate::ledger::{Committed, Event, LedgerError, Record};
+use crate::ledger::{AuditEntry, AuditPage, AuditQuery, Committed, Event, LedgerError, Record};
 use crate::model::{AppId, Key};
 
 /// Writes that share a transaction at most; bounds how long the first waits for the last.
@@ -40,6 +41,8 @@ pub(super) enum Op {
     Load(Reply<Vec<(Key, Record)>>),
     LoadKey(Key, Reply<Record>),
     Events(Option<AppId>, u32, Reply<Vec<Event>>),
+    Audit(Vec<AuditEntry>, u32, Reply<()>),
+    AuditPage(AuditQuery, Reply<AuditPage>),
     Close(Reply<()>),
 }
 
@@ -64,6 +67,8 @@ impl Writer {
         let mut closers = Vec::new();
         while queue.recv_many(&mut waiting, BATCH).await > 0 {
             let mut batch = Vec::new();
+            // Behind everything that the engine waits for.
+            let mut audits = Vec::new();
             for op in waiting.drain(..) {
                 match op {
                     Op::Write(write, reply) => batch.push((write, reply)),
@@ -79,6 +84,11 @@ impl Writer {
                         self.write(std::mem::take(&mut batch)).await;
                         answer(reply, self.events(of.as_ref(), limit).await);
                     }
+                    Op::Audit(entries, max_rows, reply) => audits.push((entries, max_rows, reply)),
+                    Op::AuditPage(asked, reply) => {
+                        self.write(std::mem::take(&mut batch)).await;
+                        answer(reply, self.audit_page(&asked).await);
+                    }
                     Op::Close(reply) => {
                         // What was queued before and meanwhile is still done.
                         queue.close();
@@ -87,6 +97,9 @@ impl Writer {
                 }
             }
             self.write(batch).await;
+            for (entries, max_rows, reply) in audits {
+                answer(reply, self.append_audit(&entries, max_rows).await);
+            }
         }
         let Self { conn, lock, settings: _, clock: _, loaded: _, pruned: _ } = self;
         let closed = match conn {
@@ -166,6 +179,33 @@ impl Writer {
         let conn = connection(&mut self.conn, &self.settings).await?;
         match rows::events(conn, of, limit).await {
             Ok(events) => Ok(events),
+            Err(failure) => Err(self.recover(failure).await),
+        }
+    }
+
+    /// In a transaction of its own: its failure fails no write of the engine.
+    async fn append_audit(&mut self, entries: &[AuditEntry], max_rows: u32) -> Result<(), Failure> {
+        let max_bytes = self.settings.max_bytes;
+        let conn = connection(&mut self.conn, &self.settings).await?;
+        let appended = async {
+            let mut transaction = conn.begin_with("BEGIN IMMEDIATE").await?;
+            let room = audit::append(&mut transaction, entries, max_rows, max_bytes).await?;
+            transaction.commit().await?;
+            Ok(room)
+        };
+        match appended.await {
+            Ok(audit::Room::Found) => Ok(()),
+            Ok(audit::Room::None) => {
+                Err(Failure::no_room("the audit leaves a quarter of ledger_max_size to the engine"))
+            }
+            Err(failure) => Err(self.recover(failure).await),
+        }
+    }
+
+    async fn audit_page(&mut self, asked: &AuditQuery) -> Result<AuditPage, Failure> {
+        let conn = connection(&mut self.conn, &self.settings).await?;
+        match audit::page(conn, asked).await {
+            Ok(page) => Ok(page),
             Err(failure) => Err(self.recover(failure).await),
         }
     }

@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use zhongkong::clock::{Clock, Stamp};
 use zhongkong::ledger::memory::MemoryLedger;
-use zhongkong::ledger::{Call, CallEnd, Committed, Event, Ledger, LedgerError, Record, StoredValue};
+use zhongkong::ledger::{
+    AuditEntry, AuditPage, AuditQuery, Call, CallEnd, Committed, Event, Ledger, LedgerError, Record,
+    StoredValue,
+};
 use zhongkong::model::{AppId, Generation, Key};
 
 /// What is wrong with the ledger.
@@ -124,5 +127,12 @@ impl Ledger for AilingLedger {
             return std::future::pending().await;
         }
         self.inner.events(of, limit).await
+    }
+    async fn append_audit(&self, entries: &[AuditEntry], max_rows: u32) -> Result<(), LedgerError> {
+        self.write(self.inner.append_audit(entries, max_rows)).await
+    }
+
+    async fn audit(&self, asked: &AuditQuery) -> Result<AuditPage, LedgerError> {
+        self.inner.audit(asked).await
     }
 }

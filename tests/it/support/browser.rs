@@ -18,8 +18,8 @@ use tempfile::TempDir;
 use thirtyfour::common::command::FormatRequestData;
 
 use thirtyfour::{
-    By, Capabilities, ChromiumLikeCapabilities as _, DesiredCapabilities, LoggingPrefsLogLevel, RequestData, SessionId, WebDriver,
-    WebElement,
+    By, Capabilities, ChromiumLikeCapabilities as _, DesiredCapabilities, LoggingPrefsLogLevel, RequestData,
+    SessionId, WebDriver, WebElement,
 };
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -27,8 +27,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::frozen::Guard;
 use super::simulated::client_builder;
 
-/// How long the page may take to become as wanted.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a page watches itself before it is asked anew, and how often it is asked: a minute
+/// in all, for a busy machine.
+const LOOK: Duration = Duration::from_secs(3);
+const LOOKS: u32 = 20;
 
 static ONE: Semaphore = Semaphore::const_new(1);
 
@@ -100,9 +102,11 @@ impl Chromium {
         let wishes = wishes(looks, profile.path());
         let driver = WebDriver::builder(format!("http://127.0.0.1:{port}"), wishes).client(client).await;
         let driver = driver.unwrap_or_else(|error| panic!("no browser: {error}"));
-        driver.set_script_timeout(PATIENCE).await.unwrap();
-        let browser =
-            Self { driver, _tree: tree, _profile: profile, _guard: guard, _alone: alone };
+        // Its death is the tree's. Asking for it in good order needs this runtime, which a test
+        // that panics no longer has.
+        driver.clone().leak().unwrap();
+        driver.set_script_timeout(LOOK).await.unwrap();
+        let browser = Self { driver, _tree: tree, _profile: profile, _guard: guard, _alone: alone };
         browser.look(looks).await;
         browser
     }
@@ -139,7 +143,12 @@ impl Chromium {
     /// What this JavaScript expression comes to.
     pub(crate) async fn eval(&self, expression: &str) -> Value {
         let script = format!("return ({expression});");
-        self.driver.execute(script, Vec::new()).await.unwrap_or_else(|error| panic!("{expression}: {error}")).json().clone()
+        self.driver
+            .execute(script, Vec::new())
+            .await
+            .unwrap_or_else(|error| panic!("{expression}: {error}"))
+            .json()
+            .clone()
     }
 
     /// The same for text.
@@ -164,12 +173,15 @@ impl Chromium {
              watch.observe(document, {{ subtree: true, childList: true, attributes: true, characterData: true }});
              addEventListener('load', () => {{ if (good()) done(true); }});"
         );
-        loop {
-            let answer = self.driver.execute_async(script.clone(), Vec::new()).await;
-            let Err(error) = answer else { return };
-            eprintln!("XXX {error:?}");
-            panic!("never {condition}: {error}\n{}", self.text("document.body.innerText").await);
+        let mut last = None;
+        for _ in 0..LOOKS {
+            match self.driver.execute_async(script.clone(), Vec::new()).await {
+                Ok(_) => return,
+                // In vain so far, or the page was left and its watcher with it.
+                Err(error) => last = Some(error),
+            }
         }
+        panic!("never {condition}: {last:?}\n{}", self.text("document.body.innerText").await);
     }
 
     /// The first element that fits a CSS selector.

@@ -7,6 +7,7 @@
 //! A process dies with its value. Nothing of the test's environment reaches it but PATH.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -17,7 +18,6 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -25,6 +25,10 @@ use zhongkong::client::{Client, Credentials};
 use zhongkong::model::{Key, Kind};
 
 use super::raw::raw_get;
+use super::record;
+use super::said::{More, Said, read, wait};
+
+pub(crate) use super::ran::{Ran, ran};
 
 /// The bearer token of the client "test", which may do everything.
 pub(crate) const TOKEN: &str = "t0ken-of-the-test-with-all-rights-AAAAAAAAAA";
@@ -82,11 +86,13 @@ impl Site {
 
     /// Writes the secret file of an account.
     pub(crate) fn secret(&self, appid: &str, secret: &str) {
+        record::secrets([secret]);
         self.file(&format!("{appid}.secret"), &format!("{secret}\n"));
     }
 
     /// Adds a client that may do everything.
     pub(crate) fn client(&mut self, name: &str, token: &str) {
+        record::secrets([token]);
         let mut hash = String::new();
         for byte in Sha256::digest(token.as_bytes()) {
             write!(hash, "{byte:02x}").unwrap();
@@ -120,6 +126,9 @@ impl Site {
 
     /// A file in the site that only its owner can read.
     pub(crate) fn file(&self, name: &str, text: &str) {
+        if name.starts_with("seal") {
+            record::secrets(text.lines().filter_map(|line| line.split(':').next_back()));
+        }
         let path = self.path(name);
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -198,6 +207,7 @@ impl Site {
 
     /// A connection with a bearer token.
     pub(crate) async fn connect_as(&self, token: &str) -> Client {
+        record::secrets([token]);
         let credentials = Credentials { token: Some(token.into()), ..Credentials::default() };
         Client::connect(&self.addr(), credentials).await.unwrap()
     }
@@ -225,10 +235,17 @@ impl Site {
         command
     }
 
-    fn command(&self) -> Command {
+    /// The binary in the directory of the site, with its environment.
+    pub(crate) fn command(&self) -> Command {
         let mut command = binary();
         command.current_dir(self.dir.path()).envs(&self.env);
         command
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        record::logs(self.dir.path());
     }
 }
 
@@ -245,69 +262,41 @@ pub(crate) fn binary() -> Command {
     command
 }
 
-/// What a command that has ended said.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    /// The exit code; `None` after a signal.
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-impl Ran {
-    /// It ended with this code, and its error output has each of these.
-    pub(crate) fn expect(&self, code: i32, says: &[&str]) {
-        assert_eq!(self.code, Some(code), "{self:?}");
-        for words in says {
-            assert!(self.stderr.contains(words), "nothing says {words:?}: {self:?}");
-        }
-    }
-
-    /// The document on stdout of a command that succeeded.
-    pub(crate) fn document(&self) -> serde_json::Value {
-        self.expect(0, &[]);
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-}
-
-/// Runs a command to its end.
-pub(crate) async fn ran(mut command: Command) -> Ran {
-    let output = command.output().await.unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
-}
-
 /// A running process; killed when dropped.
 pub(crate) struct Process {
     child: Child,
     said: Said,
     readers: JoinSet<()>,
+    args: Vec<OsString>,
 }
 
-/// Whole lines, and whether more may come.
-type Lines = watch::Sender<(Vec<String>, More)>;
-
-struct Said {
-    stdout: Lines,
-    stderr: Lines,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum More {
-    MayCome,
-    Ended,
+impl Drop for Process {
+    fn drop(&mut self) {
+        let args = self.args.iter().map(OsString::as_os_str);
+        record::streams(args, self.stdout().as_bytes(), self.stderr().as_bytes());
+    }
 }
 
 impl Process {
     /// Starts it and reads what it says.
     pub(crate) fn spawn(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        command.stdout(Stdio::piped());
+        Self::spawn_with_stdout(command)
+    }
+
+    /// The same for a command whose stdout is the caller's business.
+    pub(crate) fn spawn_with_stdout(mut command: Command) -> Self {
+        let args = command.as_std().get_args().map(ToOwned::to_owned).collect();
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stream = || watch::channel((Vec::new(), More::MayCome)).0;
         let said = Said { stdout: stream(), stderr: stream() };
         let mut readers = JoinSet::new();
-        readers.spawn(read(child.stdout.take().unwrap(), said.stdout.clone()));
+        match child.stdout.take() {
+            Some(stdout) => _ = readers.spawn(read(stdout, said.stdout.clone())),
+            None => said.stdout.send_modify(|(_, more)| *more = More::Ended),
+        }
         readers.spawn(read(child.stderr.take().unwrap(), said.stderr.clone()));
-        Self { child, said, readers }
+        Self { child, said, readers, args }
     }
 
     /// Its id.
@@ -415,31 +404,8 @@ impl Process {
     /// `GET` of an admin page: status line and body.
     pub(crate) async fn page(&self, path: &str) -> (String, String) {
         let seen = raw_get(self.admin().await, path).await;
+        record::output(path, &seen.bytes);
         let status = std::str::from_utf8(&seen.bytes).unwrap().lines().next().unwrap().to_owned();
         (status, seen.body().to_owned())
     }
-}
-
-fn find(lines: &[String], mark: usize, words: &str) -> Option<String> {
-    lines.iter().skip(mark).find(|line| line.contains(words)).cloned()
-}
-
-async fn wait(stream: &Lines, mark: usize, words: &str) -> String {
-    let mut lines = stream.subscribe();
-    let seen = lines
-        .wait_for(|(lines, more)| find(lines, mark, words).is_some() || *more == More::Ended)
-        .await
-        .expect("the sender is ours");
-    match find(&seen.0, mark, words) {
-        Some(line) => line,
-        None => panic!("it ended and never said {words:?}:\n{}", seen.0.join("\n")),
-    }
-}
-
-async fn read(from: impl AsyncRead + Unpin, to: Lines) {
-    let mut lines = BufReader::new(from).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        to.send_modify(|(lines, _)| lines.push(line));
-    }
-    to.send_modify(|(_, more)| *more = More::Ended);
 }

@@ -8,6 +8,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use zhongkong::simulator::{Account, Accounts, Control, Settings, Simulator};
 
+use super::record;
+
 /// A running simulator; ends with its value.
 pub(crate) struct Simulated {
     /// The hand inside.
@@ -31,6 +33,7 @@ impl Simulated {
 
     /// Serves a WeChat that may have served before.
     pub(crate) async fn resume(simulator: Simulator) -> Self {
+        record::events();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
@@ -110,6 +113,12 @@ impl Simulated {
     pub(crate) async fn probe(&self, token: &str) -> i64 {
         let path = format!("/cgi-bin/get_api_domain_ip?access_token={token}");
         errcode(&self.get(&path).await)
+    }
+}
+
+impl Drop for Simulated {
+    fn drop(&mut self) {
+        record::secrets(self.control.issued_values());
     }
 }
 

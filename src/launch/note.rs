@@ -4,13 +4,19 @@
 //! reader knows a new answer from an old one. Where the daemon's user may not write there is no
 //! such file, and `reload` says that the log tells.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::daemon::{ReloadOutcome, ReloadState};
 use crate::hub;
+
+/// More than any reason has.
+const LARGEST: u64 = 1 << 20;
 
 /// The daemon's side.
 #[derive(Debug)]
@@ -54,7 +60,12 @@ impl Note {
 
     /// What the daemon with this pid noted last.
     pub(super) fn read(&self, pid: i32) -> Option<Noted> {
-        let noted: Noted = serde_json::from_slice(&std::fs::read(&self.0).ok()?).ok()?;
+        // The directory may be another user's, who must not hold up root with a pipe.
+        let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or(0);
+        let file = File::options().read(true).custom_flags(flags).open(&self.0).ok()?;
+        let mut text = Vec::new();
+        file.take(LARGEST).read_to_end(&mut text).ok()?;
+        let noted: Noted = serde_json::from_slice(&text).ok()?;
         (i64::from(noted.pid) == i64::from(pid)).then_some(noted)
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::service::{Order, Stop, Urgency};
+use crate::launch::{Order, Stop, Urgency};
 
 use super::words::parse_span;
 

@@ -27,7 +27,7 @@ mod report;
 mod serve;
 mod start;
 
-pub use error::ServiceError;
+pub use error::LaunchError;
 pub use serve::check_as_user;
 
 /// What an operator wants of the service.
@@ -80,7 +80,7 @@ pub fn run(order: Order, config: PathBuf, env: Environment) -> ExitCode {
     }))
 }
 
-fn told(done: Result<(), ServiceError>) -> ExitCode {
+fn told(done: Result<(), LaunchError>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

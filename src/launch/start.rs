@@ -17,20 +17,20 @@ use crate::process::detach::{DetachError, Detached, detach};
 use crate::process::pid_file::{Locked, PidFile};
 use crate::process::privileges::make_directory;
 
-use super::error::ServiceError;
+use super::error::LaunchError;
 use super::note::Note;
 use super::remark;
 use super::report::{Heard, Report, Reporter, Reports};
 use super::serve::{Link, Places, Prepared};
 
 /// Returns in the starter only: the daemon's process ends in here.
-pub(super) fn start(path: PathBuf, env: Environment, wait: Duration) -> Result<String, ServiceError> {
+pub(super) fn start(path: PathBuf, env: Environment, wait: Duration) -> Result<String, LaunchError> {
     let prepared = Prepared::new(path, env)?;
     let daemon = &prepared.loaded.config.daemon;
     let places = Places::of(&prepared.loaded.config);
     let owner = prepared.plan.target();
     make_directory(parent(&daemon.pid_file), 0o755, owner)?;
-    make_directory(parent(&places.log), 0o750, owner)?;
+    make_directory(parent(&places.err), 0o750, owner)?;
     let Locked { file: pid_file, stale } = PidFile::lock(&daemon.pid_file)?;
     if let Some(number) = stale {
         remark(&format!(
@@ -40,7 +40,7 @@ pub(super) fn start(path: PathBuf, env: Environment, wait: Duration) -> Result<S
         ));
     }
     let note = Note::beside(&daemon.pid_file);
-    let (reader, writer) = io::pipe().map_err(ServiceError::system("making a pipe"))?;
+    let (reader, writer) = io::pipe().map_err(LaunchError::system("making a pipe"))?;
     // Without it the daemon's death is seen, and not how it died.
     let _ = set_child_subreaper(Some(getpid()));
     match detach() {
@@ -82,11 +82,11 @@ fn be_the_daemon(prepared: Prepared, detached: Result<(), DetachError>, mut link
     }
 }
 
-fn wait_for(mut reports: Reports, wait: Duration, places: &Places) -> Result<String, ServiceError> {
+fn wait_for(mut reports: Reports, wait: Duration, places: &Places) -> Result<String, LaunchError> {
     let mut pid = None;
     let mut state = "it has not said anything yet".to_owned();
     loop {
-        let heard = reports.next().map_err(ServiceError::system("listening to the daemon"))?;
+        let heard = reports.next().map_err(LaunchError::system("listening to the daemon"))?;
         match heard {
             Heard::Report(Report::Pid(number)) => pid = Some(number),
             Heard::Report(Report::Note(text)) => remark(&text),
@@ -95,16 +95,16 @@ fn wait_for(mut reports: Reports, wait: Duration, places: &Places) -> Result<Str
                 return Ok(format!("zhongkong runs and is ready, process {}", shown(pid)));
             }
             Heard::Report(Report::Failed { code, text }) => {
-                return Err(ServiceError::Daemon { text, code });
+                return Err(LaunchError::Daemon { text, code });
             }
-            Heard::End => return Err(ServiceError::Failed(died(pid, places))),
+            Heard::End => return Err(LaunchError::Failed(died(pid, places))),
             Heard::Silence => {
-                return Err(ServiceError::Failed(format!(
+                return Err(LaunchError::Failed(format!(
                     "not ready within {}: {state}. It goes on in the background as process {}; `zhongkong status` \
                      shows each credential, `zhongkong stop` ends it, its log is {}",
                     humantime::format_duration(wait),
                     shown(pid),
-                    places.log.display()
+                    places.log
                 )));
             }
         }
@@ -122,7 +122,7 @@ fn died(pid: Option<i32>, places: &Places) -> String {
         Some(status) => format!("it died before it was ready and could not say why ({status})"),
         None => "it died before it was ready and could not say why".to_owned(),
     };
-    format!("{how}; look into {} and {}", places.log.display(), places.err.display())
+    format!("{how}; look into {} and {}", places.log, places.err.display())
 }
 
 fn shown(pid: Option<i32>) -> String {

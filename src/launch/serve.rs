@@ -24,7 +24,7 @@ use crate::process::signals::Intents;
 use crate::process::sockets::{Inherited, Sockets};
 use crate::telemetry::{self, metrics};
 
-use super::error::ServiceError;
+use super::error::LaunchError;
 use super::note::Note;
 use super::report::{Report, Reporter};
 
@@ -48,28 +48,32 @@ pub(super) struct Link {
 /// Where a detached daemon writes.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
-    /// Its log.
-    pub(super) log: PathBuf,
+    /// Its log, for people: a path, or the journal.
+    pub(super) log: String,
     /// What is not a log line: a panic.
     pub(super) err: PathBuf,
 }
 
 impl Places {
     pub(super) fn of(config: &Config) -> Self {
-        let log = config.daemon.log.file.clone().unwrap_or_else(|| telemetry::DETACHED_FILE.into());
-        let err = log.with_extension("err");
+        let log = config.daemon.log.clone().detached();
+        let err = log.file.as_deref().unwrap_or(Path::new(telemetry::DETACHED_FILE)).with_extension("err");
+        let log = match log.file {
+            Some(path) => path.display().to_string(),
+            None => "the journal (journalctl -t zhongkong)".to_owned(),
+        };
         Self { log, err }
     }
 }
 
 /// `zhongkong run`.
-pub(super) fn foreground(path: PathBuf, env: Environment) -> Result<(), ServiceError> {
+pub(super) fn foreground(path: PathBuf, env: Environment) -> Result<(), LaunchError> {
     Prepared::new(path, env)?.serve(None)
 }
 
 /// Whether the daemon's user, if root is to become one, can read all of it. The process is that
 /// user afterwards.
-pub fn check_as_user(path: &Path, env: &Environment, config: &Config) -> Result<(), ServiceError> {
+pub fn check_as_user(path: &Path, env: &Environment, config: &Config) -> Result<(), LaunchError> {
     let plan = Plan::new(config.daemon.user.as_deref(), config.daemon.group.as_deref())?;
     let Some(target) = plan.target() else { return Ok(()) };
     target.become_it()?;
@@ -78,7 +82,7 @@ pub fn check_as_user(path: &Path, env: &Environment, config: &Config) -> Result<
 
 impl Prepared {
     /// Reads the configuration and what was passed to the process.
-    pub(super) fn new(path: PathBuf, env: Environment) -> Result<Self, ServiceError> {
+    pub(super) fn new(path: PathBuf, env: Environment) -> Result<Self, LaunchError> {
         // Before any secret is read: no core dump, no debugger, no file that others can read.
         harden()?;
         let loaded = Config::load(&path, &env)?;
@@ -89,9 +93,12 @@ impl Prepared {
     }
 
     /// Runs the daemon to its end.
-    pub(super) fn serve(self, mut link: Option<&mut Link>) -> Result<(), ServiceError> {
+    pub(super) fn serve(self, mut link: Option<&mut Link>) -> Result<(), LaunchError> {
         let Self { path, env, mut loaded, plan, inherited } = self;
         let sockets = Sockets::collect(&loaded.config, inherited)?;
+        if let Some(log) = loaded.config.daemon.log.file.as_deref().and_then(Path::parent) {
+            make_directory(log, 0o750, plan.target())?;
+        }
         if let Some(target) = plan.target() {
             make_directory(&loaded.config.daemon.state_dir, 0o700, Some(target))?;
             target.become_it()?;
@@ -112,17 +119,17 @@ impl Prepared {
         match plan {
             Plan::Stay | Plan::Become(_) => {}
             Plan::StayRoot => tracing::warn!(
-                "running as root: set [daemon] user (or User= in the unit), so that a defect here does not own the \
+                "this process stays root: set [daemon] user (or User= in the unit), so that a defect here does not own the \
                  machine"
             ),
         }
         if let Err(error) = raise_open_files() {
-            tracing::warn!(%error, "the limit of open files stays as it is");
+            tracing::warn!(%error, "the limit of open files stays as it is: {error}");
         }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
-            .map_err(ServiceError::system("starting the runtime"))?;
+            .map_err(LaunchError::system("starting the runtime"))?;
         let done = runtime.block_on(run(loaded.config, sockets, path, env, link));
         // A blocking read of a config file must not hold up an end "at once".
         runtime.shutdown_background();
@@ -136,9 +143,9 @@ async fn run(
     path: PathBuf,
     env: Environment,
     mut link: Option<&mut Link>,
-) -> Result<(), ServiceError> {
+) -> Result<(), LaunchError> {
     // Before the daemon is built: a TERM while a big ledger is read is a stop, not a kill.
-    let mut intents = Intents::install().map_err(ServiceError::system("taking the signals over"))?;
+    let mut intents = Intents::install().map_err(LaunchError::system("taking the signals over"))?;
     if let Some(link) = link.as_deref_mut() {
         link.pid_file.claim()?;
     }
@@ -189,7 +196,7 @@ async fn follow(
         loop {
             let reloaded = reloads.borrow_and_update().clone();
             if let Err(error) = note.write(reloaded) {
-                tracing::warn!(%error, "what comes of a reload cannot be noted beside the pid file; the log tells");
+                tracing::warn!(%error, "what comes of a reload cannot be noted beside the pid file, only logged: {error}");
                 return;
             }
             if reloads.changed().await.is_err() {
@@ -204,33 +211,33 @@ async fn follow(
 impl Link {
     /// stdout and stderr go to a file, which is tried: what is written there is written when
     /// something is very wrong.
-    fn leave_the_terminal(&mut self) -> Result<(), ServiceError> {
+    fn leave_the_terminal(&mut self) -> Result<(), LaunchError> {
         let Places { log, err } = &self.places;
-        let failed = |source| ServiceError::Output { path: err.clone(), source };
+        let failed = |source| LaunchError::Output { path: err.clone(), source };
         let mut file = open_for_adding(err).map_err(failed)?;
         let line =
             format!("{} zhongkong is started as process {}\n", Clock::system().wall(), std::process::id());
         if let Err(error) = file.write_all(line.as_bytes()) {
             // Tokens matter more than logs: it runs without, and says so where it is seen.
             self.reporter.say(&Report::Note(format!(
-                "warning: nothing can be written to {} ({error}); free space on its disk, or the log {} is lost",
+                "warning: nothing can be written to {} ({error}); free space on its disk, or what is written there, \
+                 and to {log} if that is on it, is lost",
                 err.display(),
-                log.display(),
             )));
         }
-        redirect(&file).map_err(ServiceError::system("redirecting stdout and stderr"))
+        redirect(&file).map_err(LaunchError::system("redirecting stdout and stderr"))
     }
 }
 
 /// The configuration, read by the process that has become this user.
-fn load_as(target: &Target, path: &Path, env: &Environment) -> Result<Loaded, ServiceError> {
-    Config::load(path, env).map_err(|source| ServiceError::Again { user: target.name().to_owned(), source })
+fn load_as(target: &Target, path: &Path, env: &Environment) -> Result<Loaded, LaunchError> {
+    Config::load(path, env).map_err(|source| LaunchError::Again { user: target.name().to_owned(), source })
 }
 
 /// Whether the state directory, which may have been root's, can be used.
-fn check_state(dir: &Path, target: &Target) -> Result<(), ServiceError> {
+fn check_state(dir: &Path, target: &Target) -> Result<(), LaunchError> {
     let not_theirs =
-        |path: PathBuf| ServiceError::NotTheirs { user: target.name().to_owned(), path, dir: dir.to_owned() };
+        |path: PathBuf| LaunchError::NotTheirs { user: target.name().to_owned(), path, dir: dir.to_owned() };
     let ledger = dir.join(LEDGER_FILE);
     access(dir, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)
         .map_err(|_| not_theirs(dir.to_owned()))?;

@@ -18,7 +18,7 @@ const CONFIGURATION: u8 = 2;
 
 /// Why an order could not be carried out.
 #[derive(Debug, thiserror::Error)]
-pub enum ServiceError {
+pub enum LaunchError {
     /// The kernel refused to protect the process.
     #[error(transparent)]
     Hardening(#[from] HardeningError),
@@ -98,15 +98,17 @@ pub enum ServiceError {
     Checked(&'static str),
 }
 
-impl ServiceError {
+impl LaunchError {
     /// 1 failed, 2 wrong configuration.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Again { .. } | Self::Checked(_) => CONFIGURATION,
+            Self::Config(_)
+            | Self::Again { .. }
+            | Self::Checked(_)
+            | Self::Telemetry(TelemetryError::Filter) => CONFIGURATION,
             Self::Sockets(source) if source.is_configuration() => CONFIGURATION,
             Self::Start(source) if source.is_configuration() => CONFIGURATION,
             Self::Privileges(source) if source.is_configuration() => CONFIGURATION,
-            Self::Telemetry(TelemetryError::Filter) => CONFIGURATION,
             Self::Daemon { code, .. } => *code,
             Self::Hardening(_)
             | Self::NotTheirs { .. }

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::{Control, Environment};
 use crate::process::pid_file::{Ended, Running, Seen};
 
-use super::error::ServiceError;
+use super::error::LaunchError;
 use super::note::Note;
 use super::{Stop, Urgency, remark, start};
 
@@ -27,7 +27,7 @@ const APART: Duration = Duration::from_millis(300);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// `zhongkong stop`. Nobody there to be stopped is success, as the LSB has it.
-pub(super) fn stop(config: &Path, stop: Stop) -> Result<String, ServiceError> {
+pub(super) fn stop(config: &Path, stop: Stop) -> Result<String, LaunchError> {
     let control = read(config);
     let running = match Seen::look(&control.pid_file)? {
         Seen::Running(running) => running,
@@ -41,7 +41,7 @@ pub(super) fn stop(config: &Path, stop: Stop) -> Result<String, ServiceError> {
     let wait = stop.wait.unwrap_or(control.grace + MARGIN);
     match waited(&running, wait)? {
         Ended::Yes => Ok(format!("zhongkong has ended (process {pid})")),
-        Ended::NotYet => Err(ServiceError::Failed(still_there(&running, wait))),
+        Ended::NotYet => Err(LaunchError::Failed(still_there(&running, wait))),
     }
 }
 
@@ -51,20 +51,20 @@ pub(super) fn restart(
     env: Environment,
     stop: Stop,
     wait: Duration,
-) -> Result<String, ServiceError> {
+) -> Result<String, LaunchError> {
     check(&config, "the daemon was not touched: the configuration is wrong")?;
     remark(&self::stop(&config, stop)?);
     start::start(config, env, wait)
 }
 
 /// `zhongkong reload`.
-pub(super) fn reload(config: &Path, wait: Duration) -> Result<String, ServiceError> {
+pub(super) fn reload(config: &Path, wait: Duration) -> Result<String, LaunchError> {
     check(config, "the daemon was not told, and goes on as before: the configuration is wrong")?;
     let control = read(config);
     let running = match Seen::look(&control.pid_file)? {
         Seen::Running(running) => running,
         Seen::Nobody { stale } => {
-            return Err(ServiceError::Failed(format!(
+            return Err(LaunchError::Failed(format!(
                 "{}; `zhongkong start` starts it. Under systemd: systemctl reload zhongkong",
                 nobody(&control, stale.as_deref())
             )));
@@ -82,15 +82,15 @@ pub(super) fn reload(config: &Path, wait: Duration) -> Result<String, ServiceErr
         if let Some(noted) = note.read(pid).filter(|noted| noted.count > before) {
             let text: String =
                 noted.text.chars().filter(|letter| *letter == '\n' || !letter.is_control()).collect();
-            return if noted.ok { Ok(text) } else { Err(ServiceError::Failed(text)) };
+            return if noted.ok { Ok(text) } else { Err(LaunchError::Failed(text)) };
         }
         if waited(&running, LOOK)? == Ended::Yes {
-            return Err(ServiceError::Failed(format!(
+            return Err(LaunchError::Failed(format!(
                 "process {pid} ended while it was to reload; its log says why, `zhongkong start` starts it again"
             )));
         }
         if clock.boot() >= until {
-            return Err(ServiceError::Failed(format!(
+            return Err(LaunchError::Failed(format!(
                 "process {pid} was told to reload and has not said within {} what came of it{}; its log will say",
                 humantime::format_duration(wait),
                 stopped(&running)
@@ -125,7 +125,7 @@ fn nobody(control: &Control, stale: Option<&str>) -> String {
 
 /// Has another process of this program check the configuration: it can become the daemon's user
 /// for it. What is wrong it says itself.
-fn check(config: &Path, otherwise: &'static str) -> Result<(), ServiceError> {
+fn check(config: &Path, otherwise: &'static str) -> Result<(), LaunchError> {
     let checked = Command::new("/proc/self/exe")
         .arg("--config")
         .arg(config)
@@ -133,22 +133,22 @@ fn check(config: &Path, otherwise: &'static str) -> Result<(), ServiceError> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .status()
-        .map_err(ServiceError::system("checking the configuration"))?;
-    if checked.success() { Ok(()) } else { Err(ServiceError::Checked(otherwise)) }
+        .map_err(LaunchError::system("checking the configuration"))?;
+    if checked.success() { Ok(()) } else { Err(LaunchError::Checked(otherwise)) }
 }
 
-fn send(running: &Running, signal: Signal) -> Result<(), ServiceError> {
+fn send(running: &Running, signal: Signal) -> Result<(), LaunchError> {
     running.signal(signal).map_err(|source| match source.kind() {
-        std::io::ErrorKind::PermissionDenied => ServiceError::Failed(format!(
+        std::io::ErrorKind::PermissionDenied => LaunchError::Failed(format!(
             "process {} belongs to another user: do this as root or as that user",
             running.pid()
         )),
-        _ => ServiceError::System { what: "sending the signal", source },
+        _ => LaunchError::System { what: "sending the signal", source },
     })
 }
 
-fn waited(running: &Running, span: Duration) -> Result<Ended, ServiceError> {
-    running.wait(span).map_err(ServiceError::system("waiting for the daemon"))
+fn waited(running: &Running, span: Duration) -> Result<Ended, LaunchError> {
+    running.wait(span).map_err(LaunchError::system("waiting for the daemon"))
 }
 
 fn still_there(running: &Running, wait: Duration) -> String {
