@@ -32,6 +32,10 @@ async fn client_signs_in_pauses_resumes_and_refreshes_and_sees_each_happen() {
     browser.until("document.querySelector('#token') === document.activeElement").await;
     browser.write("#token", "not-the-token\n").await;
     browser.until("document.querySelector('[role=alert]')?.innerText.includes('not known here')").await;
+    // A refused token is all that the console has to say.
+    for complaint in browser.complaints().await {
+        assert!(complaint.contains("/signin") && complaint.contains("403"), "{complaint}");
+    }
     browser.write("#token", TOKEN).await;
     browser.click("button.primary").await;
     browser.until(&format!("{LIVE} && document.querySelector('.client')?.innerText.includes('test')")).await;

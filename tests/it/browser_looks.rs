@@ -48,7 +48,7 @@ impl Company {
         let wechat = Simulated::start(Settings { accounts, ..Settings::default() }).await;
         let mut site = Site::new(&wechat.base);
         for (appid, name) in names {
-            let tickets = if appid == SHARED { "tickets = [\"jsapi\"]\n" } else { "" };
+            let tickets = if appid == SHARED { "tickets = [\"jsapi_ticket\"]\n" } else { "" };
             site.account(appid, &format!("name = \"{name}\"\ntoken_mode = \"classic\"\n{tickets}"));
         }
         let memcached = Memcached::start();

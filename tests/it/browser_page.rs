@@ -92,7 +92,8 @@ async fn refusal_appears_with_its_number_its_meaning_and_what_to_do() {
     {
         assert!(says.contains(words), "{words}: {says}");
     }
-    assert_eq!(browser.text("document.querySelector('.verdict h1').innerText").await, "1 needs an operator");
+    let headline = browser.text("document.querySelector('.verdict h1').innerText").await;
+    assert!(headline.starts_with("1 needs an operator"), "{headline}");
     // It is the first, and the chip finds it.
     assert_eq!(browser.text("document.querySelector('#keys .key').id").await, "k-0-wx7");
     browser.click(".chip.operator").await;
