@@ -4,7 +4,7 @@
 CARGO ?= cargo
 
 # What the tests use besides Rust. Each is installed by its target, or the target says how.
-NEEDS := needs-memcached needs-promtool needs-systemd
+NEEDS := needs-memcached needs-promtool needs-systemd needs-chromium
 
 .PHONY: help demo test check fmt clippy unit docs bench deb test-systemd needs-nspawn needs-cargo-deb $(NEEDS)
 
@@ -51,6 +51,13 @@ needs-promtool:
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q --no-install-recommends prometheus; \
 	  elif sudo -n true 2>/dev/null; then sudo apt-get update -q && sudo apt-get install -y -q --no-install-recommends prometheus; \
 	  else echo 'The tests need promtool. Run:  sudo apt-get install --no-install-recommends prometheus' >&2; exit 1; fi; }
+
+# The status page is looked at in Debian's Chromium.
+needs-chromium:
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q --no-install-recommends chromium chromium-driver; \
+	  elif sudo -n true 2>/dev/null; then sudo apt-get update -q && sudo apt-get install -y -q --no-install-recommends chromium chromium-driver; \
+	  else echo 'The tests need Chromium. Run:  sudo apt-get install --no-install-recommends chromium chromium-driver' >&2; exit 1; fi; }
 
 # The package, and what proves it. systemd/README.md and packaging/ say what is in it.
 deb: needs-cargo-deb

@@ -31,7 +31,12 @@ pub(super) fn stop(config: &Path, stop: Stop) -> Result<String, LaunchError> {
     let control = read(config);
     let running = match Seen::look(&control.pid_file)? {
         Seen::Running(running) => running,
-        Seen::Nobody { stale } => return Ok(nobody(&control, stale.as_deref())),
+        Seen::Nobody { stale } => {
+            return Ok(format!(
+                "{}; one that systemd runs, or that was started with another pid_file, cannot be seen from here",
+                nobody(&control, stale.as_deref())
+            ));
+        }
     };
     let pid = running.pid();
     send(&running, Signal::TERM)?;
@@ -115,7 +120,7 @@ fn read(config: &Path) -> Control {
 fn nobody(control: &Control, stale: Option<&str>) -> String {
     let path = control.pid_file.display();
     match stale {
-        None => format!("zhongkong does not run (pid file {path})"),
+        None => format!("zhongkong does not run by the pid file {path}"),
         Some(number) => format!(
             "zhongkong does not run: {path} names process {number}, which is not it and is left alone; the last daemon \
              did not end in order"

@@ -5,7 +5,7 @@
 //! such file, and `reload` says that the log tells.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -54,7 +54,14 @@ impl Note {
         let count = number;
         let noted = Noted { pid: std::process::id(), count, ok, text };
         let new = self.0.with_extension("reload-new");
-        std::fs::write(&new, serde_json::to_vec(&noted)?)?;
+        // The directory may be everybody's, like /tmp: what lies there already is not written
+        // through, least of all a link.
+        match std::fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let mut file = File::options().write(true).create_new(true).open(&new)?;
+        file.write_all(&serde_json::to_vec(&noted)?)?;
         std::fs::rename(&new, &self.0)
     }
 

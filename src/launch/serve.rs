@@ -20,7 +20,7 @@ use crate::process::hardening::{harden, raise_open_files};
 use crate::process::notify::Notifier;
 use crate::process::pid_file::PidFile;
 use crate::process::privileges::{Plan, Target, make_directory};
-use crate::process::signals::Intents;
+use crate::process::signals::{Intents, unblock};
 use crate::process::sockets::{Inherited, Sockets};
 use crate::telemetry::{self, metrics};
 
@@ -68,7 +68,14 @@ impl Places {
 
 /// `zhongkong run`.
 pub(super) fn foreground(path: PathBuf, env: Environment) -> Result<(), LaunchError> {
-    Prepared::new(path, env)?.serve(None)
+    let told = env.clone();
+    let done = Prepared::new(path, env).and_then(|prepared| prepared.serve(None));
+    match &done {
+        // What comes of a daemon that was built, or failed to be, it tells itself.
+        Ok(()) | Err(LaunchError::Start(_) | LaunchError::Run(_)) => {}
+        Err(error) => Notifier::from_env(&told).did_not_start(error),
+    }
+    done
 }
 
 /// Whether the daemon's user, if root is to become one, can read all of it. The process is that
@@ -85,6 +92,7 @@ impl Prepared {
     pub(super) fn new(path: PathBuf, env: Environment) -> Result<Self, LaunchError> {
         // Before any secret is read: no core dump, no debugger, no file that others can read.
         harden()?;
+        unblock().map_err(LaunchError::system("unblocking signals"))?;
         let loaded = Config::load(&path, &env)?;
         let daemon = &loaded.config.daemon;
         let plan = Plan::new(daemon.user.as_deref(), daemon.group.as_deref())?;

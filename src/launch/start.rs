@@ -13,9 +13,10 @@ use rustix::process::{Pid, WaitOptions, getpid, set_child_subreaper, waitpid};
 
 use crate::cli::chain;
 use crate::config::Environment;
-use crate::process::detach::{DetachError, Detached, detach};
+use crate::process::detach::{DetachError, Detached, close_inherited, detach};
 use crate::process::pid_file::{Locked, PidFile};
 use crate::process::privileges::make_directory;
+use crate::process::sockets::passed;
 
 use super::error::LaunchError;
 use super::note::Note;
@@ -25,6 +26,8 @@ use super::serve::{Link, Places, Prepared};
 
 /// Returns in the starter only: the daemon's process ends in here.
 pub(super) fn start(path: PathBuf, env: Environment, wait: Duration) -> Result<String, LaunchError> {
+    // Before anything is opened, by us or by a library.
+    close_inherited(passed(&env));
     let prepared = Prepared::new(path, env)?;
     let daemon = &prepared.loaded.config.daemon;
     let places = Places::of(&prepared.loaded.config);

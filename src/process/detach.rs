@@ -8,6 +8,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::RawFd;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
@@ -30,6 +31,20 @@ pub enum Detached {
     Starter(Result<(), DetachError>),
     /// In the detached one; with an error it is not (fully) detached and must end.
     Daemon(Result<(), DetachError>),
+}
+
+/// Closes what was left open by whoever started the process, but for stdin, stdout, stderr and the
+/// sockets that were passed after them: a daemon that kept a script's lock file or pipe would hold
+/// the lock, or keep the pipe's reader waiting, for as long as it runs. First thing in the process.
+pub fn close_inherited(passed: usize) {
+    let Ok(open) = std::fs::read_dir("/proc/self/fd") else { return };
+    let numbers: Vec<RawFd> = open.flatten().filter_map(|fd| fd.file_name().to_str()?.parse().ok()).collect();
+    for number in
+        numbers.into_iter().filter(|number| usize::try_from(*number).is_ok_and(|it| it >= 3 + passed))
+    {
+        // The directory's own is among them and closed already.
+        let _ = nix::unistd::close(number);
+    }
 }
 
 /// Forks; both processes go on from here.

@@ -116,11 +116,23 @@ impl Notifier {
             () = asking => unreachable!("it asks for ever"),
         };
         if let Err(error) = &started {
-            let why = format!("did not start: {}", crate::cli::chain(error));
-            self.tell(&[NotifyState::Status(&why)]).await;
+            self.tell(&[NotifyState::Status(&why(error))]).await;
         }
         started
     }
+
+    /// Says why there will be no daemon: before a runtime, so it is tried once.
+    pub fn did_not_start(&self, error: &dyn Error) {
+        if let Some(manager) = &self.manager {
+            let text = message(&[NotifyState::Status(&why(error))]);
+            // The error itself is on stderr.
+            let _ = manager.socket.send_to_addr(text.as_bytes(), &manager.address);
+        }
+    }
+}
+
+fn why(error: &dyn Error) -> String {
+    format!("did not start: {}", crate::cli::chain(error))
 }
 
 /// More time for the start.

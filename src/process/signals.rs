@@ -6,6 +6,7 @@
 use std::io;
 
 use futures_util::StreamExt;
+use nix::sys::signal::SigSet;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_tokio::Signals;
 
@@ -34,6 +35,16 @@ pub struct Intents {
 enum Stopping {
     NotYet,
     Asked,
+}
+
+/// Lets every signal through. Whoever started us may have blocked some, and a mask is inherited:
+/// such a daemon could not be stopped but by KILL. Before there is a second thread, which would
+/// inherit it, too.
+///
+/// # Errors
+/// The kernel refused.
+pub fn unblock() -> io::Result<()> {
+    Ok(SigSet::empty().thread_set_mask()?)
 }
 
 impl Intents {

@@ -142,6 +142,13 @@ impl Inherited {
     }
 }
 
+/// How many sockets were passed to this very process.
+pub fn passed(env: &Environment) -> usize {
+    let ours =
+        env.get("LISTEN_PID").is_none_or(|pid| pid.is_empty() || pid == std::process::id().to_string());
+    env.get("LISTEN_FDS").filter(|_| ours).and_then(|count| count.parse().ok()).unwrap_or(0)
+}
+
 /// The listeners of the configuration that have no socket yet.
 struct Open {
     tcp: Vec<SocketAddr>,

@@ -14,6 +14,11 @@ mod admin_page;
 mod admin_support;
 mod audit;
 mod audit_process;
+mod browser_acts;
+
+mod browser_looks;
+mod browser_many;
+mod browser_page;
 mod cli;
 mod cli_explain;
 mod cli_setup;

@@ -171,6 +171,17 @@ async fn start_that_fails_says_why() {
     site.fails().await.expect(1, &["the ledger in"]);
     let said = manager.until("STATUS=did not start: ").await;
     assert!(said.contains("the ledger in") && said.contains("cannot be used"), "{said}");
+
+    // Somebody has the port, and then the file is wrong: before there is a runtime.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    site.section("admin", &format!("listen = \"{addr}\""));
+    site.fails().await.expect(1, &[&addr]);
+    let said = manager.until("STATUS=did not start: the admin listener").await;
+    assert!(said.contains(&addr) && said.contains("in use"), "{said}");
+    site.section("admin", "listen = \"nonsense\"");
+    site.fails().await.expect(2, &["admin.listen"]);
+    assert!(manager.until("STATUS=did not start: ").await.contains("admin.listen"));
     assert_eq!(manager.count(READY), 0);
 }
 

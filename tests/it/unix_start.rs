@@ -45,7 +45,8 @@ async fn start_stop_restart_and_reload_do_what_they_say() {
     assert!(!site.pid_file().exists(), "an orderly end leaves no pid file");
     let nobody = site.run(&["stop"]).await;
     nobody.expect(0, &[]);
-    assert!(nobody.stdout.contains("does not run"), "{nobody:?}");
+    assert!(nobody.stdout.contains("does not run by the pid file"), "{nobody:?}");
+    assert!(nobody.stdout.contains("one that systemd runs"), "it may run all the same: {nobody:?}");
     site.run(&["reload"]).await.expect(1, &["does not run", "zhongkong start", "systemctl reload"]);
 
     // A restart of nothing is a start.
@@ -83,6 +84,42 @@ async fn detached_daemon_has_neither_terminal_nor_session_of_its_starter() {
         assert_eq!((fd(1), fd(2)), (site.path("log/z.err"), site.path("log/z.err")));
         assert_eq!(std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap(), Path::new("/"));
     }
+    site.down().await;
+}
+
+#[tokio::test]
+async fn detached_daemon_holds_no_lock_of_its_starter_and_hears_signals_that_it_had_blocked() {
+    // A deploy script with a lock, started by a supervisor that had blocked TERM and HUP: both are
+    // inherited, and would last as long as the daemon does.
+    let _guard = Guard::start();
+    let (site, _wechat) = Classic::with_wechat().await;
+    let lock = std::fs::File::create(site.path("deploy.lock")).unwrap();
+    let script = "exec 9>\"$0\"; flock 9; exec env --block-signal=TERM,HUP \"$@\"";
+    let mut shell = tokio::process::Command::new("sh");
+    shell.args(["-c", script]).arg(site.path("deploy.lock")).arg(env!("CARGO_BIN_EXE_zhongkong"));
+    shell.arg("--config").arg(site.path("config.toml")).arg("start");
+    ran(shell).await.expect(0, &[]);
+    lock.try_lock().expect("the script has ended, and its lock with it");
+    assert_eq!(status(site.pid().unwrap(), "SigBlk"), ["0000000000000000"]);
+    site.run(&["reload"]).await.expect(0, &[]);
+    site.down().await;
+}
+
+#[tokio::test]
+async fn link_where_the_outcome_of_a_reload_is_noted_leads_nobody_to_another_file() {
+    // The pid file's directory may be one in which others can write, like /tmp.
+    let _guard = Guard::start();
+    let (site, _wechat) = Classic::with_wechat().await;
+    std::fs::create_dir(site.path("run")).unwrap();
+    site.file("victim", "precious");
+    for name in ["run/z.reload", "run/z.reload-new"] {
+        std::os::unix::fs::symlink(site.path("victim"), site.path(name)).unwrap();
+    }
+    site.up().await;
+    let reload = site.run(&["reload"]).await;
+    reload.expect(0, &[]);
+    assert!(reload.stdout.contains("taken over"), "{reload:?}");
+    assert_eq!(std::fs::read_to_string(site.path("victim")).unwrap(), "precious");
     site.down().await;
 }
 

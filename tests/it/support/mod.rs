@@ -2,6 +2,7 @@
 //! bare socket, a service manager's ear.
 
 pub(crate) mod ailing;
+pub(crate) mod browser;
 pub(crate) mod engine;
 pub(crate) mod frozen;
 pub(crate) mod manager;
