@@ -161,10 +161,11 @@ async fn a_page_has_no_secret_and_a_strange_server_name_stays_one_label() {
 #[tokio::test]
 async fn scrapes_that_come_together_share_a_page_and_a_later_one_gets_a_new_one() {
     let exposition = exposition(&["wx1"], 10).await;
-    // All have asked before the second page can begin, so the second is for all that are left.
-    let pages = join_all((0..50).map(|_| exposition.page())).await;
+    // All have asked before the second page can begin, so the second is for all that are left; with
+    // more of them tokio would put some off to its next round.
+    let pages = join_all((0..20).map(|_| exposition.page())).await;
     let pages: Vec<Arc<Page>> = pages.into_iter().flatten().collect();
-    assert_eq!(pages.len(), 50);
+    assert_eq!(pages.len(), 20);
     let distinct: BTreeSet<*const Page> = pages.iter().map(Arc::as_ptr).collect();
     assert!(distinct.len() <= 2, "{} pages were made", distinct.len());
     let later = exposition.page().await.unwrap();
