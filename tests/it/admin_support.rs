@@ -22,6 +22,7 @@ use zhongkong::refresh::{self, task::Surroundings};
 use zhongkong::wechat::{self, WeChat};
 
 use crate::support::engine::Engine;
+use crate::support::record;
 use crate::support::simulated::client_builder;
 
 /// The page as everybody on the machine sees it.
@@ -148,7 +149,10 @@ impl Answer {
     async fn of(response: Response) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
         let location = headers.get(LOCATION).map(|value| value.to_str().unwrap().to_owned());
-        Self { status, headers, location, body: response.text().await.unwrap() }
+        let name = format!("page {}", response.url().path());
+        let body = response.text().await.unwrap();
+        record::output(&name, format!("{}\n{body}", location.as_deref().unwrap_or_default()).as_bytes());
+        Self { status, headers, location, body }
     }
 
     /// A header, empty if there is none.
@@ -235,6 +239,8 @@ impl Browser {
         let answer = self.post("/signin", &[("token", token)]).await;
         for cookie in answer.headers.get_all(SET_COOKIE) {
             let cookie = cookie.to_str().unwrap();
+            // Whoever reads a session's id in a log has the session.
+            record::secrets(cookie.split(';').next().and_then(|pair| pair.strip_prefix("zk_session=")));
             self.cookies.push(cookie.split(';').next().unwrap().to_owned());
         }
         answer
@@ -289,6 +295,7 @@ impl Live {
         loop {
             if let Some(end) = self.bytes.windows(2).position(|pair| pair == b"\n\n") {
                 let message: Vec<u8> = self.bytes.drain(..end + 2).collect();
+                record::output("live page", &message);
                 let message = String::from_utf8(message).unwrap();
                 let field = |name: &str| {
                     message
