@@ -260,7 +260,7 @@ impl Browser {
         let response = self.ask(request).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Live { response, bytes: Vec::new() }
+        Live { response, bytes: Vec::new(), said: String::new() }
     }
 }
 
@@ -268,6 +268,14 @@ impl Browser {
 pub(crate) struct Live {
     response: Response,
     bytes: Vec<u8>,
+    /// The messages that showed something.
+    said: String,
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        record::output("live page", self.said.as_bytes());
+    }
 }
 
 /// One message of a live stream.
@@ -295,7 +303,6 @@ impl Live {
         loop {
             if let Some(end) = self.bytes.windows(2).position(|pair| pair == b"\n\n") {
                 let message: Vec<u8> = self.bytes.drain(..end + 2).collect();
-                record::output("live page", &message);
                 let message = String::from_utf8(message).unwrap();
                 let field = |name: &str| {
                     message
@@ -306,6 +313,9 @@ impl Live {
                         .to_owned()
                 };
                 let (event, data) = (field("event:"), field("data:"));
+                if data.contains("\"parts\"") || data.contains("\"rows\"") {
+                    self.said.push_str(&message);
+                }
                 return Some(Message { event, data: serde_json::from_str(&data).unwrap_or(data.into()) });
             }
             let chunk = self.response.chunk().await.ok()??;
