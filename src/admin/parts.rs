@@ -313,7 +313,13 @@ fn of_filed(filed: &Filed, name: impl Fn(&AppId) -> String, w: &Words) -> Event 
         other => ("info", other),
     };
     Event {
-        id: format!("l-{}-{}", filed.at.0, filed.what),
+        // Two accounts may be in it within one millisecond, and the page's script goes by ids.
+        id: format!(
+            "l-{}-{}{}",
+            filed.at.0,
+            filed.what,
+            filed.key.as_ref().map_or_else(String::new, |key| format!("-{key}"))
+        ),
         at: filed.at.0,
         tone,
         about: filed.key.as_ref().map(|key| name(&key.appid)),
@@ -322,5 +328,25 @@ fn of_filed(filed: &Filed, name: impl Fn(&AppId) -> String, w: &Words) -> Event 
         cause: None,
         print: None,
         detail: filed.detail.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::WallTime;
+
+    #[test]
+    fn events_of_the_ledger_in_one_millisecond_are_told_apart() {
+        let of = |appid: &str| {
+            let filed = Filed {
+                at: WallTime(7),
+                key: Some(Key::new(appid.parse().unwrap(), Kind::AccessToken)),
+                what: "leak_reported".to_owned(),
+                detail: String::new(),
+            };
+            of_filed(&filed, ToString::to_string, Lang::En.words()).id
+        };
+        assert_ne!(of("wx1"), of("wx2"));
     }
 }

@@ -148,9 +148,19 @@ impl Recent {
             match changes.next().await {
                 Change::Key(key) => self.look(hub, key, &mut seen),
                 // Steps were missed; from here on the differences are told again.
-                Change::Lagged => hub::survey(hub, |handle, _| self.compare(hub, handle, &mut seen)),
+                Change::Lagged => self.catch_up(hub, &mut seen),
                 Change::Closed => return std::future::pending().await,
             }
+        }
+    }
+
+    /// Compares all keys; those that are no more go.
+    fn catch_up(&self, hub: &Hub, seen: &mut HashMap<Key, Seen>) {
+        hub::survey(hub, |handle, _| self.compare(hub, handle, seen));
+        let gone: Vec<Key> =
+            seen.keys().filter(|key| hub.handle(key.appid.as_str(), key.kind).is_none()).cloned().collect();
+        for key in gone {
+            self.look(hub, key, seen);
         }
     }
 

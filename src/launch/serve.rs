@@ -104,10 +104,12 @@ impl Prepared {
     pub(super) fn serve(self, mut link: Option<&mut Link>) -> Result<(), LaunchError> {
         let Self { path, env, mut loaded, plan, inherited } = self;
         let sockets = Sockets::collect(&loaded.config, inherited)?;
-        if let Some(log) = loaded.config.daemon.log.file.as_deref().and_then(Path::parent) {
-            make_directory(log, 0o750, plan.target())?;
-        }
         if let Some(target) = plan.target() {
+            // Its user could not make these. Nobody else's log directory is made: where a disk is not
+            // mounted, the log would fill the one below.
+            if let Some(log) = loaded.config.daemon.log.file.as_deref().and_then(Path::parent) {
+                make_directory(log, 0o750, Some(target))?;
+            }
             make_directory(&loaded.config.daemon.state_dir, 0o700, Some(target))?;
             target.become_it()?;
             // The kernel forgets the first at a change of user.

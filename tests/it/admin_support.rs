@@ -22,6 +22,7 @@ use zhongkong::refresh::{self, task::Surroundings};
 use zhongkong::wechat::{self, WeChat};
 
 use crate::support::engine::Engine;
+use crate::support::record;
 use crate::support::simulated::client_builder;
 
 /// The page as everybody on the machine sees it.
@@ -148,7 +149,10 @@ impl Answer {
     async fn of(response: Response) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
         let location = headers.get(LOCATION).map(|value| value.to_str().unwrap().to_owned());
-        Self { status, headers, location, body: response.text().await.unwrap() }
+        let name = format!("page {}", response.url().path());
+        let body = response.text().await.unwrap();
+        record::output(&name, format!("{}\n{body}", location.as_deref().unwrap_or_default()).as_bytes());
+        Self { status, headers, location, body }
     }
 
     /// A header, empty if there is none.
@@ -235,6 +239,8 @@ impl Browser {
         let answer = self.post("/signin", &[("token", token)]).await;
         for cookie in answer.headers.get_all(SET_COOKIE) {
             let cookie = cookie.to_str().unwrap();
+            // Whoever reads a session's id in a log has the session.
+            record::secrets(cookie.split(';').next().and_then(|pair| pair.strip_prefix("zk_session=")));
             self.cookies.push(cookie.split(';').next().unwrap().to_owned());
         }
         answer
@@ -254,7 +260,7 @@ impl Browser {
         let response = self.ask(request).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Live { response, bytes: Vec::new() }
+        Live { response, bytes: Vec::new(), said: String::new() }
     }
 }
 
@@ -262,6 +268,14 @@ impl Browser {
 pub(crate) struct Live {
     response: Response,
     bytes: Vec<u8>,
+    /// The messages that showed something.
+    said: String,
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        record::output("live page", self.said.as_bytes());
+    }
 }
 
 /// One message of a live stream.
@@ -299,6 +313,9 @@ impl Live {
                         .to_owned()
                 };
                 let (event, data) = (field("event:"), field("data:"));
+                if data.contains("\"parts\"") || data.contains("\"rows\"") {
+                    self.said.push_str(&message);
+                }
                 return Some(Message { event, data: serde_json::from_str(&data).unwrap_or(data.into()) });
             }
             let chunk = self.response.chunk().await.ok()??;
