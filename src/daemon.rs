@@ -126,10 +126,16 @@ impl Daemon {
         });
         let grpc =
             grpc::Server::new(&config.grpc, hub.clone(), grpc_ready).map_err(StartError::GrpcSettings)?;
-        let grpc = grpc.with_audit(recorder);
+        let grpc = grpc.with_audit(recorder.clone());
         let recent = Recent::new(hub.clock().wall());
         let servers = parts::servers(&mirrored);
-        let page = admin::Sources { hub: hub.clone(), gate: grpc.gate(), recent: recent.clone(), servers };
+        let page = admin::Sources {
+            hub: hub.clone(),
+            gate: grpc.gate(),
+            audit: recorder,
+            recent: recent.clone(),
+            servers,
+        };
         Ok(Self {
             feeder: feed::Feeder::new(hub.clone(), mirrored),
             admin: Admin::new(admin_listener, admin_ready, exposition, config.admin.page.clone(), page),

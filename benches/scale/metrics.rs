@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use zhongkong::access::{Gate, Table};
 use zhongkong::admin::exposition::{Exposition, Sources};
 use zhongkong::admin::{self, Admin, Audience, Readiness, Recent};
+use zhongkong::audit::Recorder;
 use zhongkong::clock::Clock;
 use zhongkong::hub::Hub;
 use zhongkong::ledger::Ledger as _;
@@ -100,6 +101,7 @@ async fn serve(
     let page = admin::Sources {
         hub: hub.clone(),
         gate: Gate::new(Table::default(), hub.clock().clone()),
+        audit: Recorder::off(),
         recent: Recent::new(hub.clock().wall()),
         servers: Arc::new(Vec::new),
     };

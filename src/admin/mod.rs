@@ -25,6 +25,7 @@ pub mod exposition;
 use exposition::Exposition;
 
 use crate::access::Gate;
+use crate::audit::Recorder;
 use crate::clock::WallTime;
 use crate::hub::Hub;
 
@@ -104,6 +105,8 @@ pub struct Sources {
     pub hub: Arc<Hub>,
     /// Who may do what.
     pub gate: Gate,
+    /// Where it is noted who signs in and steers keys.
+    pub audit: Recorder,
     /// What happened lately; the daemon notes its reloads there.
     pub recent: Recent,
     /// The servers that copies are written to.
@@ -139,7 +142,7 @@ impl Admin {
     /// Serves until `stop`, then finishes the answers under way, for three seconds at most.
     pub async fn run(self, stop: CancellationToken) {
         let Self { listener, view, settings, sources } = self;
-        let Sources { hub, gate, recent, servers } = sources;
+        let Sources { hub, gate, audit, recent, servers } = sources;
         let metrics = view.metrics.clone();
         let clock = hub.clock().clone();
         let (deeds, asked) = mpsc::channel(deeds::WAITING);
@@ -155,6 +158,7 @@ impl Admin {
             hub: hub.clone(),
             recent: recent.clone(),
             gate,
+            audit,
             settings,
             servers,
             deeds,

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use zhongkong::access::{Client, Gate, Table};
 use zhongkong::admin::exposition::{self, Exposition};
 use zhongkong::admin::{Admin, Audience, Readiness, Recent, Server, Settings, Sources};
+use zhongkong::audit::Recorder;
 use zhongkong::clock::Clock;
 use zhongkong::hub::{AccountSettings, Hub};
 use zhongkong::ledger::memory::MemoryLedger;
@@ -40,6 +41,7 @@ pub(crate) async fn empty() -> Sources {
     let clock = hub.clock().clone();
     Sources {
         gate: Gate::new(Table::default(), clock.clone()),
+        audit: Recorder::off(),
         recent: Recent::new(clock.wall()),
         servers: Arc::new(Vec::new),
         hub,
@@ -91,6 +93,16 @@ pub(crate) struct Desk {
 impl Desk {
     /// Serves this hub's page.
     pub(crate) async fn start(hub: &Arc<Hub>, settings: Settings, clients: &[Client]) -> Self {
+        Self::noting(hub, settings, clients, Recorder::off()).await
+    }
+
+    /// The same, with an audit.
+    pub(crate) async fn noting(
+        hub: &Arc<Hub>,
+        settings: Settings,
+        clients: &[Client],
+        audit: Recorder,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let gate = Gate::new(Table::new(clients).unwrap(), hub.clock().clone());
@@ -101,6 +113,7 @@ impl Desk {
         let sources = Sources {
             hub: hub.clone(),
             gate: gate.clone(),
+            audit,
             recent: recent.clone(),
             servers: Arc::new(move || shown.borrow().clone()),
         };
