@@ -116,11 +116,12 @@ impl Daemon {
         let (hub, tasks) = Hub::build(around, config.accounts.clone()).await.map_err(in_ledger)?;
         let (mirror, mirrored) = Mirror::new(config.mirror.clone(), clock);
         let (readiness, grpc_ready, admin_ready) = feed::ReadinessWatch::new(hub.clone());
+        let servers = parts::servers(&mirrored);
         let exposition = Exposition::new(Sources {
             recorded: counters,
             hub: hub.clone(),
             readiness: admin_ready.clone(),
-            mirror: mirrored.clone(),
+            servers: servers.clone(),
             ledger: file.as_ref().map(|_| config.daemon.state_dir.join(LEDGER_FILE)),
             per_key: config.admin.metrics_per_key,
         });
@@ -128,7 +129,6 @@ impl Daemon {
             grpc::Server::new(&config.grpc, hub.clone(), grpc_ready).map_err(StartError::GrpcSettings)?;
         let grpc = grpc.with_audit(recorder.clone());
         let recent = Recent::new(hub.clock().wall());
-        let servers = parts::servers(&mirrored);
         let page = admin::Sources {
             hub: hub.clone(),
             gate: grpc.gate(),

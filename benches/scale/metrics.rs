@@ -3,7 +3,6 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -22,7 +21,6 @@ use zhongkong::clock::Clock;
 use zhongkong::hub::Hub;
 use zhongkong::ledger::Ledger as _;
 use zhongkong::ledger::memory::MemoryLedger;
-use zhongkong::mirror::{self, Mirror};
 use zhongkong::model::{CallMode, Key, Kind, TokenMode};
 use zhongkong::telemetry::latency::Latency;
 
@@ -85,14 +83,12 @@ async fn serve(
     stop: &CancellationToken,
     serving: &mut JoinSet<()>,
 ) -> anyhow::Result<String> {
-    let none = mirror::Settings { servers: vec![], layouts: vec![], timeout: Duration::from_secs(1) };
-    let (_, mirror) = Mirror::new(none, Clock::system());
     let (ready, readiness) = watch::channel(Readiness::Ready);
     let exposition = Exposition::new(Sources {
         recorded: PrometheusBuilder::new().build_recorder().handle(),
         hub: hub.clone(),
         readiness: readiness.clone(),
-        mirror,
+        servers: Arc::new(Vec::new),
         ledger: None,
         per_key,
     });

@@ -79,7 +79,7 @@ pub struct Settings {
     pub hosts: Vec<String>,
 }
 
-/// What the page shows of a server that copies are written to.
+/// What the page and `/metrics` show of a server that copies are written to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// `host:port`.
@@ -88,8 +88,14 @@ pub struct Server {
     pub connected: bool,
     /// Keys that it may not have in their latest state.
     pub pending: usize,
-    /// Keys written since the start.
+    /// Keys written or deleted since the start.
     pub written: u64,
+    /// Times that it had nothing of ours, so that everything was written.
+    pub rewrites: u64,
+    /// Connections that failed since one last stood for a while.
+    pub failures: u32,
+    /// When it last answered.
+    pub last_success: Option<WallTime>,
     /// The latest failure.
     pub error: Option<String>,
     /// When that was.

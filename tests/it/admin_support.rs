@@ -18,7 +18,6 @@ use zhongkong::audit::Recorder;
 use zhongkong::clock::Clock;
 use zhongkong::hub::{AccountSettings, Hub};
 use zhongkong::ledger::memory::MemoryLedger;
-use zhongkong::mirror::{self, Mirror};
 use zhongkong::refresh::{self, task::Surroundings};
 use zhongkong::wechat::{self, WeChat};
 
@@ -73,9 +72,8 @@ pub(crate) fn exposition(
     readiness: watch::Receiver<Readiness>,
     hub: Arc<Hub>,
 ) -> Exposition {
-    let mirror = mirror::Settings { servers: vec![], layouts: vec![], timeout: Duration::ZERO };
-    let (_, mirror) = Mirror::new(mirror, Clock::system());
-    Exposition::new(exposition::Sources { recorded, hub, readiness, mirror, ledger: None, per_key: 0 })
+    let servers = Arc::new(Vec::new);
+    Exposition::new(exposition::Sources { recorded, hub, readiness, servers, ledger: None, per_key: 0 })
 }
 
 /// An admin listener; ends with its value.

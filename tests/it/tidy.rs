@@ -56,8 +56,6 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
     for edge in ["grpc", "admin"] {
         table.insert(edge, with(&[&words, &engine, &["access", "audit", "http", "pb"]]));
     }
-    // Looks at the mirror's servers, beside the hub.
-    table.entry("admin").or_default().push("mirror");
     table.insert("pb", Vec::new());
     table.insert("client", with(&[&words, &["pb"]]));
     table.insert("simulator", Vec::new());
