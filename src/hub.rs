@@ -30,7 +30,7 @@ pub mod pulse;
 mod stock;
 mod survey;
 
-pub use stock::{Concern, Stock, Worst, each_key, stock};
+pub use stock::{Concern, Stock, Worst, stock};
 pub use survey::survey;
 
 /// How many changes a slow watcher may be behind before it looks at every key again.

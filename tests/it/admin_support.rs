@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 use zhongkong::access::{Client, Gate, Table};
 use zhongkong::admin::exposition::{self, Exposition};
 use zhongkong::admin::{Admin, Audience, Readiness, Recent, Server, Settings, Sources};
+use zhongkong::audit::Recorder;
 use zhongkong::clock::Clock;
 use zhongkong::hub::{AccountSettings, Hub};
 use zhongkong::ledger::memory::MemoryLedger;
-use zhongkong::mirror::{self, Mirror};
 use zhongkong::refresh::{self, task::Surroundings};
 use zhongkong::wechat::{self, WeChat};
 
@@ -41,6 +41,7 @@ pub(crate) async fn empty() -> Sources {
     let clock = hub.clock().clone();
     Sources {
         gate: Gate::new(Table::default(), clock.clone()),
+        audit: Recorder::off(),
         recent: Recent::new(clock.wall()),
         servers: Arc::new(Vec::new),
         hub,
@@ -72,9 +73,8 @@ pub(crate) fn exposition(
     readiness: watch::Receiver<Readiness>,
     hub: Arc<Hub>,
 ) -> Exposition {
-    let mirror = mirror::Settings { servers: vec![], layouts: vec![], timeout: Duration::ZERO };
-    let (_, mirror) = Mirror::new(mirror, Clock::system());
-    Exposition::new(exposition::Sources { recorded, hub, readiness, mirror, ledger: None, per_key: 0 })
+    let servers = Arc::new(Vec::new);
+    Exposition::new(exposition::Sources { recorded, hub, readiness, servers, ledger: None, per_key: 0 })
 }
 
 /// An admin listener; ends with its value.
@@ -92,6 +92,16 @@ pub(crate) struct Desk {
 impl Desk {
     /// Serves this hub's page.
     pub(crate) async fn start(hub: &Arc<Hub>, settings: Settings, clients: &[Client]) -> Self {
+        Self::noting(hub, settings, clients, Recorder::off()).await
+    }
+
+    /// The same, with an audit.
+    pub(crate) async fn noting(
+        hub: &Arc<Hub>,
+        settings: Settings,
+        clients: &[Client],
+        audit: Recorder,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let gate = Gate::new(Table::new(clients).unwrap(), hub.clock().clone());
@@ -102,6 +112,7 @@ impl Desk {
         let sources = Sources {
             hub: hub.clone(),
             gate: gate.clone(),
+            audit,
             recent: recent.clone(),
             servers: Arc::new(move || shown.borrow().clone()),
         };

@@ -7,6 +7,7 @@
 )]
 
 mod admin;
+mod admin_audit;
 mod admin_forms;
 mod admin_live;
 mod admin_many;
