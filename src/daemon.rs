@@ -293,7 +293,7 @@ impl Daemon {
 async fn open_sockets(sockets: Sockets) -> Result<(Vec<grpc::Listener>, TcpListener), StartError> {
     let Sockets { grpc_tcp, grpc_unix, grpc_unbound, admin, notes } = sockets;
     if !notes.is_empty() {
-        tracing::info!(sockets = notes.join(", "), "inherited; a restart refuses no connection there");
+        tracing::info!("inherited {}; a restart refuses no connection there", notes.join(", "));
     }
     let mut listeners = Vec::new();
     for path in grpc_unbound {

@@ -25,7 +25,7 @@ const LARGEST: u64 = 64 * 1_024;
 #[command(next_help_heading = "Connection")]
 pub(super) struct Connection {
     /// The daemon: http://HOST:PORT, https://HOST:PORT or unix:/PATH; by default
-    /// unix:/run/zhongkong/grpc.sock where that exists, else http://127.0.0.1:7780
+    /// unix:/run/zhongkong/grpc.sock where this user may use that, else http://127.0.0.1:7780
     #[arg(long, value_name = "ADDRESS", env = "ZHONGKONG_ADDR")]
     addr: Option<String>,
     /// The file with the bearer token; without it the token in ZHONGKONG_TOKEN, if any
@@ -89,8 +89,11 @@ impl Session {
     }
 }
 
+/// The socket knows its callers by their uid, but only its user and group may connect: others come
+/// with a token to the port.
 fn default_addr() -> String {
-    if Path::new(SOCKET).exists() { format!("unix:{SOCKET}") } else { LOOPBACK.to_owned() }
+    let ours = rustix::fs::access(SOCKET, rustix::fs::Access::WRITE_OK).is_ok();
+    if ours { format!("unix:{SOCKET}") } else { LOOPBACK.to_owned() }
 }
 
 fn token_of(path: &Path) -> Result<Secret, CliError> {

@@ -194,7 +194,8 @@ fn client_advice(addr: &str, needs: Action, source: &client::Error) -> Option<St
     match source {
         client::Error::Connect(cause) => Some(match io_kind(cause) {
             Some(io::ErrorKind::PermissionDenied) => {
-                "this user may not use the socket: run as a user who may, or give another --addr".to_owned()
+                "this user may not use the socket: run as one who may (sudo), or give another --addr"
+                    .to_owned()
             }
             _ => not_running(addr),
         }),

@@ -61,7 +61,10 @@ fn unreadable(source: &std::io::Error, path: &std::path::Path) -> String {
         return String::new();
     }
     let user = current_user();
-    format!(" as the user `{user}`: run `chown {user} {}`, or let its group read it", path.display())
+    format!(
+        " as the user `{user}`: run this with sudo, or let a group of {user} read it: chgrp GROUP {0} && chmod 640 {0}",
+        path.display()
+    )
 }
 
 /// Problems, one to a line, each on a line of its own.

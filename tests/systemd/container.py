@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 SUITE = "bookworm"
-PACKAGES = ["systemd", "systemd-sysv", "dbus", "init-system-helpers", "memcached", "procps"]
+PACKAGES = ["ca-certificates", "systemd", "systemd-sysv", "dbus", "init-system-helpers", "memcached", "procps"]
 CACHE = Path("/var/cache/zhongkong-test")
 INSIDE = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/root", "SYSTEMD_COLORS": "0"}
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::access::{Action, Client, Scope};
+use crate::access::{Action, Client, Identity, Scope};
 use crate::cli::words;
 use crate::clock::WallTime;
 use crate::config::Problem;
@@ -66,7 +66,9 @@ fn clients(clients: &[Client], now: WallTime) -> Vec<Finding> {
     }
     let mighty = |client: &&Client| {
         let may = |action| client.grants.actions.contains(&action);
-        client.grants.accounts == Scope::All && may(Action::Admin) && may(Action::Read)
+        // root has no token that could be lost, and reads the secrets anyway.
+        let only_root = client.identities == [Identity::Uid(0)];
+        client.grants.accounts == Scope::All && may(Action::Admin) && may(Action::Read) && !only_root
     };
     for client in clients.iter().filter(mighty) {
         found.push(
@@ -169,6 +171,10 @@ mod tests {
             client("soon", Some(now.0 + day), &[Action::Read], Scope::All),
             client("late", Some(now.0 + 30 * day), &[Action::Read], Scope::All),
             client("mighty", Some(now.0 + 30 * day), &[Action::Read, Action::Admin], Scope::All),
+            Client {
+                identities: vec![Identity::Uid(0)],
+                ..client("root", Some(now.0 + 30 * day), &[Action::Read, Action::Admin], Scope::All)
+            },
             client("operator", Some(now.0 + 30 * day), &[Action::Status, Action::Admin], Scope::All),
             client(
                 "narrow",
