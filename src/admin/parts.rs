@@ -8,6 +8,7 @@ use url::form_urlencoded::Serializer;
 
 use crate::access::Action;
 use crate::model::{AppId, Key, Kind};
+use crate::refresh::handle::Outcome;
 
 use super::Readiness;
 use super::archive::Filed;
@@ -271,6 +272,16 @@ fn of_note(note: &Note, name: impl Fn(&AppId) -> String, lang: Lang) -> Event {
             ("good", if *first == First::Yes { w.ev_first } else { w.ev_rotated })
         }
         What::Dead => ("warn", w.ev_dead),
+        What::Complaint { seen, outcome, callers } => {
+            event.print = seen.map(|seen| seen.to_string());
+            let led_to = complaint(*outcome, w);
+            event.detail = match callers {
+                // Whoever complained has gone before it was judged.
+                0 | 1 => led_to.to_owned(),
+                many => format!("{led_to} · {}", w.complaint_callers.replace("{}", &many.to_string())),
+            };
+            ("info", w.ev_complaint)
+        }
         What::Degraded(reason) => {
             event.cause = Some(reason.as_str());
             ("warn", w.ev_degraded)
@@ -301,6 +312,18 @@ fn of_note(note: &Note, name: impl Fn(&AppId) -> String, lang: Lang) -> Event {
         }
     };
     Event { tone, label: label.to_owned(), ..event }
+}
+
+/// What a complaint led to.
+fn complaint(outcome: Option<Outcome>, w: &Words) -> &'static str {
+    match outcome {
+        Some(Outcome::Refreshed) => w.complaint_refreshed,
+        Some(Outcome::AlreadyReplaced) => w.complaint_replaced,
+        Some(Outcome::StillValid) => w.complaint_valid,
+        Some(Outcome::Unchanged) => w.complaint_unchanged,
+        Some(Outcome::Unverified) => w.complaint_unverified,
+        None => w.complaint_failed,
+    }
 }
 
 fn of_filed(filed: &Filed, name: impl Fn(&AppId) -> String, w: &Words) -> Event {
