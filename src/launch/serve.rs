@@ -43,6 +43,16 @@ pub(super) struct Link {
     pub(super) pid_file: PidFile,
     pub(super) note: Note,
     pub(super) places: Places,
+    pub(super) terminal: Terminal,
+}
+
+/// Where stdout and stderr of a detached daemon go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Terminal {
+    /// To its starter's.
+    Kept,
+    /// To a file.
+    Left,
 }
 
 /// Where a detached daemon writes.
@@ -186,7 +196,7 @@ async fn follow(
     mut reloads: watch::Receiver<ReloadOutcome>,
     link: Option<&mut Link>,
 ) -> Infallible {
-    let Some(Link { reporter, note, pid_file: _, places: _ }) = link else {
+    let Some(Link { reporter, note, pid_file: _, places: _, terminal: _ }) = link else {
         return std::future::pending().await;
     };
     let ready = async {
@@ -235,7 +245,9 @@ impl Link {
                 err.display(),
             )));
         }
-        redirect(&file).map_err(LaunchError::system("redirecting stdout and stderr"))
+        redirect(&file).map_err(LaunchError::system("redirecting stdout and stderr"))?;
+        self.terminal = Terminal::Left;
+        Ok(())
     }
 }
 
