@@ -116,20 +116,26 @@ impl Daemon {
         let (hub, tasks) = Hub::build(around, config.accounts.clone()).await.map_err(in_ledger)?;
         let (mirror, mirrored) = Mirror::new(config.mirror.clone(), clock);
         let (readiness, grpc_ready, admin_ready) = feed::ReadinessWatch::new(hub.clone());
+        let servers = parts::servers(&mirrored);
         let exposition = Exposition::new(Sources {
             recorded: counters,
             hub: hub.clone(),
             readiness: admin_ready.clone(),
-            mirror: mirrored.clone(),
+            servers: servers.clone(),
             ledger: file.as_ref().map(|_| config.daemon.state_dir.join(LEDGER_FILE)),
             per_key: config.admin.metrics_per_key,
         });
         let grpc =
             grpc::Server::new(&config.grpc, hub.clone(), grpc_ready).map_err(StartError::GrpcSettings)?;
-        let grpc = grpc.with_audit(recorder);
+        let grpc = grpc.with_audit(recorder.clone());
         let recent = Recent::new(hub.clock().wall());
-        let servers = parts::servers(&mirrored);
-        let page = admin::Sources { hub: hub.clone(), gate: grpc.gate(), recent: recent.clone(), servers };
+        let page = admin::Sources {
+            hub: hub.clone(),
+            gate: grpc.gate(),
+            audit: recorder,
+            recent: recent.clone(),
+            servers,
+        };
         Ok(Self {
             feeder: feed::Feeder::new(hub.clone(), mirrored),
             admin: Admin::new(admin_listener, admin_ready, exposition, config.admin.page.clone(), page),

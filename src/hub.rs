@@ -25,12 +25,14 @@ use crate::refresh::task::{Arrival, Refresher, Surroundings};
 use crate::secret::Secret;
 use crate::telemetry::{metrics, safe_text};
 
+mod complaints;
 pub mod exchange;
 pub mod pulse;
 mod stock;
 mod survey;
 
-pub use stock::{Concern, Stock, Worst, each_key, stock};
+pub use complaints::Complaints;
+pub use stock::{Concern, Stock, Worst, stock};
 pub use survey::survey;
 
 /// How many changes a slow watcher may be behind before it looks at every key again.
@@ -130,7 +132,8 @@ impl Hub {
         let begun = tokio::time::Instant::now();
         let mut records: HashMap<Key, Record> = around.ledger.load().await?.into_iter().collect();
         metrics::ledger_took(metrics::LedgerStep::Load, begun.elapsed());
-        let feeds = Feeds { changes: broadcast::channel(FEED).0, plans: broadcast::channel(FEED).0 };
+        let (changes, plans) = (broadcast::channel(FEED).0, broadcast::channel(FEED).0);
+        let feeds = Feeds { changes, plans, complaints: complaints::feed() };
         let (sender, handover) = mpsc::channel(HANDOVER);
         let (asking, pings) = mpsc::channel(1);
         let mut first = Vec::new();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 4  whole        config  daemon  process  launch  cli  main
-//! 3  edges in     grpc  admin  access  audit ask the hub, never what lies below it (and admin the mirror)
+//! 3  edges in     grpc  admin  access  audit   ask the hub, never what lies below it (audit: the ledger)
 //! 2  engine       hub  refresh               one task per credential
 //! 1  edges out    wechat  ledger  mirror     one foreign thing each, not each other
 //! 0  words        model  secret  clock  telemetry  jsapi  failpoint

@@ -64,7 +64,8 @@ fn live(heap: &Region<'_, std::alloc::System>) -> usize {
 fn future_size(clock: &Clock, ledger: &Arc<MemoryLedger>) -> anyhow::Result<()> {
     let around = surroundings(NOWHERE, clock, ledger.clone())?;
     let (settings, seen) = watch::channel(Arc::new(accounts(1, TokenMode::Classic, &[]).remove(0)));
-    let feeds = Feeds { changes: broadcast::channel(1).0, plans: broadcast::channel(1).0 };
+    let (changes, plans) = (broadcast::channel(1).0, broadcast::channel(1).0);
+    let feeds = Feeds { changes, plans, complaints: broadcast::channel(1).0 };
     let key = Key::new(appid(0), Kind::AccessToken);
     let (mut refresher, handle) =
         Refresher::new(key, Record::default(), Arrival::Start, around, seen, None, feeds);

@@ -3,7 +3,6 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -17,11 +16,11 @@ use tokio_util::sync::CancellationToken;
 use zhongkong::access::{Gate, Table};
 use zhongkong::admin::exposition::{Exposition, Sources};
 use zhongkong::admin::{self, Admin, Audience, Readiness, Recent};
+use zhongkong::audit::Recorder;
 use zhongkong::clock::Clock;
 use zhongkong::hub::Hub;
 use zhongkong::ledger::Ledger as _;
 use zhongkong::ledger::memory::MemoryLedger;
-use zhongkong::mirror::{self, Mirror};
 use zhongkong::model::{CallMode, Key, Kind, TokenMode};
 use zhongkong::telemetry::latency::Latency;
 
@@ -84,14 +83,12 @@ async fn serve(
     stop: &CancellationToken,
     serving: &mut JoinSet<()>,
 ) -> anyhow::Result<String> {
-    let none = mirror::Settings { servers: vec![], layouts: vec![], timeout: Duration::from_secs(1) };
-    let (_, mirror) = Mirror::new(none, Clock::system());
     let (ready, readiness) = watch::channel(Readiness::Ready);
     let exposition = Exposition::new(Sources {
         recorded: PrometheusBuilder::new().build_recorder().handle(),
         hub: hub.clone(),
         readiness: readiness.clone(),
-        mirror,
+        servers: Arc::new(Vec::new),
         ledger: None,
         per_key,
     });
@@ -100,6 +97,7 @@ async fn serve(
     let page = admin::Sources {
         hub: hub.clone(),
         gate: Gate::new(Table::default(), hub.clock().clone()),
+        audit: Recorder::off(),
         recent: Recent::new(hub.clock().wall()),
         servers: Arc::new(Vec::new),
     };

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use crate::audit::{self, Act};
 use crate::refresh::handle::{Force, Handle, NoValue, Outcome};
 use crate::refresh::view::Problem;
 
@@ -45,6 +46,15 @@ impl What {
             Self::Resume => "resume",
         }
     }
+
+    /// What the audit calls it.
+    pub(super) const fn act(self) -> Act {
+        match self {
+            Self::Refresh => Act::Force,
+            Self::Pause(_) => Act::Pause,
+            Self::Resume => Act::Resume,
+        }
+    }
 }
 
 /// A deed that was asked for by somebody who may.
@@ -53,6 +63,8 @@ pub(super) struct Deed {
     pub(super) handle: Handle,
     pub(super) session: SessionKey,
     pub(super) client: String,
+    /// Noted with its outcome; as left if the daemon stops before.
+    pub(super) noted: audit::Deed,
     pub(super) lang: Lang,
     /// Told when it is done.
     pub(super) done: oneshot::Sender<()>,
@@ -75,23 +87,32 @@ pub(super) async fn run(site: Arc<Site>, mut deeds: mpsc::Receiver<Deed>) {
 }
 
 async fn carry_out(site: Arc<Site>, deed: Deed) {
-    let Deed { what, handle, session, client, lang, done } = deed;
+    let Deed { what, handle, session, client, noted, lang, done } = deed;
     let key = handle.key().clone();
     let w = lang.words();
     let outcome: Result<&str, (String, String)> = match what {
         What::Refresh => match handle.force(Force::Once).await {
-            Ok(answer) => Ok(match answer.outcome {
-                Outcome::Refreshed | Outcome::AlreadyReplaced => w.did_refreshed,
-                Outcome::StillValid | Outcome::Unchanged | Outcome::Unverified => w.did_unchanged,
-            }),
-            Err(why) => Err(explain(&site, &handle, &why, lang)),
+            Ok(answer) => {
+                noted.end_with(answer.outcome.into(), answer.good.value.generation);
+                Ok(match answer.outcome {
+                    Outcome::Refreshed | Outcome::AlreadyReplaced => w.did_refreshed,
+                    Outcome::StillValid | Outcome::Unchanged | Outcome::Unverified => w.did_unchanged,
+                })
+            }
+            Err(why) => {
+                noted.end((&why).into());
+                Err(explain(&site, &handle, &why, lang))
+            }
         },
         What::Pause(span) => {
-            let until = site.hub.clock().boot() + span;
-            handle.pause(until).await.map(|()| w.did_paused).map_err(|why| (why.to_string(), String::new()))
+            let paused = handle.pause(site.hub.clock().boot() + span).await;
+            noted.end((&paused).into());
+            paused.map(|()| w.did_paused).map_err(|why| (why.to_string(), String::new()))
         }
         What::Resume => {
-            handle.resume().await.map(|()| w.did_resumed).map_err(|why| (why.to_string(), String::new()))
+            let resumed = handle.resume().await;
+            noted.end((&resumed).into());
+            resumed.map(|()| w.did_resumed).map_err(|why| (why.to_string(), String::new()))
         }
     };
     match &outcome {

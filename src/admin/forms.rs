@@ -13,11 +13,13 @@ use axum::extract::{Form, Query as Params};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use url::form_urlencoded::Serializer;
 
-use crate::access::{Action, Proof, Refused};
+use crate::access::{Action, Origin, Proof, Refused};
+use crate::audit::{Act, On, Outcome};
 use crate::model::Kind;
 use crate::refresh::handle::Handle;
 use crate::secret::Secret;
@@ -50,6 +52,23 @@ pub(super) struct Asked {
     back: Option<String>,
     minutes: Option<String>,
     csrf: Option<String>,
+}
+
+impl Asked {
+    /// What is to be done.
+    fn what(&self) -> Result<What, Refusal> {
+        match self.what.as_deref() {
+            Some("refresh") => Ok(What::Refresh),
+            Some("resume") => Ok(What::Resume),
+            Some("pause") => {
+                let minutes = self.minutes.as_deref().map_or(Ok(USUAL_PAUSE), str::parse);
+                let minutes =
+                    minutes.ok().filter(|minutes| PAUSES.contains(minutes)).ok_or(Refusal::Malformed)?;
+                Ok(What::Pause(Duration::from_secs(minutes * 60)))
+            }
+            Some(_) | None => Err(Refusal::Malformed),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -118,7 +137,10 @@ pub(super) async fn act(visit: Visit, asked: Result<Form<Asked>, FormRejection>)
     }
     let (what, handle) = match wanted(site, signed, &asked) {
         Ok(wanted) => wanted,
-        Err(refusal) => return refuse(refusal),
+        Err(refusal) => {
+            note_refusal(site, signed, &asked, refusal);
+            return refuse(refusal);
+        }
     };
     start(site, signed, what, handle, *lang).await;
     Redirect::to(&back.address()).into_response()
@@ -133,10 +155,12 @@ async fn start(site: &Arc<Site>, signed: &SignedIn, what: What, handle: Handle, 
     };
     let (done, ended) = oneshot::channel();
     let client = signed.caller.name().to_owned();
-    let deed = Deed { what, handle, session: signed.key, client, lang, done };
+    let noted = site.audit.begin(&signed.caller, what.act(), On::key(handle.key()));
+    let deed = Deed { what, handle, session: signed.key, client, noted, lang, done };
     // Before it begins, so that it cannot hide the outcome.
     tell("info", w.did_asked);
-    if site.deeds.try_send(deed).is_err() {
+    if let Err(TrySendError::Full(deed) | TrySendError::Closed(deed)) = site.deeds.try_send(deed) {
+        deed.noted.end(Outcome::Unavailable);
         tell("bad", w.busy);
         return;
     }
@@ -144,19 +168,29 @@ async fn start(site: &Arc<Site>, signed: &SignedIn, what: What, handle: Handle, 
     let _ = timeout(WAIT, ended).await;
 }
 
+/// Notes what was tried with a key that the client may not steer, whether it exists or not.
+fn note_refusal(site: &Site, signed: &SignedIn, asked: &Asked, refusal: Refusal) {
+    let outcome = match refusal {
+        Refusal::NotGranted => Outcome::Denied,
+        Refusal::NoSuchKey => Outcome::NotFound,
+        // What cannot be understood tried nothing.
+        Refusal::ForeignHost
+        | Refusal::ForeignForm
+        | Refusal::StaleForm
+        | Refusal::NoSuchPage
+        | Refusal::Malformed
+        | Refusal::TooManyPages
+        | Refusal::Broken => return,
+    };
+    let Ok(what) = asked.what() else { return };
+    let kind = asked.kind.as_deref().and_then(|kind| kind.parse().ok());
+    let on = On::named(asked.appid.as_deref().unwrap_or_default(), kind);
+    site.audit.record(&signed.caller, what.act(), on, outcome);
+}
+
 /// What is to be done with which key, if this client may.
 fn wanted(site: &Site, signed: &SignedIn, asked: &Asked) -> Result<(What, Handle), Refusal> {
-    let what = match asked.what.as_deref() {
-        Some("refresh") => What::Refresh,
-        Some("resume") => What::Resume,
-        Some("pause") => {
-            let minutes = asked.minutes.as_deref().map_or(Ok(USUAL_PAUSE), str::parse);
-            let minutes =
-                minutes.ok().filter(|minutes| PAUSES.contains(minutes)).ok_or(Refusal::Malformed)?;
-            What::Pause(Duration::from_secs(minutes * 60))
-        }
-        Some(_) | None => return Err(Refusal::Malformed),
-    };
+    let what = asked.what()?;
     let kind: Option<Kind> = asked.kind.as_deref().and_then(|kind| kind.parse().ok());
     let (Some(appid), Some(kind)) = (asked.appid.as_deref(), kind) else { return Err(Refusal::Malformed) };
     // First the right: who has none learns nothing about what exists.
@@ -233,8 +267,9 @@ pub(super) async fn sign_in(visit: Visit, pasted: Result<Form<Pasted>, FormRejec
     }
     let admitted = Proof::token(token.expose().trim().as_bytes()).ok_or(Refused::Unknown);
     let caller = match admitted.and_then(|proof| site.gate.admit(proof)) {
-        Ok(caller) => caller,
+        Ok(caller) => caller.from_origin(Origin::from(peer.0)),
         Err(why) => {
+            site.audit.refused(peer.0.into(), Act::SignIn, why.into());
             tracing::warn!(peer = %peer.0, "a sign-in on the status page was refused: {why}");
             return match why {
                 Refused::Ended { .. } => refuse(StatusCode::FORBIDDEN, |w| w.ended_token),
@@ -245,9 +280,11 @@ pub(super) async fn sign_in(visit: Visit, pasted: Result<Form<Pasted>, FormRejec
         }
     };
     if !caller.may_anywhere(Action::Status) && !caller.may_anywhere(Action::Admin) {
+        site.audit.record(&caller, Act::SignIn, On::default(), Outcome::Denied);
         return refuse(StatusCode::FORBIDDEN, |w| w.no_right);
     }
     site.tries.forgive(peer.0);
+    site.audit.record(&caller, Act::SignIn, On::default(), Outcome::Done);
     tracing::info!(client = caller.name(), peer = %peer.0, "a client signed in on the status page");
     let id = site.sessions.open(caller);
     let secure = if doors::is_https(headers) { "; Secure" } else { "" };
@@ -278,6 +315,7 @@ pub(super) async fn sign_out(visit: Visit, leaving: Result<Form<Leaving>, FormRe
             return Refusal::StaleForm.answer(site, *lang);
         }
         site.sessions.close(signed.key);
+        site.audit.record(&signed.caller, Act::SignOut, On::default(), Outcome::Done);
     }
     let mut answer = Redirect::to("/").into_response();
     let gone = "zk_session=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0";

@@ -25,6 +25,7 @@ pub mod exposition;
 use exposition::Exposition;
 
 use crate::access::Gate;
+use crate::audit::Recorder;
 use crate::clock::WallTime;
 use crate::hub::Hub;
 
@@ -78,7 +79,7 @@ pub struct Settings {
     pub hosts: Vec<String>,
 }
 
-/// What the page shows of a server that copies are written to.
+/// What the page and `/metrics` show of a server that copies are written to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// `host:port`.
@@ -87,8 +88,14 @@ pub struct Server {
     pub connected: bool,
     /// Keys that it may not have in their latest state.
     pub pending: usize,
-    /// Keys written since the start.
+    /// Keys written or deleted since the start.
     pub written: u64,
+    /// Times that it had nothing of ours, so that everything was written.
+    pub rewrites: u64,
+    /// Connections that failed since one last stood for a while.
+    pub failures: u32,
+    /// When it last answered.
+    pub last_success: Option<WallTime>,
     /// The latest failure.
     pub error: Option<String>,
     /// When that was.
@@ -104,6 +111,8 @@ pub struct Sources {
     pub hub: Arc<Hub>,
     /// Who may do what.
     pub gate: Gate,
+    /// Where it is noted who signs in and steers keys.
+    pub audit: Recorder,
     /// What happened lately; the daemon notes its reloads there.
     pub recent: Recent,
     /// The servers that copies are written to.
@@ -139,7 +148,7 @@ impl Admin {
     /// Serves until `stop`, then finishes the answers under way, for three seconds at most.
     pub async fn run(self, stop: CancellationToken) {
         let Self { listener, view, settings, sources } = self;
-        let Sources { hub, gate, recent, servers } = sources;
+        let Sources { hub, gate, audit, recent, servers } = sources;
         let metrics = view.metrics.clone();
         let clock = hub.clock().clone();
         let (deeds, asked) = mpsc::channel(deeds::WAITING);
@@ -155,6 +164,7 @@ impl Admin {
             hub: hub.clone(),
             recent: recent.clone(),
             gate,
+            audit,
             settings,
             servers,
             deeds,

@@ -9,6 +9,7 @@ use axum::routing::{get, post};
 use axum::{Router, middleware};
 use serde::Serialize;
 
+use crate::audit::{Act, On, Outcome};
 use crate::model::Kind;
 
 use super::parts::Parts;
@@ -73,6 +74,9 @@ async fn page(visit: Visit) -> Response {
     let Some(viewer) = visit.site.viewer(visit.signed.clone()) else {
         return Redirect::to(&forms::sign_in_address(&visit.query)).into_response();
     };
+    if let Some(signed) = &viewer.signed {
+        visit.site.audit.record(&signed.caller, Act::Status, On::default(), Outcome::Served);
+    }
     let parts = Parts::of(&visit.site, &viewer, &visit.query, visit.lang).await;
     match whole(&visit, &viewer, &parts) {
         Ok(html) => {

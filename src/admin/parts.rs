@@ -8,6 +8,7 @@ use url::form_urlencoded::Serializer;
 
 use crate::access::Action;
 use crate::model::{AppId, Key, Kind};
+use crate::refresh::handle::Outcome;
 
 use super::Readiness;
 use super::archive::Filed;
@@ -271,6 +272,16 @@ fn of_note(note: &Note, name: impl Fn(&AppId) -> String, lang: Lang) -> Event {
             ("good", if *first == First::Yes { w.ev_first } else { w.ev_rotated })
         }
         What::Dead => ("warn", w.ev_dead),
+        What::Complaint { seen, outcome, callers } => {
+            event.print = seen.map(|seen| seen.to_string());
+            let led_to = complaint(*outcome, w);
+            event.detail = match callers {
+                // Whoever complained has gone before it was judged.
+                0 | 1 => led_to.to_owned(),
+                many => format!("{led_to} · {}", w.complaint_callers.replace("{}", &many.to_string())),
+            };
+            ("info", w.ev_complaint)
+        }
         What::Degraded(reason) => {
             event.cause = Some(reason.as_str());
             ("warn", w.ev_degraded)
@@ -303,6 +314,18 @@ fn of_note(note: &Note, name: impl Fn(&AppId) -> String, lang: Lang) -> Event {
     Event { tone, label: label.to_owned(), ..event }
 }
 
+/// What a complaint led to.
+fn complaint(outcome: Option<Outcome>, w: &Words) -> &'static str {
+    match outcome {
+        Some(Outcome::Refreshed) => w.complaint_refreshed,
+        Some(Outcome::AlreadyReplaced) => w.complaint_replaced,
+        Some(Outcome::StillValid) => w.complaint_valid,
+        Some(Outcome::Unchanged) => w.complaint_unchanged,
+        Some(Outcome::Unverified) => w.complaint_unverified,
+        None => w.complaint_failed,
+    }
+}
+
 fn of_filed(filed: &Filed, name: impl Fn(&AppId) -> String, w: &Words) -> Event {
     let (tone, label) = match filed.what.as_str() {
         "foreign_refresh_suspected" => ("bad", w.ev_foreign),
@@ -313,7 +336,13 @@ fn of_filed(filed: &Filed, name: impl Fn(&AppId) -> String, w: &Words) -> Event 
         other => ("info", other),
     };
     Event {
-        id: format!("l-{}-{}", filed.at.0, filed.what),
+        // Two accounts may be in it within one millisecond, and the page's script goes by ids.
+        id: format!(
+            "l-{}-{}{}",
+            filed.at.0,
+            filed.what,
+            filed.key.as_ref().map_or_else(String::new, |key| format!("-{key}"))
+        ),
         at: filed.at.0,
         tone,
         about: filed.key.as_ref().map(|key| name(&key.appid)),
@@ -322,5 +351,25 @@ fn of_filed(filed: &Filed, name: impl Fn(&AppId) -> String, w: &Words) -> Event 
         cause: None,
         print: None,
         detail: filed.detail.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::WallTime;
+
+    #[test]
+    fn events_of_the_ledger_in_one_millisecond_are_told_apart() {
+        let of = |appid: &str| {
+            let filed = Filed {
+                at: WallTime(7),
+                key: Some(Key::new(appid.parse().unwrap(), Kind::AccessToken)),
+                what: "leak_reported".to_owned(),
+                detail: String::new(),
+            };
+            of_filed(&filed, ToString::to_string, Lang::En.words()).id
+        };
+        assert_ne!(of("wx1"), of("wx2"));
     }
 }

@@ -1,7 +1,10 @@
-//! What happened lately: rotations, troubles, pauses and reloads of this process, from memory.
+//! What happened lately: rotations, troubles, complaints, pauses and reloads of this process, from
+//! memory.
 //!
 //! A follower compares each key that changed with how it was, and notes the difference in a
 //! ring; the ledger's own events (leaks, foreign refreshes) are put between them by the page.
+//! Complaints are heard as they are judged; equal ones within a minute are one note, and all of
+//! them together have a part of the ring only, so that a storm leaves room for what it led to.
 //! Costs one small entry a key, and nothing while nothing changes. Deliberately absent: what
 //! happened before the start. Notes have facts and no words: they are read in two languages.
 
@@ -11,11 +14,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::clock::WallTime;
 use crate::hub::{self, Change, Hub};
 use crate::model::{Cause, Fingerprint, Generation, Key};
-use crate::refresh::handle::Handle;
+use crate::refresh::handle::{Complaint, Handle, Outcome};
 use crate::refresh::view::{AttemptResult, Degraded, Next, Problem, ProblemClass, View};
 
 /// Notes that are kept. A page shows some forty of those that its reader may see.
 const KEPT: usize = 256;
+/// Complaints among them.
+const COMPLAINTS: usize = 64;
+/// For so long equal complaints are one note, in milliseconds.
+const TOGETHER: i64 = 60_000;
 
 /// The ring. Cheap to clone.
 #[derive(Clone)]
@@ -49,6 +56,8 @@ pub(super) enum What {
     Rotated { cause: Cause, fingerprint: Fingerprint, first: First },
     /// WeChat confirmed that the value is dead.
     Dead,
+    /// Callers said that the value is dead; `None`: no verdict was reached, or no value.
+    Complaint { seen: Option<Fingerprint>, outcome: Option<Outcome>, callers: usize },
     /// The value is good with a reservation.
     Degraded(Degraded),
     /// There is no good value any more.
@@ -102,6 +111,16 @@ impl Seen {
     }
 }
 
+impl Ring {
+    fn add(&mut self, at: WallTime, key: Option<Key>, what: What) {
+        self.count += 1;
+        self.notes.push_back(Note { number: self.count, at, key, what });
+        if self.notes.len() > KEPT {
+            self.notes.pop_front();
+        }
+    }
+}
+
 impl Recent {
     /// An empty ring, which knows that the daemon starts now.
     pub fn new(started: WallTime) -> Self {
@@ -128,29 +147,65 @@ impl Recent {
     }
 
     fn note(&self, at: WallTime, key: Option<Key>, what: What) {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner).add(at, key, what);
+    }
+
+    /// Notes a complaint, or adds its callers to one like it.
+    fn complained(&self, at: WallTime, complaint: Complaint) {
+        let Complaint { key, seen, outcome, callers } = complaint;
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        ring.count += 1;
-        let number = ring.count;
-        ring.notes.push_back(Note { number, at, key, what });
-        if ring.notes.len() > KEPT {
-            ring.notes.pop_front();
+        // A clock that was set back begins another note.
+        let lately = |note: &Note| (0..TOGETHER).contains(&at.0.saturating_sub(note.at.0));
+        for note in ring.notes.iter_mut().rev().filter(|note| lately(note) && note.key.as_ref() == Some(&key))
+        {
+            if let What::Complaint { seen: of, outcome: was, callers: so_far } = &mut note.what
+                && (*of, *was) == (seen, outcome)
+            {
+                *so_far = so_far.saturating_add(callers);
+                return;
+            }
+        }
+        ring.add(at, Some(key), What::Complaint { seen, outcome, callers });
+        let complaint = |note: &Note| matches!(note.what, What::Complaint { .. });
+        if ring.notes.iter().filter(|note| complaint(note)).count() > COMPLAINTS
+            && let Some(oldest) = ring.notes.iter().position(complaint)
+        {
+            ring.notes.remove(oldest);
         }
     }
 
     /// Follows the hub's changes for ever.
     pub(super) async fn follow(&self, hub: &Hub) {
         let mut changes = hub.subscribe_plans();
+        let mut complaints = hub.subscribe_complaints();
         let mut seen = HashMap::new();
         hub::survey(hub, |handle, _| {
             seen.insert(handle.key().clone(), Seen::of(&handle.view(), hub));
         });
         loop {
-            match changes.next().await {
+            let change = tokio::select! {
+                change = changes.next() => change,
+                complaint = complaints.next() => {
+                    self.complained(hub.clock().wall(), complaint);
+                    continue;
+                }
+            };
+            match change {
                 Change::Key(key) => self.look(hub, key, &mut seen),
                 // Steps were missed; from here on the differences are told again.
-                Change::Lagged => hub::survey(hub, |handle, _| self.compare(hub, handle, &mut seen)),
+                Change::Lagged => self.catch_up(hub, &mut seen),
                 Change::Closed => return std::future::pending().await,
             }
+        }
+    }
+
+    /// Compares all keys; those that are no more go.
+    fn catch_up(&self, hub: &Hub, seen: &mut HashMap<Key, Seen>) {
+        hub::survey(hub, |handle, _| self.compare(hub, handle, seen));
+        let gone: Vec<Key> =
+            seen.keys().filter(|key| hub.handle(key.appid.as_str(), key.kind).is_none()).cloned().collect();
+        for key in gone {
+            self.look(hub, key, seen);
         }
     }
 
@@ -206,5 +261,46 @@ impl Recent {
             (true, false) => note(What::Resumed),
             (true, true) | (false, false) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Kind;
+
+    fn complaint(number: usize, callers: usize) -> Complaint {
+        let key = Key::new(format!("wx{number}").parse().unwrap(), Kind::AccessToken);
+        Complaint { key, seen: None, outcome: Some(Outcome::StillValid), callers }
+    }
+
+    #[test]
+    fn storm_of_complaints_leaves_room_for_what_it_led_to() {
+        let recent = Recent::new(WallTime(0));
+        for number in 0..10_000 {
+            recent.complained(WallTime(1), complaint(number, 1));
+        }
+        let notes = recent.latest(KEPT, |_| true);
+        assert_eq!(notes.len(), COMPLAINTS + 1);
+        assert_eq!(notes.last().unwrap().what, What::Started, "what came before is still there");
+        assert_eq!(notes[0].key, Some(complaint(9_999, 1).key), "and so is the latest");
+    }
+
+    #[test]
+    fn equal_complaints_of_a_minute_are_one_note_and_others_are_not() {
+        let recent = Recent::new(WallTime(0));
+        let other = Complaint { outcome: None, ..complaint(1, 1) };
+        recent.complained(WallTime(1_000), complaint(1, 2));
+        recent.complained(WallTime(60_999), complaint(1, 3));
+        recent.complained(WallTime(60_999), other);
+        recent.complained(WallTime(61_000), complaint(1, 4));
+        // The wall clock is set back: nothing is added to what lies ahead.
+        recent.complained(WallTime(60_998), complaint(1, 5));
+        let notes = recent.latest(KEPT, |key| key.is_some());
+        let callers = notes.iter().map(|note| match &note.what {
+            What::Complaint { callers, .. } => *callers,
+            what => panic!("{what:?}"),
+        });
+        assert_eq!(callers.collect::<Vec<_>>(), [4, 1, 10]);
     }
 }

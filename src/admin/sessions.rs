@@ -16,7 +16,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use crate::access::{Caller, Gate};
+use crate::access::{Caller, Gate, Origin};
 use crate::clock::{BootTime, Clock};
 use crate::secret::Secret;
 
@@ -174,6 +174,11 @@ impl Session {
 }
 
 impl SignedIn {
+    /// The same, asking from there.
+    pub(super) fn calling_from(self, origin: Origin) -> Self {
+        Self { caller: self.caller.from_origin(origin), ..self }
+    }
+
     /// Whether a form came from a page of this session.
     pub(super) fn made(&self, form_token: &str) -> bool {
         self.form_token.as_bytes().ct_eq(form_token.as_bytes()).into()

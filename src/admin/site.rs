@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Action, Gate};
+use crate::audit::Recorder;
 use crate::clock::{BootTime, WallTime};
 use crate::hub::Hub;
 
@@ -40,6 +41,7 @@ const LANGUAGE: &str = "zk_lang";
 pub(super) struct Site {
     pub(super) hub: Arc<Hub>,
     pub(super) gate: Gate,
+    pub(super) audit: Recorder,
     pub(super) settings: Settings,
     pub(super) recent: Recent,
     pub(super) servers: Servers,
@@ -111,9 +113,11 @@ impl FromRequestParts<Arc<Site>> for Visit {
         }
         // A page that is kept current is no sign of a person.
         let look = if head.uri.path() == "/events" { Look::Watch } else { Look::Use };
-        let signed = doors::cookie(&headers, SESSION).and_then(|id| site.sessions.find(id, look));
         let unknown = Peer(std::net::Ipv4Addr::UNSPECIFIED.into());
         let peer = head.extensions.get::<Peer>().copied().unwrap_or(unknown);
+        let signed = doors::cookie(&headers, SESSION).and_then(|id| site.sessions.find(id, look));
+        // From where this request comes, which need not be where the session began.
+        let signed = signed.map(|signed| signed.calling_from(peer.0.into()));
         Ok(Self { site, query, lang, signed, peer, headers })
     }
 }

@@ -207,6 +207,14 @@ words! {
     ev_recovered: "recovered", "已恢复";
     ev_degraded: "degraded", "降级";
     ev_dead: "WeChat confirmed a complaint: dead", "微信确认已失效";
+    ev_complaint: "complaint", "投诉失效";
+    complaint_refreshed: "dead, replaced", "确已失效，已更换";
+    complaint_replaced: "had been replaced before", "此前已更换";
+    complaint_valid: "WeChat says it works", "微信确认仍有效";
+    complaint_unchanged: "WeChat repeats the same ticket", "微信返回同一票据";
+    complaint_unverified: "WeChat would not say; unchanged", "微信未作判定；未更换";
+    complaint_failed: "no verdict or no new value", "无法判定，或未取得新值";
+    complaint_callers: "callers: {}", "调用方：{}";
     ev_paused: "paused", "已暂停";
     ev_resumed: "resumed", "已恢复运行";
     ev_added: "added", "已加入";

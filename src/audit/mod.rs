@@ -162,9 +162,10 @@ impl Recorder {
         self.note(Some(caller.shared_name()), caller.origin(), act, on, outcome);
     }
 
-    /// Notes that somebody showed no proof, or one that is not known or not valid any more.
-    pub fn refused(&self, origin: Origin, outcome: Outcome) {
-        self.note(None, origin, Act::Refused, On::default(), outcome);
+    /// Notes that somebody showed no proof, or one that is not known or not valid any more: to a
+    /// call ([`Act::Refused`]) or to a form ([`Act::SignIn`]).
+    pub fn refused(&self, origin: Origin, act: Act, outcome: Outcome) {
+        self.note(None, origin, act, On::default(), outcome);
     }
 
     /// Notes a deed at its end; also if whoever waits for it goes away before.

@@ -1,4 +1,10 @@
 //! How a deed ended, in one word each: the words of the ledger, the contract and the table.
+//!
+//! What the engine answers becomes a word here and nowhere else, so that gRPC and the status
+//! page note the same deed alike.
+
+use crate::access::Refused;
+use crate::refresh::handle::{self, NoValue, PauseError};
 
 /// How a deed ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,6 +93,50 @@ impl Outcome {
             | Self::Failed
             | Self::Left
             | Self::Overflow => false,
+        }
+    }
+}
+
+impl From<&NoValue> for Outcome {
+    fn from(why: &NoValue) -> Self {
+        match why {
+            NoValue::Unavailable { .. } => Self::Unavailable,
+            NoValue::NeedsOperator { .. } => Self::NeedsOperator,
+            NoValue::Exhausted { .. } => Self::Exhausted,
+            NoValue::Paused { .. } => Self::Paused,
+            NoValue::Removed => Self::NotFound,
+            NoValue::NotAComplaint { .. } | NoValue::FingerprintMissing => Self::Invalid,
+        }
+    }
+}
+
+impl From<handle::Outcome> for Outcome {
+    fn from(outcome: handle::Outcome) -> Self {
+        match outcome {
+            handle::Outcome::Refreshed => Self::Refreshed,
+            handle::Outcome::AlreadyReplaced => Self::AlreadyReplaced,
+            handle::Outcome::StillValid => Self::StillValid,
+            handle::Outcome::Unchanged => Self::Unchanged,
+            handle::Outcome::Unverified => Self::Unverified,
+        }
+    }
+}
+
+impl<T> From<&Result<T, PauseError>> for Outcome {
+    fn from(done: &Result<T, PauseError>) -> Self {
+        match done {
+            Ok(_) => Self::Done,
+            Err(PauseError::Ledger(_) | PauseError::Interrupted) => Self::Unavailable,
+            Err(PauseError::Removed) => Self::NotFound,
+        }
+    }
+}
+
+impl From<Refused> for Outcome {
+    fn from(why: Refused) -> Self {
+        match why {
+            Refused::Ended { .. } => Self::Expired,
+            Refused::Nothing | Refused::NotBearer | Refused::Unknown => Self::Unauthenticated,
         }
     }
 }

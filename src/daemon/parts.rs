@@ -80,7 +80,7 @@ impl Parts {
     }
 }
 
-/// How the status page sees the mirror's servers.
+/// How the status page and `/metrics` see the mirror's servers.
 pub(super) fn servers(mirror: &MirrorHandle) -> admin::Servers {
     let mirror = mirror.clone();
     Arc::new(move || {
@@ -90,6 +90,9 @@ pub(super) fn servers(mirror: &MirrorHandle) -> admin::Servers {
             connected: server.connected,
             pending: server.pending,
             written: server.written,
+            rewrites: server.rewrites,
+            failures: server.failures,
+            last_success: server.last_success,
             error: server.last_error.as_ref().map(|error| error.what.clone()),
             error_at: server.last_error.map(|error| error.at),
         });

@@ -44,7 +44,7 @@ impl Face {
         check_url(&asked.url)?;
         let handle = self.find(caller, Act::Sign, &asked.appid, Kind::JsapiTicket)?;
         let good = handle.read();
-        let outcome = good.as_ref().map_or_else(audit::of_no_value, |_| Outcome::Served);
+        let outcome = good.as_ref().map_or_else(Outcome::from, |_| Outcome::Served);
         self.audit.record(caller, Act::Sign, On::key(handle.key()), outcome);
         let good = good.map_err(|source| self.no_value(&handle, source))?;
         let timestamp = self.hub.clock().wall().seconds();
@@ -87,7 +87,7 @@ impl Face {
         for handle in &handles {
             let deed = self.audit.begin(caller, Act::Pause, On::key(handle.key()));
             let paused = handle.pause(until).await;
-            deed.end(audit::of_pause(&paused));
+            deed.end(Outcome::from(&paused));
             paused.map_err(|source| Failure::Pause { key: handle.key().to_string(), source })?;
             let until = self.hub.clock().wall_of(until);
             let key = handle.key();
@@ -110,7 +110,7 @@ impl Face {
         for handle in &handles {
             let deed = self.audit.begin(caller, Act::Resume, On::key(handle.key()));
             let resumed = handle.resume().await;
-            deed.end(audit::of_pause(&resumed));
+            deed.end(Outcome::from(&resumed));
             resumed.map_err(|source| Failure::Pause { key: handle.key().to_string(), source })?;
             let key = handle.key();
             tracing::info!(client = caller.name(), app = %key.appid, kind = %key.kind, "a client resumed {key}");

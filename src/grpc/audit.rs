@@ -9,7 +9,6 @@ use crate::audit::{Act, Entry, ListError, On, Outcome, Query, Row};
 use crate::hub::exchange::ExchangeError;
 use crate::model::{AppId, Fingerprint};
 use crate::pb;
-use crate::refresh::handle::{self, NoValue, PauseError};
 
 use super::convert;
 use super::errors::Failure;
@@ -167,40 +166,11 @@ pub(super) fn refusal(failure: &Failure) -> Option<Outcome> {
     }
 }
 
-pub(super) fn of_no_value(source: &NoValue) -> Outcome {
-    match source {
-        NoValue::Unavailable { .. } => Outcome::Unavailable,
-        NoValue::NeedsOperator { .. } => Outcome::NeedsOperator,
-        NoValue::Exhausted { .. } => Outcome::Exhausted,
-        NoValue::Paused { .. } => Outcome::Paused,
-        NoValue::Removed => Outcome::NotFound,
-        NoValue::NotAComplaint { .. } | NoValue::FingerprintMissing => Outcome::Invalid,
-    }
-}
-
-pub(super) fn of_answer(outcome: handle::Outcome) -> Outcome {
-    match outcome {
-        handle::Outcome::Refreshed => Outcome::Refreshed,
-        handle::Outcome::AlreadyReplaced => Outcome::AlreadyReplaced,
-        handle::Outcome::StillValid => Outcome::StillValid,
-        handle::Outcome::Unchanged => Outcome::Unchanged,
-        handle::Outcome::Unverified => Outcome::Unverified,
-    }
-}
-
 pub(super) fn of_exchange(source: &ExchangeError) -> Outcome {
     match source {
         ExchangeError::UnknownAccount => Outcome::NotFound,
         ExchangeError::Unavailable { .. } | ExchangeError::Lost => Outcome::Unavailable,
         ExchangeError::Refused { .. } => Outcome::Failed,
-    }
-}
-
-pub(super) fn of_pause<T>(done: &Result<T, PauseError>) -> Outcome {
-    match done {
-        Ok(_) => Outcome::Done,
-        Err(PauseError::Ledger(_) | PauseError::Interrupted) => Outcome::Unavailable,
-        Err(PauseError::Removed) => Outcome::NotFound,
     }
 }
 

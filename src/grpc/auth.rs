@@ -11,7 +11,7 @@ use tonic::metadata::MetadataMap;
 use tonic::service::Interceptor;
 
 use crate::access::{Caller, Gate, Origin, Proof, Refused};
-use crate::audit::{Outcome, Recorder};
+use crate::audit::{Act, Recorder};
 use crate::telemetry::metrics;
 
 use super::errors::Failure;
@@ -35,14 +35,13 @@ impl Interceptor for Doorman {
             }
             Err(refused) => {
                 tracing::debug!(peer = ?peer, reason = %refused, "a caller was refused: {refused}");
-                let (refusal, outcome) = match refused {
-                    Refused::Ended { .. } => (metrics::Refusal::Expired, Outcome::Expired),
+                metrics::call_refused(match refused {
+                    Refused::Ended { .. } => metrics::Refusal::Expired,
                     Refused::Nothing | Refused::NotBearer | Refused::Unknown => {
-                        (metrics::Refusal::Unauthenticated, Outcome::Unauthenticated)
+                        metrics::Refusal::Unauthenticated
                     }
-                };
-                metrics::call_refused(refusal);
-                self.audit.refused(origin, outcome);
+                });
+                self.audit.refused(origin, Act::Refused, refused.into());
                 Err(Failure::Unauthenticated(refused).into())
             }
         }

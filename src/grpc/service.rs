@@ -126,7 +126,7 @@ impl Face {
             .inspect_err(|_| self.reads.count(ReadResult::Refused))?;
         let good = if max_wait.is_zero() { handle.read() } else { handle.wait(max_wait).await };
         self.reads.count(if good.is_ok() { ReadResult::Served } else { ReadResult::Unavailable });
-        let outcome = good.as_ref().map_or_else(audit::of_no_value, |_| Outcome::Served);
+        let outcome = good.as_ref().map_or_else(Outcome::from, |_| Outcome::Served);
         self.audit.record(caller, Act::Read, On::key(handle.key()), outcome);
         let good = good.map_err(|source| self.no_value(&handle, source))?;
         let token = self.token(caller, &handle, &good);
@@ -165,11 +165,11 @@ impl Face {
         let Answer { outcome, good } = match answer {
             Ok(answer) => answer,
             Err(source) => {
-                deed.end(audit::of_no_value(&source));
+                deed.end(Outcome::from(&source));
                 return Err(self.no_value(&handle, source));
             }
         };
-        deed.end_with(audit::of_answer(outcome), good.value.generation);
+        deed.end_with(outcome.into(), good.value.generation);
         let token = self.token(caller, &handle, &good);
         Ok(pb::ForceRefreshResponse { outcome: convert::outcome(outcome).into(), token: Some(token) })
     }

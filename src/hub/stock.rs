@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::model::Key;
-use crate::refresh::handle::{Handle, NoValue};
+use crate::refresh::handle::NoValue;
 use crate::refresh::view::{Next, Problem, ProblemClass, View};
 
-use super::Hub;
+use super::{Hub, survey};
 use crate::clock::BootTime;
 
 /// How many keys are how, and which of them comes first.
@@ -59,17 +59,8 @@ pub struct Worst {
 pub fn stock(hub: &Hub) -> Stock {
     let mut stock = Stock::default();
     let now = hub.clock().boot();
-    each_key(hub, |handle| stock.add(&handle.view(), now));
+    survey(hub, |handle, _| stock.add(&handle.view(), now));
     stock
-}
-
-/// Shows every key, in no order, to `look`: for what is done after each change or at each scrape,
-/// where a sorted copy of 20,000 handles would cost more than all refreshers together.
-pub fn each_key(hub: &Hub, mut look: impl FnMut(&Handle)) {
-    let accounts = hub.accounts.load();
-    for slot in accounts.values().flat_map(|account| account.keys.iter().flatten()) {
-        look(&slot.handle);
-    }
 }
 
 impl Stock {

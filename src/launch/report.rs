@@ -47,6 +47,13 @@ pub(super) struct Reports {
     until: BootTime,
 }
 
+/// Whether somebody was there to hear a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    Heard,
+    Lost,
+}
+
 /// What came over the pipe.
 #[derive(Debug)]
 pub(super) enum Heard {
@@ -64,17 +71,20 @@ impl Reporter {
     }
 
     /// Says something, if anybody still listens.
-    pub(super) fn say(&mut self, report: &Report) {
+    pub(super) fn say(&mut self, report: &Report) -> Said {
         let last = matches!(report, Report::Ready | Report::Failed { .. });
         if let Some(pipe) = &mut self.0
             && let Ok(mut line) = serde_json::to_vec(report)
         {
             line.push(b'\n');
             // Who does not wait any more has a reason.
-            if pipe.write_all(&line).is_err() || last {
+            let said = if pipe.write_all(&line).is_ok() { Said::Heard } else { Said::Lost };
+            if said == Said::Lost || last {
                 self.0 = None;
             }
+            return said;
         }
+        Said::Lost
     }
 }
 

@@ -43,6 +43,16 @@ pub(super) struct Link {
     pub(super) pid_file: PidFile,
     pub(super) note: Note,
     pub(super) places: Places,
+    pub(super) terminal: Terminal,
+}
+
+/// Where stdout and stderr of a detached daemon go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Terminal {
+    /// To its starter's.
+    Kept,
+    /// To a file.
+    Left,
 }
 
 /// Where a detached daemon writes.
@@ -104,10 +114,12 @@ impl Prepared {
     pub(super) fn serve(self, mut link: Option<&mut Link>) -> Result<(), LaunchError> {
         let Self { path, env, mut loaded, plan, inherited } = self;
         let sockets = Sockets::collect(&loaded.config, inherited)?;
-        if let Some(log) = loaded.config.daemon.log.file.as_deref().and_then(Path::parent) {
-            make_directory(log, 0o750, plan.target())?;
-        }
         if let Some(target) = plan.target() {
+            // Its user could not make these. Nobody else's log directory is made: where a disk is not
+            // mounted, the log would fill the one below.
+            if let Some(log) = loaded.config.daemon.log.file.as_deref().and_then(Path::parent) {
+                make_directory(log, 0o750, Some(target))?;
+            }
             make_directory(&loaded.config.daemon.state_dir, 0o700, Some(target))?;
             target.become_it()?;
             // The kernel forgets the first at a change of user.
@@ -184,7 +196,7 @@ async fn follow(
     mut reloads: watch::Receiver<ReloadOutcome>,
     link: Option<&mut Link>,
 ) -> Infallible {
-    let Some(Link { reporter, note, pid_file: _, places: _ }) = link else {
+    let Some(Link { reporter, note, pid_file: _, places: _, terminal: _ }) = link else {
         return std::future::pending().await;
     };
     let ready = async {
@@ -233,7 +245,9 @@ impl Link {
                 err.display(),
             )));
         }
-        redirect(&file).map_err(LaunchError::system("redirecting stdout and stderr"))
+        redirect(&file).map_err(LaunchError::system("redirecting stdout and stderr"))?;
+        self.terminal = Terminal::Left;
+        Ok(())
     }
 }
 

@@ -21,8 +21,8 @@ use crate::process::sockets::passed;
 use super::error::LaunchError;
 use super::note::Note;
 use super::remark;
-use super::report::{Heard, Report, Reporter, Reports};
-use super::serve::{Link, Places, Prepared};
+use super::report::{Heard, Report, Reporter, Reports, Said};
+use super::serve::{Link, Places, Prepared, Terminal};
 
 /// Returns in the starter only: the daemon's process ends in here.
 pub(super) fn start(path: PathBuf, env: Environment, wait: Duration) -> Result<String, LaunchError> {
@@ -49,7 +49,8 @@ pub(super) fn start(path: PathBuf, env: Environment, wait: Duration) -> Result<S
     match detach() {
         Detached::Daemon(detached) => {
             drop(reader);
-            let link = Link { reporter: Reporter::new(writer), pid_file, note, places };
+            let link =
+                Link { reporter: Reporter::new(writer), pid_file, note, places, terminal: Terminal::Kept };
             std::process::exit(be_the_daemon(prepared, detached, link).into())
         }
         Detached::Starter(forked) => {
@@ -69,7 +70,7 @@ fn be_the_daemon(prepared: Prepared, detached: Result<(), DetachError>, mut link
         }
         Err(error) => Err(error.into()),
     };
-    let Link { mut reporter, pid_file, note, places: _ } = link;
+    let Link { mut reporter, pid_file, note, places: _, terminal } = link;
     note.remove();
     // Before the last word, so that whoever hears it can start another.
     pid_file.release();
@@ -77,9 +78,12 @@ fn be_the_daemon(prepared: Prepared, detached: Result<(), DetachError>, mut link
         Ok(()) => 0,
         Err(error) => {
             let (code, text) = (error.exit_code(), chain(&error));
-            // For who looks at the log, if the daemon was ready long ago.
-            remark(&format!("zhongkong: {text}"));
-            reporter.say(&Report::Failed { code, text });
+            let line = format!("zhongkong: {text}");
+            let heard = reporter.say(&Report::Failed { code, text });
+            // In the terminal the starter says it. Elsewhere it is for who looks beside the log.
+            if heard == Said::Lost || terminal == Terminal::Left {
+                remark(&line);
+            }
             code
         }
     }

@@ -70,7 +70,7 @@ pub enum PrivilegeError {
     #[error("user `{0}` could become root again; the daemon does not run like that")]
     RootAgain(String),
     /// A directory cannot be made.
-    #[error("the directory {} cannot be made", path.display())]
+    #[error("the directory {} cannot be made: make it by hand, for the daemon's user, or name another place in the configuration", path.display())]
     Directory {
         /// Which.
         path: PathBuf,

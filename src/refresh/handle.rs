@@ -145,6 +145,22 @@ pub struct Feeds {
     /// That, or the next attempt of a key that has a value: for mirrors, whose copies must end
     /// soon after the attempt that should have replaced them.
     pub plans: broadcast::Sender<Key>,
+    /// A complaint that was judged.
+    pub complaints: broadcast::Sender<Complaint>,
+}
+
+/// A complaint that a key's task has judged. One that names a replaced value is answered without
+/// the task, and is no news.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complaint {
+    /// About which key.
+    pub key: Key,
+    /// About which value; `None`: there was none.
+    pub seen: Option<Fingerprint>,
+    /// What it led to; `None`: to no verdict or no value.
+    pub outcome: Option<Outcome>,
+    /// How many callers made it together.
+    pub callers: usize,
 }
 
 /// What the task and the handles share.
@@ -194,6 +210,14 @@ impl Shared {
             self.version.send_replace(version);
             let _ = self.feeds.changes.send(self.key.clone());
         }
+    }
+}
+
+impl Shared {
+    /// Tells whoever listens that a complaint was judged.
+    pub(super) fn complained(&self, seen: Option<Fingerprint>, outcome: Option<Outcome>, callers: usize) {
+        // An error means that nobody listens.
+        let _ = self.feeds.complaints.send(Complaint { key: self.key.clone(), seen, outcome, callers });
     }
 }
 

@@ -48,7 +48,9 @@ impl Refresher {
     ) -> Result<Answer, NoValue> {
         let verdict = self.judge_one(seen, errcode).await;
         let outcome = verdict.as_ref().map_or("failed", |answer| answer.outcome.as_str());
-        metrics::complaint(self.key().kind, label(verdict.as_ref().ok().map(|answer| answer.outcome)));
+        let reached = verdict.as_ref().ok().map(|answer| answer.outcome);
+        metrics::complaint(self.key().kind, label(reached));
+        self.shared.complained(seen, reached, callers);
         tracing::info!(
             app = %self.key().appid, kind = %self.key().kind, callers, outcome, errcode = errcode.0,
             fingerprint = seen.map(|seen| seen.to_string()), "complaint about {}: {outcome}", self.key(),

@@ -250,6 +250,9 @@ fn begin_at_zero() {
     for result in ReadResult::ALL {
         zero(counter!(READS, "result" => result.as_str()));
     }
+    for reason in AuditLoss::ALL {
+        zero(counter!(AUDIT_LOST, "reason" => reason.as_str()));
+    }
     for reason in Refusal::ALL {
         zero(counter!(CALLS_REFUSED, "reason" => reason.as_str()));
     }

@@ -223,6 +223,9 @@ async fn servers_and_the_ledgers_events_stand_beside_the_keys() {
         connected: false,
         pending: 3,
         written: 1_200,
+        rewrites: 1,
+        failures: 4,
+        last_success: None,
         error: Some("connection refused".to_owned()),
         error_at: Some(engine.clock.wall()),
     }]);

@@ -14,14 +14,15 @@ use tokio_util::sync::CancellationToken;
 use zhongkong::access::{Client, Gate, Table};
 use zhongkong::admin::exposition::{self, Exposition};
 use zhongkong::admin::{Admin, Audience, Readiness, Recent, Server, Settings, Sources};
+use zhongkong::audit::Recorder;
 use zhongkong::clock::Clock;
 use zhongkong::hub::{AccountSettings, Hub};
 use zhongkong::ledger::memory::MemoryLedger;
-use zhongkong::mirror::{self, Mirror};
 use zhongkong::refresh::{self, task::Surroundings};
 use zhongkong::wechat::{self, WeChat};
 
 use crate::support::engine::Engine;
+use crate::support::record;
 use crate::support::simulated::client_builder;
 
 /// The page as everybody on the machine sees it.
@@ -40,6 +41,7 @@ pub(crate) async fn empty() -> Sources {
     let clock = hub.clock().clone();
     Sources {
         gate: Gate::new(Table::default(), clock.clone()),
+        audit: Recorder::off(),
         recent: Recent::new(clock.wall()),
         servers: Arc::new(Vec::new),
         hub,
@@ -71,9 +73,8 @@ pub(crate) fn exposition(
     readiness: watch::Receiver<Readiness>,
     hub: Arc<Hub>,
 ) -> Exposition {
-    let mirror = mirror::Settings { servers: vec![], layouts: vec![], timeout: Duration::ZERO };
-    let (_, mirror) = Mirror::new(mirror, Clock::system());
-    Exposition::new(exposition::Sources { recorded, hub, readiness, mirror, ledger: None, per_key: 0 })
+    let servers = Arc::new(Vec::new);
+    Exposition::new(exposition::Sources { recorded, hub, readiness, servers, ledger: None, per_key: 0 })
 }
 
 /// An admin listener; ends with its value.
@@ -91,6 +92,16 @@ pub(crate) struct Desk {
 impl Desk {
     /// Serves this hub's page.
     pub(crate) async fn start(hub: &Arc<Hub>, settings: Settings, clients: &[Client]) -> Self {
+        Self::noting(hub, settings, clients, Recorder::off()).await
+    }
+
+    /// The same, with an audit.
+    pub(crate) async fn noting(
+        hub: &Arc<Hub>,
+        settings: Settings,
+        clients: &[Client],
+        audit: Recorder,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let gate = Gate::new(Table::new(clients).unwrap(), hub.clock().clone());
@@ -101,6 +112,7 @@ impl Desk {
         let sources = Sources {
             hub: hub.clone(),
             gate: gate.clone(),
+            audit,
             recent: recent.clone(),
             servers: Arc::new(move || shown.borrow().clone()),
         };
@@ -148,7 +160,10 @@ impl Answer {
     async fn of(response: Response) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
         let location = headers.get(LOCATION).map(|value| value.to_str().unwrap().to_owned());
-        Self { status, headers, location, body: response.text().await.unwrap() }
+        let name = format!("page {}", response.url().path());
+        let body = response.text().await.unwrap();
+        record::output(&name, format!("{}\n{body}", location.as_deref().unwrap_or_default()).as_bytes());
+        Self { status, headers, location, body }
     }
 
     /// A header, empty if there is none.
@@ -235,6 +250,8 @@ impl Browser {
         let answer = self.post("/signin", &[("token", token)]).await;
         for cookie in answer.headers.get_all(SET_COOKIE) {
             let cookie = cookie.to_str().unwrap();
+            // Whoever reads a session's id in a log has the session.
+            record::secrets(cookie.split(';').next().and_then(|pair| pair.strip_prefix("zk_session=")));
             self.cookies.push(cookie.split(';').next().unwrap().to_owned());
         }
         answer
@@ -254,7 +271,7 @@ impl Browser {
         let response = self.ask(request).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Live { response, bytes: Vec::new() }
+        Live { response, bytes: Vec::new(), said: String::new() }
     }
 }
 
@@ -262,6 +279,14 @@ impl Browser {
 pub(crate) struct Live {
     response: Response,
     bytes: Vec<u8>,
+    /// The messages that showed something.
+    said: String,
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        record::output("live page", self.said.as_bytes());
+    }
 }
 
 /// One message of a live stream.
@@ -299,6 +324,9 @@ impl Live {
                         .to_owned()
                 };
                 let (event, data) = (field("event:"), field("data:"));
+                if data.contains("\"parts\"") || data.contains("\"rows\"") {
+                    self.said.push_str(&message);
+                }
                 return Some(Message { event, data: serde_json::from_str(&data).unwrap_or(data.into()) });
             }
             let chunk = self.response.chunk().await.ok()??;

@@ -7,10 +7,12 @@
 )]
 
 mod admin;
+mod admin_audit;
 mod admin_forms;
 mod admin_live;
 mod admin_many;
 mod admin_page;
+mod admin_recent;
 mod admin_support;
 mod audit;
 mod audit_process;

@@ -54,6 +54,17 @@ async fn page_of_the_daemon_follows_a_refresh_a_reload_and_the_end() {
     let told = until(&mut live, |message| message.part("events").contains("reload failed")).await;
     assert!(told.part("events").contains("nonsense"), "{told:?}");
 
+    // The audit of the same daemon knows who that was, and has no token.
+    let audit = site.run(&["audit", "--json", "--limit", "0"]).await.document();
+    let noted = |action: &str, outcome: &str| {
+        let entries = audit["entries"].as_array().unwrap().iter();
+        entries
+            .filter(|it| it["action"] == action && it["outcome"] == outcome && it["client"] == "test")
+            .count()
+    };
+    assert_eq!((noted("sign_in", "done"), noted("force", "refreshed")), (1, 1), "{audit}");
+    assert!(!audit.to_string().contains(TOKEN));
+
     let page = browser.get("/").await;
     for secret in [&first, &second, TOKEN, SECRET] {
         assert!(!page.body.contains(secret), "a secret is on the page");

@@ -93,6 +93,8 @@ impl Classic {
         let ran = self.run(&["start", "--wait", "30s"]).await;
         ran.expect(code, says);
         assert_eq!(ran.stdout, "", "{ran:?}");
+        let said = ran.stderr.lines().filter(|line| line.starts_with("zhongkong: ")).count();
+        assert_eq!(said, 1, "said once: {ran:?}");
         assert_eq!(self.pid(), None);
         ran
     }

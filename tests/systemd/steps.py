@@ -4,10 +4,11 @@ import json
 import os
 import re
 import signal
+import socket
 import time
 
 from container import wait_for
-from installed import ADMIN, APPID, CONFIG, SECOND, SECRETS, SOCKET, UNIT, Callers
+from installed import ADMIN, APPID, CONFIG, GRPC, SECOND, SECRETS, SOCKET, UNIT, Callers
 
 DEBIAN = {"DEBIAN_FRONTEND": "noninteractive"}
 STEPS = []
@@ -76,7 +77,6 @@ def root_reads_a_token_on_the_unix_socket_and_memcached_has_its_copy(site):
     assert len(value) > 20, "a token"
     # memcached's text protocol, in the container's network.
     def copy():
-        import socket
         with socket.create_connection(("127.0.0.1", 11211), timeout=5) as memcached:
             memcached.sendall(f"get zhongkong:{APPID}:access_token\r\n".encode())
             return memcached.recv(4096).decode()
@@ -299,6 +299,34 @@ def a_wrong_file_at_the_start_ends_it_with_2_and_no_second_try(site):
     assert site.show("ActiveState", "NRestarts") == ("failed", restarts)
     site.configure(accounts=(APPID, SECOND))
     site.systemctl("restart", UNIT)
+
+
+@step
+def a_wrong_file_is_not_tried_for_ever_for_a_caller_that_waits(site):
+    site.configure(mistake='grase = "5s"')
+    site.systemctl("stop", UNIT)
+    mark = site.mark()
+    waiting = site.network.submit(socket.create_connection, ("127.0.0.1", GRPC), 5).result()
+    wait_for("the end of the tries", lambda: site.show("ActiveState", "Result", unit=SOCKET) == ("failed", "trigger-limit-hit"), 45)
+    wait_for("the last try", lambda: site.show("ActiveState", "ExecMainStatus") == ("failed", "2"))
+    tries = site.journal(mark).count("did you mean grace")
+    assert tries <= 25, f"{tries} tries"
+    waiting.close()
+    site.configure(accounts=(APPID, SECOND))
+    site.systemctl("start", UNIT)
+    site.ready()
+    assert site.show("ActiveState", unit=SOCKET) == "active"
+
+
+@step
+def an_upgrade_leaves_a_daemon_alone_that_was_stopped(site):
+    # Another machine has its accounts now: a second daemon would kill its tokens.
+    site.systemctl("stop", SOCKET, UNIT)
+    install(site, site.newer)
+    assert site.show("ActiveState") == "inactive"
+    assert site.show("ActiveState", unit=SOCKET) == "inactive"
+    site.systemctl("start", UNIT)
+    site.ready()
 
 
 @step

@@ -7,8 +7,7 @@ use std::path::Path;
 use metrics_process::collector;
 use tokio::runtime::RuntimeMetrics;
 
-use crate::admin::Readiness;
-use crate::mirror::MirrorHandle;
+use crate::admin::{Readiness, Server};
 use crate::telemetry::latency::{EDGES, Snapshot};
 use crate::telemetry::metrics;
 use crate::telemetry::text::{Family, Labels, Text, Type, Value};
@@ -80,7 +79,7 @@ pub(super) fn write(sources: &Sources, runtime: &RuntimeMetrics, text: &mut Text
         text.single(&LEDGER_SIZE, Value::Count(size));
     }
     write_reads(&metrics::READ_SECONDS.snapshot(), text);
-    write_mirror(&sources.mirror, text);
+    write_mirror((sources.servers)(), text);
     write_process(text);
     let number = |count: usize| Value::Count(u64::try_from(count).unwrap_or(u64::MAX));
     text.single(&WORKERS, number(runtime.num_workers()));
@@ -107,41 +106,38 @@ fn write_reads(reads: &Snapshot, text: &mut Text) {
     text.part(&READ_SECONDS, "_count", "", Value::Count(*count));
 }
 
-fn write_mirror(mirror: &MirrorHandle, text: &mut Text) {
-    let servers: Vec<_> = mirror
-        .status()
-        .into_iter()
-        .map(|status| (Labels::of(&[("server", &status.server)]), status))
-        .collect();
+fn write_mirror(servers: Vec<Server>, text: &mut Text) {
+    let labelled = |server: Server| (Labels::of(&[("server", &server.name)]), server);
+    let servers: Vec<_> = servers.into_iter().map(labelled).collect();
     if servers.is_empty() {
         return;
     }
     text.begin(&MIRROR_UP);
-    for (labels, status) in &servers {
-        text.sample(&MIRROR_UP, labels.as_str(), Value::Count(u64::from(status.connected)));
+    for (labels, server) in &servers {
+        text.sample(&MIRROR_UP, labels.as_str(), Value::Count(u64::from(server.connected)));
     }
     text.begin(&MIRROR_PENDING);
-    for (labels, status) in &servers {
-        let pending = u64::try_from(status.pending).unwrap_or(u64::MAX);
+    for (labels, server) in &servers {
+        let pending = u64::try_from(server.pending).unwrap_or(u64::MAX);
         text.sample(&MIRROR_PENDING, labels.as_str(), Value::Count(pending));
     }
     text.begin(&MIRROR_FAILURES);
-    for (labels, status) in &servers {
-        text.sample(&MIRROR_FAILURES, labels.as_str(), Value::Count(status.failures.into()));
+    for (labels, server) in &servers {
+        text.sample(&MIRROR_FAILURES, labels.as_str(), Value::Count(server.failures.into()));
     }
     text.begin(&MIRROR_LAST_SUCCESS);
-    for (labels, status) in &servers {
-        if let Some(at) = status.last_success {
+    for (labels, server) in &servers {
+        if let Some(at) = server.last_success {
             text.sample(&MIRROR_LAST_SUCCESS, labels.as_str(), Value::Millis(at.0));
         }
     }
     text.begin(&MIRROR_WRITTEN);
-    for (labels, status) in &servers {
-        text.sample(&MIRROR_WRITTEN, labels.as_str(), Value::Count(status.written));
+    for (labels, server) in &servers {
+        text.sample(&MIRROR_WRITTEN, labels.as_str(), Value::Count(server.written));
     }
     text.begin(&MIRROR_REWRITES);
-    for (labels, status) in &servers {
-        text.sample(&MIRROR_REWRITES, labels.as_str(), Value::Count(status.rewrites));
+    for (labels, server) in &servers {
+        text.sample(&MIRROR_REWRITES, labels.as_str(), Value::Count(server.rewrites));
     }
 }
 

@@ -126,7 +126,7 @@ pub(super) fn look(hub: &Hub, per_key: u32, to_wall: &ToWall) -> Keys {
     let limit = usize::try_from(per_key).unwrap_or(usize::MAX);
     let each = Each { limit, seen: 0, labels: String::new(), rows: Vec::new() };
     let mut keys = Keys { kinds: Default::default(), each };
-    hub::each_key(hub, |handle| {
+    hub::survey(hub, |handle, _| {
         let view = handle.view();
         let row = row(&view, now, to_wall);
         keys.kinds[view.key.kind.index()].count(&view, &row, now);

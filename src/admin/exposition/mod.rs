@@ -22,10 +22,9 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use crate::hub::Hub;
-use crate::mirror::MirrorHandle;
 use crate::telemetry::text::Text;
 
-use super::Readiness;
+use super::{Readiness, Servers};
 use keys::ToWall;
 
 /// The format that Prometheus' text parsers call 0.0.4.
@@ -45,7 +44,7 @@ pub struct Sources {
     /// Whether the daemon can do its work.
     pub readiness: watch::Receiver<Readiness>,
     /// The memcached servers.
-    pub mirror: MirrorHandle,
+    pub servers: Servers,
     /// The ledger's file, if it has one.
     pub ledger: Option<PathBuf>,
     /// Up to how many keys there are series of each; 0: never.

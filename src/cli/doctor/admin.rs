@@ -28,7 +28,11 @@ pub(super) async fn findings(admin: SocketAddr, clock: &Clock) -> Vec<Finding> {
     match page("/readyz").await {
         None => return found,
         Some(Ok(answer)) if answer.status == 200 => {
-            found.push(Finding::ok(Group::Daemon, "ready", "/readyz says so"));
+            found.push(Finding::ok(
+                Group::Daemon,
+                "ready",
+                "callers get what they are granted; keys without a value are told apart",
+            ));
         }
         Some(Ok(answer)) => {
             let line: String = answer.body.lines().next().unwrap_or_default().chars().take(200).collect();

@@ -59,8 +59,9 @@ const CREDENTIALS: &str = "/run/credentials/zhongkong.service";
 #[command(after_help = "\
 Exit codes: 0 nothing failed (there may be warnings), 1 something failed, 2 the configuration is not right.
 
-The check of the secrets makes one stable normal call per account. WeChat counts it as one of the day's \
-2,000; it kills no token: it brings the stable token that is there, and classic tokens live apart from it.
+The check of the secrets makes one stable normal call per account. WeChat counts it among the stable calls, \
+of which it grants 500,000 a day; it kills no token: it brings the stable token that is there, and classic \
+tokens live apart from it.
 
 Run it as root: only root can look at every file, and the daemon's user is judged apart.")]
 pub(super) struct Args {

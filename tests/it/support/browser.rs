@@ -181,7 +181,9 @@ impl Chromium {
                 Err(error) => last = Some(error),
             }
         }
-        panic!("never {condition}: {last:?}\n{}", self.text("document.body.innerText").await);
+        let why = last.map(|error| error.to_string()).unwrap_or_default();
+        let why = why.lines().next().unwrap_or_default();
+        panic!("never {condition}: {why}\n{}", self.text("document.body.innerText").await);
     }
 
     /// The first element that fits a CSS selector.
