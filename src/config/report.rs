@@ -62,7 +62,8 @@ fn unreadable(source: &std::io::Error, path: &std::path::Path) -> String {
     }
     let user = current_user();
     format!(
-        " as the user `{user}`: run this with sudo, or let a group of {user} read it: chgrp GROUP {0} && chmod 640 {0}",
+        " as the user `{user}`: people use sudo; the daemon's user must be in its group: chown root:GROUP {0} && chmod \
+         640 {0}",
         path.display()
     )
 }
