@@ -2,11 +2,11 @@
 //! first paint, over TCP, with the filters and searches that people use.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use zhongkong::clock::Clock;
 use zhongkong::hub::Hub;
