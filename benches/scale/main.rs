@@ -14,6 +14,7 @@ mod fleet;
 mod grpc;
 mod idle;
 mod metrics;
+mod page;
 mod stampede;
 #[path = "../support/mod.rs"]
 mod support;
@@ -26,8 +27,8 @@ static COUNTED: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 /// No scenario takes longer, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-const SCENARIOS: [&str; 9] =
-    ["stampede", "idle", "fleet", "day", "engine-day", "watch", "grpc", "audit", "metrics"];
+const SCENARIOS: [&str; 10] =
+    ["stampede", "idle", "fleet", "day", "engine-day", "watch", "grpc", "audit", "metrics", "page"];
 
 fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
@@ -52,6 +53,7 @@ fn main() -> anyhow::Result<()> {
             "engine-day" => engine_day::run()?,
             "watch" => watchers::run()?,
             "grpc" => grpc::run()?,
+            "page" => block_on_all_cores(page::run())?,
             "metrics" => block_on_all_cores(metrics::run())?,
             "audit" => grpc::audit()?,
             _ => {}

@@ -77,7 +77,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn serve(
+pub(super) async fn serve(
     hub: &Arc<Hub>,
     per_key: u32,
     stop: &CancellationToken,

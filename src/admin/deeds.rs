@@ -90,6 +90,8 @@ async fn carry_out(site: Arc<Site>, deed: Deed) {
     let Deed { what, handle, session, client, noted, lang, done } = deed;
     let key = handle.key().clone();
     let w = lang.words();
+    // For the log, which is in English whatever the visitor reads.
+    let mut reason = None;
     let outcome: Result<&str, (String, String)> = match what {
         What::Refresh => match handle.force(Force::Once).await {
             Ok(answer) => {
@@ -101,26 +103,31 @@ async fn carry_out(site: Arc<Site>, deed: Deed) {
             }
             Err(why) => {
                 noted.end((&why).into());
+                reason = Some(why.to_string());
                 Err(explain(&site, &handle, &why, lang))
             }
         },
         What::Pause(span) => {
             let paused = handle.pause(site.hub.clock().boot() + span).await;
             noted.end((&paused).into());
+            reason = paused.as_ref().err().map(ToString::to_string);
             paused.map(|()| w.did_paused).map_err(|why| (why.to_string(), String::new()))
         }
         What::Resume => {
             let resumed = handle.resume().await;
             noted.end((&resumed).into());
+            reason = resumed.as_ref().err().map(ToString::to_string);
             resumed.map(|()| w.did_resumed).map_err(|why| (why.to_string(), String::new()))
         }
     };
-    match &outcome {
-        Ok(_) => {
-            tracing::info!(client, %key, action = what.as_str(), "a client steered a key on the status page");
+    let action = what.as_str();
+    let (app, kind) = (&key.appid, key.kind);
+    match reason {
+        None => {
+            tracing::info!(client, %app, %kind, action, "a client's {action} of {key} on the status page is done");
         }
-        Err((why, _)) => {
-            tracing::info!(client, %key, action = what.as_str(), why, "a client's action on the status page failed");
+        Some(reason) => {
+            tracing::info!(client, %app, %kind, action, reason, "a client's {action} of {key} on the status page failed: {reason}");
         }
     }
     let notice = match outcome {

@@ -270,7 +270,7 @@ pub(super) async fn sign_in(visit: Visit, pasted: Result<Form<Pasted>, FormRejec
         Ok(caller) => caller.from_origin(Origin::from(peer.0)),
         Err(why) => {
             site.audit.refused(peer.0.into(), Act::SignIn, why.into());
-            tracing::warn!(peer = %peer.0, "a sign-in on the status page was refused: {why}");
+            tracing::warn!(peer = %peer.0, reason = %why, "a sign-in on the status page was refused: {why}");
             return match why {
                 Refused::Ended { .. } => refuse(StatusCode::FORBIDDEN, |w| w.ended_token),
                 Refused::Nothing | Refused::NotBearer | Refused::Unknown => {

@@ -1,8 +1,7 @@
 //! From the bound listener to served connections.
 //!
 //! Owns the limits that keep slow and silent callers from mattering: connections at once, the
-//! time for a request's head, for a whole answer's beginning, and for a caller to take what is
-//! sent. At the stop no connection is accepted, answers under way are finished, and what is
+//! time for a request's head and for its body, and for a caller to take what is sent. At the stop no connection is accepted, answers under way are finished, and what is
 //! left after [`DRAIN`] is cut off. Deliberately absent: TLS, which a proxy before it offers.
 
 use std::io;
@@ -11,14 +10,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::Request;
+use futures_util::{StreamExt as _, stream};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -30,6 +31,8 @@ const CONNECTIONS: usize = 256;
 /// For the head of a request, and for the next one on a kept connection. Above the usual
 /// fifteen seconds between two scrapes.
 const HEAD: Duration = Duration::from_secs(20);
+/// For the body of a request: a form of a few KiB.
+const BODY: Duration = Duration::from_secs(10);
 /// A caller that takes nothing of what was sent for so long is cut off by the kernel.
 const TAKING: Duration = Duration::from_secs(30);
 /// A request's head at most; the rest is for the bytes of an answer under way.
@@ -90,7 +93,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: C
 
     let peer = Peer(peer.ip().to_canonical());
     let service = tower::service_fn(move |request: http::Request<_>| {
-        let mut request: Request = request.map(Body::new);
+        let mut request: Request = request.map(|body| timely(Body::new(body)));
         request.extensions_mut().insert(peer);
         router.clone().oneshot(request)
     });
@@ -108,4 +111,20 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: C
     if let Err(error) = ended {
         tracing::debug!(error, "a connection to the admin listener ended early");
     }
+}
+
+/// The same body, broken off if it is not there in time: hyper knows a time-out for heads only.
+fn timely(body: Body) -> Body {
+    if body.is_end_stream() {
+        return body;
+    }
+    let until = Instant::now() + BODY;
+    let parts = stream::unfold(Some(body.into_data_stream()), move |parts| async move {
+        let mut parts = parts?;
+        match timeout_at(until, parts.next()).await {
+            Ok(part) => part.map(|part| (part.map_err(io::Error::other), Some(parts))),
+            Err(_) => Some((Err(io::ErrorKind::TimedOut.into()), None)),
+        }
+    });
+    Body::from_stream(parts)
 }

@@ -92,7 +92,8 @@ impl Writer {
                 return;
             }
             if let Some(lost) = self.lost.take() {
-                tracing::info!(lost = lost.count, "the ledger takes the audit again");
+                let count = lost.count;
+                tracing::info!(count, "the ledger takes the audit again; {count} entries are missing");
             }
         }
     }
@@ -118,10 +119,10 @@ impl Writer {
             tracing::warn!(
                 count,
                 reason,
-                "the ledger does not take the audit; entries are dropped and counted until it does"
+                "the ledger does not take the audit ({reason}); entries are dropped and counted until it does"
             );
         } else {
-            tracing::debug!(count, reason, "the ledger still does not take the audit");
+            tracing::debug!(count, reason, "the ledger still does not take the audit: {reason}");
         }
         let now = self.noted.clock.wall();
         let lost = self.lost.get_or_insert(Tally { count: 0, first: now, last: now, place: 0 });

@@ -125,9 +125,10 @@ pub(super) fn check_admin(raw: raw::Admin, cx: &mut Context<'_>) -> AdminSetting
     }
     let views = [("anyone", Audience::Anyone), ("client", Audience::Clients)];
     let view = view.and_then(|text| cx.word(&table.key("view"), &text, &views));
-    // Who is let on the machine may see how its credentials are; the network may not.
-    let usual = if exposed { Audience::Clients } else { Audience::Anyone };
     let hosts = hosts.map(|hosts| check_hosts(hosts.as_slice(), &table.key("hosts"), cx)).unwrap_or_default();
+    // Who is let on the machine may see how its credentials are; the network, which a proxy lets
+    // in, may not.
+    let usual = if exposed || !hosts.is_empty() { Audience::Clients } else { Audience::Anyone };
     let page = admin::Settings { view: view.unwrap_or(usual), hosts };
     AdminSettings { listen, page, metrics_per_key: metrics_per_key.unwrap_or(METRICS_PER_KEY) }
 }

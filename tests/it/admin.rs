@@ -110,3 +110,19 @@ async fn a_caller_that_never_ends_its_request_is_cut_off_after_twenty_seconds() 
     assert!(begun.elapsed() >= Duration::from_secs(19), "{:?}", begun.elapsed());
     assert!(get(running.addr, "/healthz").await.starts_with("HTTP/1.1 200 "));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_never_ends_its_form_is_cut_off_after_ten_seconds() {
+    // The clock jumps as soon as nothing else moves.
+    let running = start().await;
+    let mut slow = TcpStream::connect(running.addr).await.unwrap();
+    let form = "content-type: application/x-www-form-urlencoded\r\ncontent-length: 100\r\n\r\ntoken=x";
+    slow.write_all(format!("POST /signin HTTP/1.1\r\nhost: 127.0.0.1\r\n{form}").as_bytes()).await.unwrap();
+    let begun = tokio::time::Instant::now();
+    let mut answer = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(60), slow.read_to_end(&mut answer)).await;
+    ended.expect("the connection is closed").unwrap();
+    assert!((Duration::from_secs(9)..Duration::from_secs(15)).contains(&begun.elapsed()));
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+}

@@ -119,6 +119,34 @@ async fn session_ends_with_its_client_and_with_time() {
 }
 
 #[tokio::test]
+async fn page_that_is_left_open_does_not_keep_its_session_alive() {
+    // The stream looks at its session every second, and a browser opens it again when it breaks;
+    // neither is a person.
+    let engine = Engine::classic().await;
+    let desk = desk(&engine).await;
+    let boss = desk.signed_in("boss").await;
+    let mut live = boss.live("/events").await;
+    live.next().await.unwrap();
+    let mut ended = None;
+    for minute in 1..=40 {
+        engine.pass(Duration::from_secs(50)).await;
+        // Ten seconds more.
+        let message = live.until(&engine, |_| true).await;
+        if message.event == "reload" {
+            ended = Some(minute);
+            break;
+        }
+        // Not at the end: without a session it would be opened again for nobody in particular.
+        if minute % 5 == 0 && minute < 25 {
+            live = boss.live("/events").await;
+            live.next().await.unwrap();
+        }
+    }
+    assert!(ended.is_some_and(|minute| minute > 25), "{ended:?}");
+    assert!(!boss.get("/").await.body.contains("signed in as"));
+}
+
+#[tokio::test]
 async fn key_is_paused_resumed_and_refreshed_through_the_forms_without_a_script() {
     let engine = Engine::classic().await;
     let desk = desk(&engine).await;

@@ -1,11 +1,11 @@
-//! Complaints among the recent events of the status page.
+//! Complaints and foreign refreshes among the recent events of the status page.
 
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use zhongkong::model::ErrCode;
 
-use super::admin_support::{Desk, Live, Message, open_to_all};
+use super::admin_support::{Desk, HEARTBEAT, Live, Message, open_to_all};
 use super::support::engine::Engine;
 
 const DEAD: ErrCode = ErrCode(40_001);
@@ -62,4 +62,25 @@ async fn complaint_that_changes_nothing_is_told_once_for_all_who_make_it() {
     assert!(!later[0].contains("callers"), "one needs no number: {later:?}");
     let page = desk.browser().get("/?lang=zh").await;
     assert!(page.body.contains("投诉失效") && page.body.contains("微信确认仍有效"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn foreign_refresh_is_told_with_the_complaint_that_found_it_and_the_rotation_after_it() {
+    // Another program with this AppSecret fetches twice, which kills our value.
+    let engine = Engine::classic().await;
+    let desk = Desk::start(&engine.hub, open_to_all(), &[]).await;
+    // Also the sign that the page follows the keys by now.
+    desk.browser().live("/events").await.next().await.unwrap();
+    let old = engine.print().to_string();
+    engine.wechat.control.foreign_fetch("wx1").unwrap();
+    engine.wechat.control.foreign_fetch("wx1").unwrap();
+    complain(&engine, 3).await;
+    engine.advance(HEARTBEAT).await;
+    let page = desk.browser().get("/?lang=en").await;
+    let told = page.body.split("<ol class=\"events\">").nth(1).unwrap().split("</ol>").next().unwrap();
+    for words in
+        ["foreign refresh suspected", "rotated", "after a complaint", "dead, replaced", "callers: 3", &old]
+    {
+        assert!(told.contains(words), "{words}: {told}");
+    }
 }

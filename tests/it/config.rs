@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use zhongkong::access::{Action, Identity, Scope};
+use zhongkong::admin::Audience;
 use zhongkong::clock::WallTime;
 use zhongkong::config::new_client::{new_client, token_sha256};
 use zhongkong::config::{Config, ConfigError, Environment, Loaded, restart_needed};
@@ -60,6 +61,16 @@ fn an_empty_file_gives_the_defaults_and_a_warning_that_there_is_nothing_to_do() 
     assert!(config.mirror.servers.is_empty() && config.accounts.is_empty());
     let said: Vec<_> = warnings.iter().map(ToString::to_string).collect();
     assert_eq!(said, ["there is no [[account]]: the daemon will run and have nothing to do"]);
+}
+
+#[test]
+fn whoever_the_network_lets_in_signs_in_to_see_the_status_page_unless_told_otherwise() {
+    let view = |admin: &str| Etc::new().load(&format!("[admin]\n{admin}")).unwrap().config.admin.page.view;
+    assert_eq!(view(""), Audience::Anyone);
+    // A proxy on this machine has the network behind it.
+    assert_eq!(view("hosts = [\"status.example.com\"]"), Audience::Clients);
+    assert_eq!(view("listen = \"0.0.0.0:7781\"\ninsecure = true"), Audience::Clients);
+    assert_eq!(view("hosts = [\"status.example.com\"]\nview = \"anyone\""), Audience::Anyone);
 }
 
 #[test]
