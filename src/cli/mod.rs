@@ -147,7 +147,7 @@ pub enum Dispatch {
         /// The configuration.
         config: PathBuf,
     },
-    /// [`demo::run`](crate::daemon::demo::run).
+    /// [`demo::run`].
     Demo(demo::Settings),
     /// [`run`].
     Command(Asked),

@@ -1,7 +1,7 @@
 //! What the daemon says about itself: logs here, numbers in [`metrics`], repeated failures in
 //! [`ErrorTracker`].
 //!
-//! Logs go to stderr, to a file ([`file`]) or to the journal, one line an event. Levels say who
+//! Logs go to stderr, to a file ([`mod@file`]) or to the journal, one line an event. Levels say who
 //! must act: `error` an operator now, `warn` an operator some day, `info` nobody, `debug` and
 //! `trace` developers; docs/logging.md has every message. A failure is logged once, where it is
 //! handled. A value or a secret never is (S7): the types that hold one have no `Display`.
