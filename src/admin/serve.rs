@@ -26,6 +26,9 @@ use tower::ServiceExt as _;
 /// How long answers under way may take once the listener stops: none of ours takes a second,
 /// so only a caller that does not read is cut off.
 const DRAIN: Duration = Duration::from_secs(3);
+/// How long a connection that was accepted just before the stop has to be served as usual: one
+/// whose request is under way would be cut off, and its caller had done nothing wrong.
+const LINGER: Duration = Duration::from_millis(200);
 /// Connections at once. Browsers keep up to six each, scrapers one.
 const CONNECTIONS: usize = 256;
 /// For the head of a request, and for the next one on a kept connection. Above the usual
@@ -103,7 +106,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: C
     let mut serving = std::pin::pin!(serving);
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
-        () = stop.cancelled() => {
+        () = lingered(&stop) => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }
@@ -111,6 +114,11 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: C
     if let Err(error) = ended {
         tracing::debug!(error, "a connection to the admin listener ended early");
     }
+}
+
+async fn lingered(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(LINGER).await;
 }
 
 /// The same body, broken off if it is not there in time: hyper knows a time-out for heads only.

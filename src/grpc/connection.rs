@@ -36,6 +36,9 @@ const MAX_CONNECTIONS: usize = 4_096;
 /// Connections of one listener are at most this part of the files that may be open: idle callers
 /// must not take away what reaches WeChat and the ledger.
 const PART_OF_FILES: u64 = 4;
+/// How long connections that were accepted just before the stop have to be served as usual: one
+/// whose first bytes are under way would be reset, and its caller had done nothing wrong.
+pub(super) const LINGER: Duration = Duration::from_millis(200);
 /// After a failed accept, most likely for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -65,7 +68,7 @@ pub(super) async fn accept(
             accepted = accept_one(&socket, &permits) => accepted,
             // Reaps the finished ones, so that the set does not grow.
             Some(_) = handshakes.join_next() => continue,
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
         };
         let (raw, permit) = match accepted {
             Ok(accepted) => accepted,
@@ -98,6 +101,10 @@ pub(super) async fn accept(
             }
         });
     }
+    // Callers that come now wait for the next process, if it inherits the socket.
+    drop(socket);
+    // The server goes on for as long as somebody may hand a connection over.
+    sleep(LINGER).await;
 }
 
 enum Raw {

@@ -167,9 +167,13 @@ impl Server {
         drop(ready);
         parts.spawn(follow(readiness, reporter, stop.clone()));
 
-        let serve = builder()
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(ReceiverStream::new(connections), stop.clone().cancelled_owned());
+        let serve = builder().add_routes(routes).serve_with_incoming_shutdown(
+            ReceiverStream::new(connections),
+            async {
+                stop.cancelled().await;
+                tokio::time::sleep(connection::LINGER).await;
+            },
+        );
         let drained = async {
             stop.cancelled().await;
             tokio::time::sleep(DRAIN).await;

@@ -126,3 +126,17 @@ async fn a_caller_that_never_ends_its_form_is_cut_off_after_ten_seconds() {
     let answer = String::from_utf8(answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
 }
+
+#[tokio::test]
+async fn connection_accepted_just_before_the_stop_is_answered() {
+    // A restart behind an inherited socket: whoever the old process has accepted is its business.
+    let running = start().await;
+    let mut early = TcpStream::connect(running.addr).await.unwrap();
+    // Accepted after the early one, and answered.
+    assert!(get(running.addr, "/healthz").await.starts_with("HTTP/1.1 200 "));
+    running.stop.cancel();
+    early.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    early.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
+}

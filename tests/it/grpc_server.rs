@@ -101,8 +101,7 @@ async fn socket_file_is_for_owner_and_group_and_goes_with_the_server() {
     let found = std::fs::metadata(&path).unwrap();
     assert!(found.file_type().is_socket());
     assert_eq!(found.permissions().mode() & 0o777, 0o660);
-    world.stop.cancel();
-    world.served.join_next().await.unwrap().unwrap().unwrap();
+    world.ended().await;
     assert!(!path.exists());
 }
 

@@ -127,6 +127,18 @@ impl World {
         }
     }
 
+    /// Stops the server, if nobody has, and waits for its end.
+    pub(crate) async fn ended(&mut self) {
+        self.stop.cancel();
+        // Connections have a moment after the stop, on the frozen clock: it is counted from when
+        // the server's tasks have seen the stop.
+        for _ in 0..16 {
+            tokio::task::yield_now().await;
+        }
+        self.frozen.advance_secs(1).await;
+        self.served.join_next().await.unwrap().unwrap().unwrap();
+    }
+
     /// Waits until every key has its value.
     pub(crate) async fn warm(&self) {
         for handle in self.hub.keys() {

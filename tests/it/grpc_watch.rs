@@ -284,7 +284,7 @@ async fn stop_ends_a_watch_with_unavailable_and_the_server_with_it() {
     let Error::Refused(refusal) = ended else { panic!("{ended}") };
     assert_eq!((refusal.code, refusal.reason.as_deref()), (Code::Unavailable, Some("STOPPING")));
     drop(watch);
-    world.served.join_next().await.unwrap().unwrap().unwrap();
+    world.ended().await;
 }
 
 #[tokio::test]
