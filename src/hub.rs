@@ -27,11 +27,13 @@ use crate::telemetry::{metrics, safe_text};
 
 mod complaints;
 pub mod exchange;
+mod feed;
 pub mod pulse;
 mod stock;
 mod survey;
 
 pub use complaints::Complaints;
+pub use feed::{Change, Feed};
 pub use stock::{Concern, Stock, Worst, stock};
 pub use survey::survey;
 
@@ -416,30 +418,5 @@ fn log_loss(loss: Option<tokio::task::JoinError>) {
     // Its text may quote a secret; what can be shown of the panic was logged where it happened.
     if loss.is_some_and(|loss| loss.is_panic()) {
         tracing::error!("a supervisor panicked; its key is not refreshed until the next reload");
-    }
-}
-
-/// Changes of keys, the latest of each: a reader that is slow misses steps, never the end.
-pub struct Feed(broadcast::Receiver<Key>);
-
-/// What changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// This key: look it up again.
-    Key(Key),
-    /// More than can be told: look at all keys again.
-    Lagged,
-    /// The hub has gone.
-    Closed,
-}
-
-impl Feed {
-    /// Waits for the next change. Dropping the future loses nothing.
-    pub async fn next(&mut self) -> Change {
-        match self.0.recv().await {
-            Ok(key) => Change::Key(key),
-            Err(broadcast::error::RecvError::Lagged(_)) => Change::Lagged,
-            Err(broadcast::error::RecvError::Closed) => Change::Closed,
-        }
     }
 }
