@@ -189,7 +189,7 @@ fn key_of(id: &str) -> SessionKey {
     Sha256::digest(id.as_bytes()).into()
 }
 
-/// 256 bits from the operating system's generator, as text.
+/// 256 bits from a generator that the operating system seeds, as text.
 fn random() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
 }

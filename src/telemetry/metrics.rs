@@ -17,6 +17,10 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use crate::model::{CallMode, Cause, Kind};
 
 use super::TelemetryError;
+
+pub use super::labels::{
+    AttemptResult, AuditLoss, ComplaintOutcome, Done, LedgerStep, ReadResult, Refusal, Share, Verdict,
+};
 use super::latency::Latency;
 
 const ATTEMPTS: &str = "zhongkong_attempts_total";
@@ -45,141 +49,6 @@ const LEDGER_REASONS: [&str; 5] = ["full", "read_only", "corrupt", "slow", "fail
 
 /// Upper edges of the histograms, in seconds: from a fast disk to the longest time-out.
 const BUCKETS: [f64; 12] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
-
-/// Declares an enum whose variants are the values of one label.
-macro_rules! label {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
-
-        impl $name {
-            /// Every value of the label.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// The label's text.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)+ }
-            }
-        }
-    };
-}
-
-label! {
-    /// How an attempt ended.
-    AttemptResult {
-        /// It brought a value.
-        Issued = "issued",
-        /// WeChat repeated the value that was there.
-        Same = "same",
-        /// WeChat answered with an errcode.
-        Refused = "refused",
-        /// It did not reach WeChat.
-        NeverSent = "never_sent",
-        /// Nobody knows whether WeChat issued.
-        Unknown = "unknown",
-    }
-}
-
-label! {
-    /// How a complaint ended.
-    ComplaintOutcome {
-        /// A new value was fetched.
-        Refreshed = "refreshed",
-        /// The value had been replaced before.
-        AlreadyReplaced = "already_replaced",
-        /// WeChat said that the value works.
-        StillValid = "still_valid",
-        /// A ticket was asked for again and is the same.
-        Unchanged = "unchanged",
-        /// WeChat gave no verdict.
-        Unverified = "unverified",
-        /// It was answered with an error.
-        Failed = "failed",
-    }
-}
-
-label! {
-    /// What a probe said.
-    Verdict {
-        /// The value works.
-        Alive = "alive",
-        /// It does not.
-        Dead = "dead",
-        /// No answer, or one that says neither.
-        None = "none",
-    }
-}
-
-label! {
-    /// Whose share of the day's calls was spent.
-    Share {
-        /// The schedule's.
-        Deadlines = "deadlines",
-        /// The complainers'.
-        Complaints = "complaints",
-        /// The operators'.
-        Operators = "operators",
-    }
-}
-
-label! {
-    /// Which step at the ledger failed, or took time.
-    LedgerStep {
-        /// Reading at start.
-        Load = "load",
-        /// The intent before a call.
-        Begin = "begin",
-        /// The value after it.
-        Commit = "commit",
-        /// Everything else.
-        Other = "other",
-    }
-}
-
-label! {
-    /// How something ended.
-    Done {
-        /// Well.
-        Ok = "ok",
-        /// Badly.
-        Failed = "failed",
-    }
-}
-
-label! {
-    /// How a read was answered.
-    ReadResult {
-        /// With a value.
-        Served = "served",
-        /// There is none now.
-        Unavailable = "unavailable",
-        /// The caller may not, or the key does not exist.
-        Refused = "refused",
-    }
-}
-
-label! {
-    /// Why a call was not let in.
-    Refusal {
-        /// No credential, or an unknown one.
-        Unauthenticated = "unauthenticated",
-        /// A known caller past its `not_after`.
-        Expired = "expired",
-        /// Outside the caller's grants.
-        Denied = "denied",
-    }
-}
-
-label! {
-    /// Why an entry of the audit is missing.
-    AuditLoss {
-        /// The ledger did not take it.
-        Ledger = "ledger",
-        /// It is counted, but no longer by caller and key: there were too many at once.
-        Overflow = "overflow",
-    }
-}
 
 /// Counts from now on. Once per process.
 ///

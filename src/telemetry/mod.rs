@@ -23,6 +23,7 @@ use crate::clock::Clock;
 
 mod background;
 pub mod file;
+pub mod labels;
 pub mod latency;
 mod lines;
 pub mod metrics;
