@@ -5,8 +5,6 @@
 //! written anew, because `http://host?a=b` would become `http://host/?a=b` and the
 //! signature would be wrong.
 
-use std::fmt::Write as _;
-
 use sha1::{Digest, Sha1};
 
 use crate::secret::Secret;
@@ -20,11 +18,7 @@ pub fn sign(ticket: &Secret, nonce: &str, timestamp: i64, url: &str) -> String {
     hash.update(b"jsapi_ticket=");
     hash.update(ticket.expose().as_bytes());
     hash.update(format!("&noncestr={nonce}&timestamp={timestamp}&url={url}").as_bytes());
-    hash.finalize().iter().fold(String::with_capacity(40), |mut hex, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    hex::encode(hash.finalize())
 }
 
 #[cfg(test)]

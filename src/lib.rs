@@ -4,10 +4,11 @@
 //! 4  whole        config  daemon  process  launch  cli  main
 //! 3  edges in     grpc  admin  access  audit   ask the hub, never what lies below it (audit: the ledger)
 //! 2  engine       hub  refresh               one task per credential
-//! 1  edges out    wechat  ledger  mirror     one foreign thing each, not each other
+//! 1  edges out    wechat  ledger  mirror  http   one foreign thing each, not each other
 //! 0  words        model  secret  clock  telemetry  jsapi  failpoint
 //!
-//!    client (words and pb only)      simulator (nothing of ours)
+//! B  services     client, http and words; not each other
+//! A  client       words and pb only          simulator  nothing of ours
 //! ```
 //!
 //! A module imports downwards; `tests/it/tidy.rs` fails otherwise. docs/protocol.md tells the
@@ -40,6 +41,7 @@ pub mod pb;
 pub mod process;
 pub mod refresh;
 pub mod secret;
+pub mod services;
 pub mod simulator;
 pub mod telemetry;
 pub mod wechat;

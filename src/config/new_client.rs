@@ -38,8 +38,7 @@ pub fn new_client(name: &str) -> NewClient {
 
 /// What `token_sha256` holds for this token: 64 hex digits.
 pub fn token_sha256(token: &Secret) -> String {
-    let digest = Sha256::digest(token.expose().as_bytes());
-    format!("{digest:x}")
+    hex::encode(Sha256::digest(token.expose().as_bytes()))
 }
 
 #[cfg(test)]

@@ -224,7 +224,7 @@ async fn page_is_signed_with_the_ticket_that_stays_inside() {
         "jsapi_ticket={ticket}&noncestr={}&timestamp={}&url=https://a.example/p?x=1",
         signed.nonce_str, signed.timestamp
     );
-    let expected = format!("{:x}", Sha1::digest(text));
+    let expected = hex::encode(Sha1::digest(text));
     assert_eq!(signed.signature, expected);
     assert_eq!((signed.appid.as_str(), signed.timestamp), ("wx1", 1_700_000_000));
     let again = world.client("all").sign_jsapi(&wx1, "https://a.example/p?x=1").await.unwrap();

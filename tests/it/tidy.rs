@@ -58,12 +58,13 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
     }
     table.insert("pb", Vec::new());
     table.insert("client", with(&[&words, &["pb"]]));
+    table.insert("services", with(&[&words, &["client", "http"]]));
     table.insert("simulator", Vec::new());
     let below = with(&[
         &words,
         &edges_out,
         &engine,
-        &["access", "audit", "grpc", "admin", "pb", "client", "simulator"],
+        &["access", "audit", "grpc", "admin", "pb", "client", "services", "simulator"],
     ]);
     for whole in ["config", "daemon", "process", "launch", "cli", "main", "lib"] {
         table.insert(whole, with(&[&below, &["config", "daemon", "process", "launch", "cli"]]));

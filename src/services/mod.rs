@@ -1,0 +1,7 @@
+//! Business services: what a company does with its tokens, as clients of the daemon.
+//!
+//! A service knows the daemon only through [`client`](crate::client) and WeChat's business
+//! endpoints only through `wechat_api`; it never holds an AppSecret, so it may face the internet.
+//! Services do not import each other. Which of them a process runs is decided above them.
+
+pub mod messages;
