@@ -16,5 +16,6 @@
 pub mod account;
 pub mod fields;
 pub mod handler;
+pub mod late;
 pub mod message;
 pub mod reply;
