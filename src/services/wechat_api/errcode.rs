@@ -27,7 +27,7 @@ pub(super) fn meaning(ErrCode(number): ErrCode) -> Option<&'static str> {
         40048 => "the address in the message is wrong, or its domain is not allowed",
         41006 => "the media id is missing",
         41009 => "the openid is missing",
-        43004 => "the user does not follow the account",
+        43004 | 50005 => "the user does not follow the account",
         43019 => "the user is on the account's black list",
         43101 | 48002 => "the user refuses messages of this account",
         44002 => "the body was empty",
@@ -61,7 +61,6 @@ pub(super) fn meaning(ErrCode(number): ErrCode) -> Option<&'static str> {
              console"
         }
         50002 => "the user or the account is frozen or closed",
-        50005 => "the user does not follow the account",
         61450..=61458 => "the account of the human agent is wrong: see the list of agents in the console",
         _ => return None,
     })

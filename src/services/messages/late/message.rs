@@ -69,15 +69,22 @@ pub(super) fn of<'a>(openid: &'a str, reply: &'a Reply) -> Result<Message<'a>, L
         Reply::Voice { media_id } => ("voice", Content::Medium { media_id: legal(media_id) }),
         Reply::Video(Video { media_id, title, description }) => {
             let media_id = legal(media_id);
-            ("video", Content::Video { media_id, title: maybe(title), description: maybe(description) })
+            (
+                "video",
+                Content::Video {
+                    media_id,
+                    title: maybe(title.as_ref()),
+                    description: maybe(description.as_ref()),
+                },
+            )
         }
         Reply::Music(Music { title, description, url, hq_url, thumb_media_id }) => {
             let content = Content::Music {
-                title: maybe(title),
-                description: maybe(description),
+                title: maybe(title.as_ref()),
+                description: maybe(description.as_ref()),
                 // Both are asked for here, unlike in a passive reply. Each does for the other.
-                musicurl: maybe(url).or_else(|| maybe(hq_url)),
-                hqmusicurl: maybe(hq_url).or_else(|| maybe(url)),
+                musicurl: maybe(url.as_ref()).or_else(|| maybe(hq_url.as_ref())),
+                hqmusicurl: maybe(hq_url.as_ref()).or_else(|| maybe(url.as_ref())),
                 thumb_media_id: legal(thumb_media_id),
             };
             ("music", content)
@@ -92,8 +99,8 @@ fn item(Article { title, description, pic_url, url }: &Article) -> Item<'_> {
     Item { title: legal(title), description: legal(description), url: legal(url), picurl: legal(pic_url) }
 }
 
-fn maybe(text: &Option<String>) -> Option<Cow<'_, str>> {
-    text.as_deref().map(legal)
+fn maybe(text: Option<&String>) -> Option<Cow<'_, str>> {
+    text.map(|text| legal(text))
 }
 
 /// The content stands under the name of its type.

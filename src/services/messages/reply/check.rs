@@ -82,8 +82,9 @@ pub(in crate::services::messages) fn check(reply: &Reply, occasion: Occasion) ->
             }
             Ok(())
         }
-        Reply::Image { media_id } | Reply::Voice { media_id } => filled("MediaId", media_id),
-        Reply::Video(Video { media_id, title: _, description: _ }) => filled("MediaId", media_id),
+        Reply::Image { media_id }
+        | Reply::Voice { media_id }
+        | Reply::Video(Video { media_id, title: _, description: _ }) => filled("MediaId", media_id),
         Reply::Music(Music { title: _, description: _, url, hq_url, thumb_media_id }) => {
             filled("ThumbMediaId", thumb_media_id)?;
             url.as_deref().map_or(Ok(()), |url| address("MusicUrl", url))?;

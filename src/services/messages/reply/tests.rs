@@ -55,10 +55,6 @@ fn text(content: &str) -> Reply {
     Reply::Text { content: content.to_owned() }
 }
 
-fn some(text: &str) -> Option<String> {
-    Some(text.to_owned())
-}
-
 fn article(title: &str) -> Article {
     Article {
         title: title.to_owned(),
@@ -92,7 +88,11 @@ fn media_are_written_as_in_wechats_samples() {
         framed("<MsgType><![CDATA[voice]]></MsgType><Voice><MediaId><![CDATA[M2]]></MediaId></Voice>")
     );
     assert_eq!(json(&voice), framed_json(r#""MsgType":"voice","Voice":{"MediaId":"M2"}"#));
-    let video = Reply::Video(Video { media_id: "M3".to_owned(), title: some("T"), description: some("D") });
+    let video = Reply::Video(Video {
+        media_id: "M3".to_owned(),
+        title: Some("T".to_owned()),
+        description: Some("D".to_owned()),
+    });
     assert_eq!(
         xml(&video),
         framed(
@@ -107,10 +107,10 @@ fn media_are_written_as_in_wechats_samples() {
 #[test]
 fn music_is_written_as_in_wechats_sample() {
     let whole = Reply::Music(Music {
-        title: some("T"),
-        description: some("D"),
-        url: some("http://a.example/m"),
-        hq_url: some("https://a.example/hq"),
+        title: Some("T".to_owned()),
+        description: Some("D".to_owned()),
+        url: Some("http://a.example/m".to_owned()),
+        hq_url: Some("https://a.example/hq".to_owned()),
         thumb_media_id: "M4".to_owned(),
     });
     assert_eq!(
@@ -152,7 +152,7 @@ fn news_is_a_list_of_items_in_xml_and_a_plain_list_in_json() {
 fn user_is_handed_to_any_agent_or_to_a_named_one() {
     let any = Reply::TransferCustomerService { account: None };
     assert_eq!(xml(&any), framed("<MsgType><![CDATA[transfer_customer_service]]></MsgType>"));
-    let named = Reply::TransferCustomerService { account: some("test1@test") };
+    let named = Reply::TransferCustomerService { account: Some("test1@test".to_owned()) };
     assert_eq!(
         xml(&named),
         framed(
@@ -236,10 +236,11 @@ fn address_that_is_not_of_the_web_is_refused() {
         let news = Reply::News { articles: vec![Article { pic_url: bad.to_owned(), ..article("A") }] };
         let error = passive(&event(), &news, NOW, Format::Xml).unwrap_err();
         assert_eq!(error, ReplyError::Address { field: "PicUrl" }, "{bad}");
-        let music = Music { url: some(bad), thumb_media_id: "M".to_owned(), ..Music::default() };
+        let music = Music { url: Some(bad.to_owned()), thumb_media_id: "M".to_owned(), ..Music::default() };
         let error = passive(&event(), &Reply::Music(music), NOW, Format::Xml).unwrap_err();
         assert_eq!(error, ReplyError::Address { field: "MusicUrl" }, "{bad}");
-        let music = Music { hq_url: some(bad), thumb_media_id: "M".to_owned(), ..Music::default() };
+        let music =
+            Music { hq_url: Some(bad.to_owned()), thumb_media_id: "M".to_owned(), ..Music::default() };
         let error = passive(&event(), &Reply::Music(music), NOW, Format::Xml).unwrap_err();
         assert_eq!(error, ReplyError::Address { field: "HQMusicUrl" }, "{bad}");
     }
