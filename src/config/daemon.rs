@@ -75,8 +75,7 @@ pub(super) fn check(raw: raw::Daemon, cx: &mut Context<'_>) -> DaemonSettings {
     if group.is_some() && user.is_none() {
         cx.report.error(&table.key("group"), "a group alone changes nothing: set user beside it");
     }
-    let grace =
-        cx.duration(&table.key("grace"), grace.as_deref(), GRACE, Duration::from_secs(1)..=LONGEST_GRACE);
+    let grace = self::grace(&table.key("grace"), grace.as_deref(), cx);
     let ledger_max_bytes = ledger_max_size.and_then(|text| {
         let size = parse_size(&text).filter(|&bytes| bytes >= SMALLEST_LEDGER);
         if size.is_none() {
@@ -96,7 +95,13 @@ pub(super) fn check(raw: raw::Daemon, cx: &mut Context<'_>) -> DaemonSettings {
     DaemonSettings { state_dir, pid_file, user, group, log, seal_keys, ledger_max_bytes, grace }
 }
 
-fn check_log(raw: raw::Log, table: &Place, cx: &mut Context<'_>) -> LogSettings {
+/// How long a stop may take.
+pub(super) fn grace(place: &Place, text: Option<&str>, cx: &mut Context<'_>) -> Duration {
+    cx.duration(place, text, GRACE, Duration::from_secs(1)..=LONGEST_GRACE)
+}
+
+/// Validates a section on where and how to log.
+pub(super) fn check_log(raw: raw::Log, table: &Place, cx: &mut Context<'_>) -> LogSettings {
     let defaults = LogSettings::default();
     let raw::Log { format, filter, file, max_size, max_age, keep } = raw;
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json), ("journald", LogFormat::Journald)];
@@ -132,7 +137,8 @@ fn check_log(raw: raw::Log, table: &Place, cx: &mut Context<'_>) -> LogSettings 
     LogSettings { format, filter, colour, file, rotation, journal_stream }
 }
 
-fn check_rotation(
+/// Validates when a file of lines is put aside.
+pub(super) fn check_rotation(
     max_size: Option<&str>,
     max_age: Option<&str>,
     keep: Option<u32>,
@@ -157,7 +163,8 @@ fn check_rotation(
     Rotation { max_bytes: max_bytes.unwrap_or(defaults.max_bytes), max_age, keep }
 }
 
-fn path(place: &Place, text: &str, cx: &mut Context<'_>) -> PathBuf {
+/// A path that is not empty.
+pub(super) fn path(place: &Place, text: &str, cx: &mut Context<'_>) -> PathBuf {
     if text.is_empty() {
         cx.report.error(place, "a path is needed");
     }
