@@ -92,6 +92,7 @@ pub(super) fn check(raw: raw::Daemon, cx: &mut Context<'_>) -> DaemonSettings {
     };
     let seal_keys = if sources.is_empty() { None } else { sources.load(&table, cx) };
     let log = check_log(log.unwrap_or_default(), &table.key("log"), cx);
+    let log = within_environment(log, cx);
     DaemonSettings { state_dir, pid_file, user, group, log, seal_keys, ledger_max_bytes, grace }
 }
 
@@ -117,11 +118,16 @@ pub(super) fn check_log(raw: raw::Log, table: &Place, cx: &mut Context<'_>) -> L
         let rule = "a level (error, warn, info, debug, trace) is needed, or directives like \"info,zhongkong::hub=debug\"";
         cx.report.error(&table.key("filter"), rule);
     }
-    let mut filter = filter.unwrap_or(defaults.filter);
+    let filter = filter.unwrap_or(defaults.filter);
+    LogSettings { format, filter, file, rotation, ..LogSettings::default() }
+}
+
+/// What the environment of the process that logs has to say to it.
+pub(super) fn within_environment(mut log: LogSettings, cx: &mut Context<'_>) -> LogSettings {
     // The variable is for one start with more to see; it wins over the file.
     if let Some(wanted) = cx.env.get("ZHONGKONG_LOG").filter(|wanted| !wanted.is_empty()) {
         if is_log_filter(wanted) {
-            wanted.clone_into(&mut filter);
+            wanted.clone_into(&mut log.filter);
         } else {
             cx.report.warn(
                 &Place::root(),
@@ -131,10 +137,10 @@ pub(super) fn check_log(raw: raw::Log, table: &Place, cx: &mut Context<'_>) -> L
     }
     // https://no-color.org: any text but the empty one.
     let no_colour = cx.env.get("NO_COLOR").is_some_and(|text| !text.is_empty());
-    let colour = if no_colour { Colour::Never } else { Colour::OnTerminal };
+    log.colour = if no_colour { Colour::Never } else { Colour::OnTerminal };
     // Set by systemd when it connects stderr to the journal.
-    let journal_stream = cx.env.get("JOURNAL_STREAM").map(str::to_owned);
-    LogSettings { format, filter, colour, file, rotation, journal_stream }
+    log.journal_stream = cx.env.get("JOURNAL_STREAM").map(str::to_owned);
+    log
 }
 
 /// Validates when a file of lines is put aside.

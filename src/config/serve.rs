@@ -86,7 +86,8 @@ impl ServeConfig {
             client: _,
         } = source.read(&mut cx.report);
         let api = upstream::check(wechat.unwrap_or_default(), &mut cx);
-        let serve = check(serve.unwrap_or_default(), &mut cx);
+        let mut serve = check(serve.unwrap_or_default(), &mut cx);
+        serve.log = daemon::within_environment(serve.log, &mut cx);
         if messages.is_none() {
             let rule = "there is no [messages]: config.toml of the sources shows what belongs into it";
             cx.report.error(&Place::root(), rule);
