@@ -14,6 +14,7 @@
 //! **Invariant:** a reply can only be written to the sender of the message that it answers.
 
 pub mod account;
+pub mod envelope;
 pub mod fields;
 pub mod handler;
 pub mod message;
