@@ -63,6 +63,8 @@ mod logs_page;
 mod logs_process;
 mod logs_support;
 mod messages_config;
+mod messages_late;
+mod messages_support;
 mod metrics;
 mod mirror;
 mod mirror_trouble;

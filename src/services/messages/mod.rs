@@ -17,5 +17,6 @@ pub mod account;
 pub mod envelope;
 pub mod fields;
 pub mod handler;
+pub mod late;
 pub mod message;
 pub mod reply;
