@@ -14,6 +14,9 @@
 //! **Invariant:** a reply can only be written to the sender of the message that it answers.
 
 pub mod account;
+pub mod dedup;
+pub mod desk;
+pub mod dispatch;
 pub mod envelope;
 pub mod fields;
 pub mod handler;
