@@ -18,3 +18,4 @@ pub mod fields;
 pub mod handler;
 pub mod message;
 pub mod reply;
+pub mod rules;
