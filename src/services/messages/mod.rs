@@ -23,3 +23,4 @@ pub mod handler;
 pub mod late;
 pub mod message;
 pub mod reply;
+pub mod rules;
