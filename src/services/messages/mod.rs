@@ -15,6 +15,7 @@
 
 pub mod account;
 pub mod fields;
+pub mod forward;
 pub mod handler;
 pub mod message;
 pub mod reply;
