@@ -17,5 +17,6 @@ pub mod account;
 pub mod fields;
 pub mod forward;
 pub mod handler;
+pub mod log;
 pub mod message;
 pub mod reply;
