@@ -62,6 +62,7 @@ mod logs_journal;
 mod logs_page;
 mod logs_process;
 mod logs_support;
+mod messages_config;
 mod messages_late;
 mod messages_support;
 mod metrics;
