@@ -42,6 +42,7 @@ const RELOADS: &str = "zhongkong_reloads_total";
 const LAST_RELOAD_SUCCESSFUL: &str = "zhongkong_last_reload_successful";
 const MESSAGES: &str = "zhongkong_messages_total";
 const HANDLER_SECONDS: &str = "zhongkong_message_handler_seconds";
+const PUSHES_REFUSED: &str = "zhongkong_message_refusals_total";
 const LAST_RELOAD: &str = "zhongkong_last_reload_timestamp_seconds";
 
 /// Handling times of `GetToken`, put out by `admin::exposition`.
@@ -86,6 +87,7 @@ fn describe() {
     describe_counter!(RELOADS, "Reloads of the configuration, by result.");
     describe_gauge!(LAST_RELOAD, Unit::Seconds, "Wall time when the configuration in effect was taken over.");
     describe_gauge!(LAST_RELOAD_SUCCESSFUL, "Whether the configuration that was read last is in effect.");
+    describe_counter!(PUSHES_REFUSED, "Requests to the callbacks that were refused, by reason.");
     describe_counter!(MESSAGES, "Messages of users, by family and outcome.");
     describe_histogram!(HANDLER_SECONDS, Unit::Seconds, "Time that the handlers of one message took.");
     describe_histogram!(LEDGER_SECONDS, Unit::Seconds, "Time of one operation of the ledger, by step.");
@@ -311,6 +313,11 @@ impl std::fmt::Debug for Messages {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Messages")
     }
+}
+
+/// A request to a callback was refused; `reason` is a word of the door's.
+pub fn push_refused(reason: &'static str) {
+    counter!(PUSHES_REFUSED, "reason" => reason).increment(1);
 }
 
 /// The same number as the gauge, which cannot be read back.
