@@ -97,3 +97,4 @@ mod unix_start;
 mod unix_stop;
 mod unix_support;
 mod wechat;
+mod wechat_api;
