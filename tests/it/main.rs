@@ -62,6 +62,8 @@ mod logs_journal;
 mod logs_page;
 mod logs_process;
 mod logs_support;
+mod messages_forward;
+mod messages_log;
 mod metrics;
 mod mirror;
 mod mirror_trouble;
