@@ -1,7 +1,6 @@
 //! What a program that is slow or down costs: a bounded number of messages a bounded time.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -10,39 +9,14 @@ use zhongkong::services::messages::forward::{Forwarder, Settings};
 use zhongkong::services::messages::handler::MessageHandler as _;
 
 use super::super::support::frozen::Frozen;
+use super::super::support::logged::Logged;
 use super::program::{Program, Script, json, says};
 use super::{ask, clock, replied, sentence, settings, text};
 
 /// When the answer to WeChat has to leave.
 const DEADLINE: Duration = Duration::from_millis(4_500);
-
-/// Lines that were logged on this thread.
-#[derive(Clone, Default)]
-struct Logged(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Logged {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Logged {
-    fn start() -> (Self, tracing::subscriber::DefaultGuard) {
-        let logged = Self::default();
-        let own = logged.clone();
-        let to = tracing_subscriber::fmt().with_ansi(false).with_writer(move || own.clone());
-        (logged, tracing::subscriber::set_default(to.finish()))
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        text.lines().filter(|line| line.contains("zhongkong")).map(str::to_owned).collect()
-    }
-}
+/// What makes a timer that is due now due: tokio rounds them up.
+const A_BIT: Duration = Duration::from_millis(10);
 
 fn with(program: &Program, timeout: Duration, concurrency: usize) -> Arc<Forwarder> {
     let settings = Settings { timeout, concurrency, ..settings(&program.url()) };
@@ -58,7 +32,7 @@ async fn answer_after_the_deadline_still_comes_from_the_one_request() {
     let mut running = JoinSet::new();
     running.spawn(async move { forwarder.handle(&text("slow")).await });
     program.got(1).await;
-    let (waited, ()) = tokio::join!(timeout(DEADLINE, running.join_next()), frozen.advance(DEADLINE));
+    let (waited, ()) = tokio::join!(timeout(DEADLINE, running.join_next()), frozen.advance(DEADLINE + A_BIT));
     assert!(waited.is_err(), "it answered in time");
     frozen.advance(Duration::from_secs(10)).await;
     assert!(running.try_join_next().is_none(), "it gave up before its own limit");
@@ -91,7 +65,7 @@ async fn messages_beyond_the_places_wait_at_most_their_time_and_only_so_many() {
     assert_eq!(crowded, format!("the program \"crm\" {end}"));
 
     // The first ones' time is up and two others go, who get one second more than they waited.
-    frozen.advance(Duration::from_secs(9)).await;
+    frozen.advance(Duration::from_secs(9) + A_BIT).await;
     program.got(4).await;
     frozen.advance(Duration::from_secs(1)).await;
     let mut ends = running.join_all().await;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use zhongkong::services::messages::forward::{Forwarder, Settings};
 
 use super::super::support::frozen::Guard;
@@ -87,13 +89,23 @@ async fn answer_of_64_kib_is_still_read() {
 async fn program_that_cannot_be_reached_is_told_by_what_fails() {
     let _guard = Guard::start();
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    // One that speaks no TLS, and one that hangs up in the handshake.
-    let plain = Program::start(super::program::json("{}")).await;
-    let https = plain.url().replace("http:", "https:");
+    // One waits for the end of a head that no TLS has, the other speaks first, and not TLS.
+    let mute = Program::start(super::program::json("{}")).await;
+    let silent = mute.url().replace("http:", "https:");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let plain = format!("https://{}/", listener.local_addr().unwrap());
+    let mut speaks = JoinSet::new();
+    speaks.spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"220 mail.example ESMTP\r\n").await.unwrap();
+        // Until the peer has read it and goes.
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    });
     let cases = [
         (format!("http://{gone}/"), "cannot be reached: nobody listens at the address of its url"),
         ("http://crm.invalid/".to_owned(), "cannot be reached: the host of its url is not known to DNS"),
-        (https, "cannot be reached by https: its certificate is not trusted, or it does not speak TLS"),
+        (plain, "cannot be reached by https: its certificate is not trusted, or it does not speak TLS"),
+        (silent, "took no connection within 3s"),
     ];
     for (url, end) in cases {
         assert_eq!(sentence(&forwarder(&url)).await, format!("the program \"crm\" {end}"), "{url}");
