@@ -17,7 +17,6 @@ mod admin_support;
 mod audit;
 mod audit_process;
 mod browser_acts;
-
 mod browser_looks;
 mod browser_many;
 mod browser_page;
@@ -63,7 +62,9 @@ mod logs_page;
 mod logs_process;
 mod logs_support;
 mod messages_config;
+mod messages_forward;
 mod messages_late;
+mod messages_log;
 mod messages_support;
 mod metrics;
 mod mirror;
