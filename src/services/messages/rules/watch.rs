@@ -96,7 +96,7 @@ impl Watcher {
 /// Logs what is odd in a file that is taken.
 pub(super) fn tell(path: &Path, warnings: &[Problem]) {
     for warning in warnings {
-        tracing::warn!("{}: {warning}", path.display());
+        tracing::warn!("rules: {}: {warning}", path.display());
     }
     let others = std::fs::metadata(path).is_ok_and(|facts| facts.mode() & OTHERS_WRITE != 0);
     if others {
