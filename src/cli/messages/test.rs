@@ -33,7 +33,7 @@ pub(in crate::cli) struct Args {
     /// The message as WeChat pushes it, decrypted: a file with XML or JSON, - for stdin
     message: PathBuf,
     /// Whose message it is, for rules with `account`: the account's path in the callback, and its appid
-    #[arg(long, value_name = "PATH[:APPID]", default_value = "account", value_parser = parse_account)]
+    #[arg(long, value_name = "PATH[:APPID]", default_value = "none", value_parser = parse_account)]
     account: Account,
     /// When it is answered, for rules with `time` or `days`: 09:30 (today), "2026-11-20 09:30" in
     /// the file's zone, or 2026-11-20T09:30:00+08:00
