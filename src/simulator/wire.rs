@@ -186,7 +186,7 @@ fn split_body(bytes: &[u8], length: &BodyLength) -> Result<Option<(Vec<u8>, usiz
     }
 }
 
-fn split_chunks(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, ReadError> {
+pub(super) fn split_chunks(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, ReadError> {
     let mut body = Vec::new();
     let mut at = 0;
     loop {
