@@ -166,11 +166,9 @@ impl Writer<'_> {
             return url;
         }
         let own = url.query().unwrap_or_default().to_owned();
-        let start = own.len();
-        let mut all = Serializer::for_suffix(own, start);
+        let mut all = Serializer::for_suffix(own, 0);
         all.extend_pairs(query);
-        let query = all.finish();
-        url.set_query(Some(query.trim_start_matches('&')));
+        url.set_query(Some(&all.finish()));
         url
     }
 }

@@ -47,6 +47,11 @@ impl Tree {
         self.0.iter().map(|(name, _)| name.as_str())
     }
 
+    /// The values on this level, in order.
+    pub fn values(&self) -> impl Iterator<Item = &Value> {
+        self.0.iter().map(|(_, value)| value)
+    }
+
     fn find(&self, path: &str) -> Option<&Value> {
         let (first, rest) = match path.split_once('.') {
             Some((first, rest)) => (first, Some(rest)),

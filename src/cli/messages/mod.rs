@@ -1,0 +1,22 @@
+//! `messages`: tools for whoever writes or runs the message service.
+
+use crate::config::Environment;
+
+use super::error::CliError;
+use super::output::Output;
+
+mod send;
+mod shown;
+
+/// What can be done about messages.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Play WeChat: push a message to a callback, and see what the user would see
+    Send(send::Args),
+}
+
+pub(super) async fn run(command: Command, out: Output, env: &Environment) -> Result<(), CliError> {
+    match command {
+        Command::Send(args) => send::run(args, out, env).await,
+    }
+}
