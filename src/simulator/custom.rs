@@ -65,7 +65,12 @@ impl Sent {
 
 impl State {
     /// Takes a message whose token was good, and keeps it.
-    pub(super) fn send_custom(&mut self, appid: String, request: &Request, now: Instant) -> Result<(), Refusal> {
+    pub(super) fn send_custom(
+        &mut self,
+        appid: String,
+        request: &Request,
+        now: Instant,
+    ) -> Result<(), Refusal> {
         if request.body.is_empty() {
             return Err(Refusal::new(44002));
         }
@@ -75,7 +80,8 @@ impl State {
         if escapes_beyond_ascii(&request.body) {
             return Err(Refusal::new(40033));
         }
-        let touser = text(body, "touser").filter(|openid| is_id(openid)).ok_or_else(|| Refusal::new(40003))?;
+        let touser =
+            text(body, "touser").filter(|openid| is_id(openid)).ok_or_else(|| Refusal::new(40003))?;
         let msgtype = text(body, "msgtype").ok_or_else(|| Refusal::new(40008))?;
         check(msgtype, body)?;
         if let Some(agent) = body.get("customservice") {
@@ -98,8 +104,18 @@ impl State {
 /// The part of a message that has its type's name.
 fn check(msgtype: &str, body: &Map<String, Value>) -> Result<(), Refusal> {
     let known = [
-        "text", "image", "voice", "video", "music", "news", "mpnews", "mpnewsarticle", "msgmenu", "wxcard",
-        "miniprogrampage", "link",
+        "text",
+        "image",
+        "voice",
+        "video",
+        "music",
+        "news",
+        "mpnews",
+        "mpnewsarticle",
+        "msgmenu",
+        "wxcard",
+        "miniprogrampage",
+        "link",
     ];
     if !known.contains(&msgtype) {
         return Err(Refusal::new(40008));
@@ -108,9 +124,8 @@ fn check(msgtype: &str, body: &Map<String, Value>) -> Result<(), Refusal> {
     let filled = |name: &str, otherwise: i64| {
         text(part, name).filter(|text| !text.is_empty()).map(|_| ()).ok_or_else(|| Refusal::new(otherwise))
     };
-    let media = |name: &str| {
-        text(part, name).filter(|id| is_id(id)).map(|_| ()).ok_or_else(|| Refusal::new(40007))
-    };
+    let media =
+        |name: &str| text(part, name).filter(|id| is_id(id)).map(|_| ()).ok_or_else(|| Refusal::new(40007));
     match msgtype {
         "text" => {
             filled("content", 44004)?;
@@ -136,7 +151,8 @@ fn check(msgtype: &str, body: &Map<String, Value>) -> Result<(), Refusal> {
             short(part, "head_content")?;
             short(part, "tail_content")?;
             let list = part.get("list").and_then(Value::as_array).ok_or_else(|| Refusal::new(47001))?;
-            let item = |item: &Value| item.get("id").is_some() && item.get("content").is_some_and(Value::is_string);
+            let item =
+                |item: &Value| item.get("id").is_some() && item.get("content").is_some_and(Value::is_string);
             if list.iter().all(item) { Ok(()) } else { Err(Refusal::new(47001)) }
         }
     }

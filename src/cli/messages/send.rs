@@ -49,7 +49,7 @@ pub(in crate::cli) struct Args {
     #[arg(value_name = "FIELD=VALUE", value_parser = parse_field)]
     fields: Vec<(String, String)>,
     /// List all types and faults
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with = "url")]
     list: bool,
     /// The file with the callback's Token; without it the text of --token or ZHONGKONG_CALLBACK_TOKEN
     #[arg(long, value_name = "FILE", help_heading = "Account")]
@@ -141,7 +141,8 @@ pub(super) async fn run(args: Args, out: Output, env: &Environment) -> Result<()
 
 /// The account, as its console has it.
 fn identity(args: &Args, env: &Environment) -> Result<Identity, CliError> {
-    let from_env = |name: &str| env.get(name).map(str::trim).filter(|text| !text.is_empty()).map(Secret::from);
+    let from_env =
+        |name: &str| env.get(name).map(str::trim).filter(|text| !text.is_empty()).map(Secret::from);
     let token = match (&args.token_file, &args.token) {
         (Some(path), _) => Some(line_of(path)?),
         (None, Some(text)) => Some(Secret::from(text.as_str())),

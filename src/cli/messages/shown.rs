@@ -94,10 +94,12 @@ pub(super) fn delivery(
             }
             Shown::Nothing => {
                 let nothing = colour.paint(Tone::Good, "nothing");
-                let _ = writeln!(text, "the user sees: {nothing} (the callback acknowledged, and has no reply)");
+                let _ =
+                    writeln!(text, "the user sees: {nothing} (the callback acknowledged, and has no reply)");
             }
             Shown::Failed(flaw) => {
-                let sees = flaw.screen().map_or_else(|| "nothing at all".to_owned(), |words| format!("\"{words}\""));
+                let sees =
+                    flaw.screen().map_or_else(|| "nothing at all".to_owned(), |words| format!("\"{words}\""));
                 let _ = writeln!(text, "the user sees: {}", colour.paint(Tone::Bad, &sees));
                 write_flaw(&mut text, flaw);
             }
@@ -148,7 +150,9 @@ fn write_attempts(text: &mut String, attempts: &[Attempt], detail: Detail) {
                 writeln!(text, "{number}HTTP {} in {took}, {length} bytes", answer.status)
             }
             Ending::Silent => writeln!(text, "{number}no answer in {took}"),
-            Ending::Broken(why) => writeln!(text, "{number}no whole answer, after {took}: {}", printable(why)),
+            Ending::Broken(why) => {
+                writeln!(text, "{number}no whole answer, after {took}: {}", printable(why))
+            }
             Ending::Unreachable(why) => writeln!(text, "{number}{}", printable(why)),
         };
         if let Ending::Answered(answer) = ending

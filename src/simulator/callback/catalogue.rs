@@ -29,30 +29,56 @@ const PICTURES: &[&str] = &[
     "#SendPicsInfo.Count=1",
     "SendPicsInfo.PicList.item.PicMd5Sum=1b5f7c23b5bf75682a53e7b6d163e185",
 ];
-const SCANCODE: &[&str] =
-    &["EventKey=rselfmenu_0_1", "ScanCodeInfo.ScanType=qrcode", "ScanCodeInfo.ScanResult=https://example.com/1"];
+const SCANCODE: &[&str] = &[
+    "EventKey=rselfmenu_0_1",
+    "ScanCodeInfo.ScanType=qrcode",
+    "ScanCodeInfo.ScanResult=https://example.com/1",
+];
 const CARD: &[&str] = &["CardId=pFS7Fjg8kV1IdDz01r4SQwMkuCKc", "UserCardCode=12312312"];
 const REVOKED: &[&str] =
     &["OpenID=oSimulatedUser00000000000000", "AppID=wx0123456789abcdef", "#RevokeInfo=201"];
 const EXPIRES: &[&str] = &["#ExpiredTime=1893427200"];
 const FAILED: &[&str] = &["#FailTime=1893427200", "FailReason=by time"];
 const GIFT: &[&str] = &["PageId=OLCZNfyyGPU5VNF", "OrderId=Z2y2rY74kswZ"];
-const DEVICE: &[&str] = &["DeviceType=gh_simulated0000", "DeviceID=device-1", "Content=aGVsbG8=", "SessionID=1"];
-const PRODUCT: &[&str] = &["KeyStandard=ean13", "KeyStr=6901481811083", "Country=", "Province=", "City=", "#Sex=1"];
+const DEVICE: &[&str] =
+    &["DeviceType=gh_simulated0000", "DeviceID=device-1", "Content=aGVsbG8=", "SessionID=1"];
+const PRODUCT: &[&str] =
+    &["KeyStandard=ean13", "KeyStr=6901481811083", "Country=", "Province=", "City=", "#Sex=1"];
 
 /// All of them.
 pub const KINDS: &[Kind] = &[
     kind("text", "a text", &["Content=你好 😀"]),
-    kind("image", "a picture", &["PicUrl=http://mmbiz.qpic.cn/mmbiz_jpg/simulated/0", "MediaId=simulated-image"]),
-    kind("voice", "a voice message", &["MediaId=simulated-voice", "Format=amr", "MediaId16K=simulated-voice-16k"]),
+    kind(
+        "image",
+        "a picture",
+        &["PicUrl=http://mmbiz.qpic.cn/mmbiz_jpg/simulated/0", "MediaId=simulated-image"],
+    ),
+    kind(
+        "voice",
+        "a voice message",
+        &["MediaId=simulated-voice", "Format=amr", "MediaId16K=simulated-voice-16k"],
+    ),
     kind("video", "a video", &["MediaId=simulated-video", "ThumbMediaId=simulated-thumb"]),
-    kind("shortvideo", "a video taken in the chat", &["MediaId=simulated-video", "ThumbMediaId=simulated-thumb"]),
+    kind(
+        "shortvideo",
+        "a video taken in the chat",
+        &["MediaId=simulated-video", "ThumbMediaId=simulated-thumb"],
+    ),
     kind(
         "location",
         "a place",
-        &["#Location_X=23.134521", "#Location_Y=113.358803", "#Scale=20", "Label=广州市海珠区客村艺苑路 12 号"],
+        &[
+            "#Location_X=23.134521",
+            "#Location_Y=113.358803",
+            "#Scale=20",
+            "Label=广州市海珠区客村艺苑路 12 号",
+        ],
     ),
-    kind("link", "a link", &["Title=公众平台官网链接", "Description=公众平台官网", "Url=https://mp.weixin.qq.com/"]),
+    kind(
+        "link",
+        "a link",
+        &["Title=公众平台官网链接", "Description=公众平台官网", "Url=https://mp.weixin.qq.com/"],
+    ),
     kind(
         "file",
         "a file",
@@ -78,10 +104,18 @@ pub const KINDS: &[Kind] = &[
     kind("device_text", "a device's message (obsolete)", DEVICE),
     kind("device_event", "a device's event (obsolete)", DEVICE),
     kind("device_status", "a device's status (obsolete)", DEVICE),
-    kind("hardware", "sport data (obsolete)", &["HardWare.MessageView=myrank", "HardWare.MessageAction=ranklist"]),
+    kind(
+        "hardware",
+        "sport data (obsolete)",
+        &["HardWare.MessageView=myrank", "HardWare.MessageAction=ranklist"],
+    ),
     kind("event.subscribe", "follows; by QR code with EventKey=qrscene_… and Ticket=…", &["EventKey="]),
     kind("event.unsubscribe", "follows no longer", &["EventKey="]),
-    kind("event.SCAN", "a follower scanned a parametric code", &["EventKey=123123", "Ticket=simulated-ticket"]),
+    kind(
+        "event.SCAN",
+        "a follower scanned a parametric code",
+        &["EventKey=123123", "Ticket=simulated-ticket"],
+    ),
     kind(
         "event.LOCATION",
         "reported location",
@@ -111,7 +145,11 @@ pub const KINDS: &[Kind] = &[
             "SendLocationInfo.Poiname=",
         ],
     ),
-    kind("event.TEMPLATESENDJOBFINISH", "a template message was delivered, or not", &["#MsgID=200163836", "Status=success"]),
+    kind(
+        "event.TEMPLATESENDJOBFINISH",
+        "a template message was delivered, or not",
+        &["#MsgID=200163836", "Status=success"],
+    ),
     kind(
         "event.MASSSENDJOBFINISH",
         "a mass message was sent",
@@ -180,7 +218,11 @@ pub const KINDS: &[Kind] = &[
         ],
     ),
     kind("event.kf_create_session", "an agent takes the conversation", &["KfAccount=test1@test"]),
-    kind("event.kf_close_session", "the conversation with an agent ends", &["KfAccount=test1@test", "CloseType=KF"]),
+    kind(
+        "event.kf_close_session",
+        "the conversation with an agent ends",
+        &["KfAccount=test1@test", "CloseType=KF"],
+    ),
     kind(
         "event.kf_switch_session",
         "the conversation goes to another agent",
@@ -194,8 +236,16 @@ pub const KINDS: &[Kind] = &[
     kind("event.verify_expired", "the verification has expired", EXPIRES),
     kind("event.user_info_modified", "changed personal data: update what is stored", REVOKED),
     kind("event.user_authorization_revoke", "revoked consent: delete what is stored", REVOKED),
-    kind("event.user_authorization_cancellation", "closed the WeChat account: delete what is stored", REVOKED),
-    kind("event.card_pass_check", "a card was approved", &["CardId=pFS7Fjg8kV1IdDz01r4SQwMkuCKc", "RefuseReason="]),
+    kind(
+        "event.user_authorization_cancellation",
+        "closed the WeChat account: delete what is stored",
+        REVOKED,
+    ),
+    kind(
+        "event.card_pass_check",
+        "a card was approved",
+        &["CardId=pFS7Fjg8kV1IdDz01r4SQwMkuCKc", "RefuseReason="],
+    ),
     kind(
         "event.card_not_pass_check",
         "a card was not approved",
@@ -265,7 +315,12 @@ pub const KINDS: &[Kind] = &[
     kind(
         "event.update_member_card",
         "a member card's points changed",
-        &["CardId=pFS7Fjg8kV1IdDz01r4SQwMkuCKc", "UserCardCode=12312312", "#ModifyBonus=3", "#ModifyBalance=0"],
+        &[
+            "CardId=pFS7Fjg8kV1IdDz01r4SQwMkuCKc",
+            "UserCardCode=12312312",
+            "#ModifyBonus=3",
+            "#ModifyBalance=0",
+        ],
     ),
     kind(
         "event.card_sku_remind",
@@ -303,7 +358,11 @@ pub const KINDS: &[Kind] = &[
         "an invoice changed",
         &["Status=INVOICE_REIMBURSE_INIT", "CardId=pFS7Fjg8kV1IdDz01r4SQwMkuCKc", "Code=313214124124"],
     ),
-    kind("event.submit_invoice_title", "sent an invoice title", &["title=腾讯", "tax_no=9144", "title_type=InvoiceUserTitleBusinessType"]),
+    kind(
+        "event.submit_invoice_title",
+        "sent an invoice title",
+        &["title=腾讯", "tax_no=9144", "title_type=InvoiceUserTitleBusinessType"],
+    ),
     kind(
         "event.poi_check_notify",
         "a shop was checked",
@@ -334,17 +393,39 @@ pub const KINDS: &[Kind] = &[
     kind(
         "event.guide_qrcode_scan_event",
         "scanned a shop assistant's code",
-        &["GuideScanEvent.QrcodeGuideAccount=guide", "GuideScanEvent.QrcodeInfo=info", "GuideScanEvent.openid=oSimulatedUser00000000000000"],
+        &[
+            "GuideScanEvent.QrcodeGuideAccount=guide",
+            "GuideScanEvent.QrcodeInfo=info",
+            "GuideScanEvent.openid=oSimulatedUser00000000000000",
+        ],
     ),
     kind(
         "event.wxa_media_check",
         "a mini program's media was checked",
-        &["appid=wxfedcba9876543210", "trace_id=967e945cd8a3e458f3c74dcb886068e9", "#version=2", "result.suggest=pass", "#result.label=100"],
+        &[
+            "appid=wxfedcba9876543210",
+            "trace_id=967e945cd8a3e458f3c74dcb886068e9",
+            "#version=2",
+            "result.suggest=pass",
+            "#result.label=100",
+        ],
     ),
     kind("event.weapp_audit_success", "a mini program was approved", &["#SuccTime=1488856741"]),
-    kind("event.weapp_audit_fail", "a mini program was not approved", &["Reason=1:账号信息不符合规范", "#FailTime=1488856591"]),
-    kind("event.weapp_audit_delay", "a mini program's review takes longer", &["Reason=为了更好的服务小程序", "#DelayTime=1488856591"]),
-    kind("event.user_enter_tempsession", "opened a mini program's conversation", &["SessionFrom=sessionFrom"]),
+    kind(
+        "event.weapp_audit_fail",
+        "a mini program was not approved",
+        &["Reason=1:账号信息不符合规范", "#FailTime=1488856591"],
+    ),
+    kind(
+        "event.weapp_audit_delay",
+        "a mini program's review takes longer",
+        &["Reason=为了更好的服务小程序", "#DelayTime=1488856591"],
+    ),
+    kind(
+        "event.user_enter_tempsession",
+        "opened a mini program's conversation",
+        &["SessionFrom=sessionFrom"],
+    ),
     kind("event.ENTER", "opened the conversation (very old)", &[]),
     kind("event.debug_demo", "the test event of WeChat's own debugger", &["debug_str=hello world"]),
 ];

@@ -21,7 +21,9 @@ pub const SOMEBODY: &str = "oSimulatedUser00000000000000";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ComposeError {
     /// No such type.
-    #[error("{0:?} is no type of message or event that is known here{1}; any other is sent with MsgType=… or Event=…")]
+    #[error(
+        "{0:?} is no type of message or event that is known here{1}; any other is sent with MsgType=… or Event=…"
+    )]
     Kind(String, String),
     /// The path is none, leads through a text or skips a repetition.
     #[error("{0:?} is no field that can be set here; fields are written Name, Outer.Inner, or List[1].Name")]
@@ -151,7 +153,8 @@ impl Push {
 impl Tree {
     fn is_number(&self, path: &str) -> bool {
         // A number is what JSON takes for one; a text of digits is none.
-        let (parent, name) = path.rsplit_once('.').map_or((Some(self), path), |(up, name)| (self.tree(up), name));
+        let (parent, name) =
+            path.rsplit_once('.').map_or((Some(self), path), |(up, name)| (self.tree(up), name));
         parent.is_some_and(|tree| {
             tree.0.iter().any(|(own, value)| own == name && matches!(value, Value::Number(_)))
         })
@@ -190,7 +193,10 @@ mod tests {
             let type_of = again.get("MsgType").unwrap();
             match kind.name.strip_prefix("event.") {
                 Some(event) => {
-                    assert_eq!((type_of, again.get("Event"), again.get("MsgId")), ("event", Some(event), None));
+                    assert_eq!(
+                        (type_of, again.get("Event"), again.get("MsgId")),
+                        ("event", Some(event), None)
+                    );
                 }
                 None => assert!(type_of == kind.name && again.get("MsgId").is_some()),
             }

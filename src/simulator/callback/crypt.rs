@@ -21,8 +21,10 @@ const PAD_TO: usize = 32;
 
 /// The 43 characters carry 258 bits, so the last two may be anything: Tencent's own sample has
 /// them set.
-const KEY_TEXT: GeneralPurpose =
-    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
+const KEY_TEXT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
 
 /// What is wrong with a key or with something encrypted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,7 +105,8 @@ impl Crypt {
             return Err(CryptError::Padding(pad));
         }
         let end = full.len().checked_sub(usize::from(pad)).ok_or(CryptError::Length)?;
-        let (head, rest) = full.get(..end).and_then(|whole| whole.split_at_checked(HEAD)).ok_or(CryptError::Length)?;
+        let (head, rest) =
+            full.get(..end).and_then(|whole| whole.split_at_checked(HEAD)).ok_or(CryptError::Length)?;
         let length = head.get(SALT..).and_then(|four| four.try_into().ok()).map(u32::from_be_bytes);
         let length = length.and_then(|length| usize::try_from(length).ok()).ok_or(CryptError::Length)?;
         let (text, receive_id) = rest.split_at_checked(length).ok_or(CryptError::Length)?;
@@ -130,7 +133,8 @@ mod tests {
 
     const KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
     const APPID: &str = "wxb11529c136998cb6";
-    const SAMPLE: &str = "jn1L23DB+6ELqJ+6bruv21Y6MD7KeIfP82D6gU39rmkgczbWwt5+3bnyg5K55bgVtVzd832WzZGMhkP72vVOfg==";
+    const SAMPLE: &str =
+        "jn1L23DB+6ELqJ+6bruv21Y6MD7KeIfP82D6gU39rmkgczbWwt5+3bnyg5K55bgVtVzd832WzZGMhkP72vVOfg==";
 
     #[test]
     fn tencents_sample_is_encrypted_and_decrypted_to_the_byte() {
@@ -162,8 +166,14 @@ mod tests {
             signature(["pamtest", "1409304348", "xxxxxx", SAMPLE]),
             "82c962d39941aa48552f90ef55aa323dc620cc10"
         );
-        assert_eq!(signature(["AAAAA", "1714036504", "1514711492"]), "f464b24fc39322e44b38aa78f5edd27bd1441696");
-        assert_eq!(signature(["AAAAA", "1714037059", "486452656"]), "899cf89e464efb63f54ddac96b0a0a235f53aa78");
+        assert_eq!(
+            signature(["AAAAA", "1714036504", "1514711492"]),
+            "f464b24fc39322e44b38aa78f5edd27bd1441696"
+        );
+        assert_eq!(
+            signature(["AAAAA", "1714037059", "486452656"]),
+            "899cf89e464efb63f54ddac96b0a0a235f53aa78"
+        );
         assert_eq!(signature(["test", "1410685589", "test"]), "f21891de399b4e33a1a93c9a7b8a8fffb5a443ff");
     }
 

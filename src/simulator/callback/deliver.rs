@@ -173,7 +173,9 @@ impl Sender {
                 let found: String = String::from_utf8_lossy(&answer.body).chars().take(100).collect();
                 Err(Flaw::Echo(format!("{found:?} instead of {echo:?}")))
             }
-            other @ (Ending::Silent | Ending::Broken(_) | Ending::Unreachable(_)) => Err(self.no_answer(other, 1)),
+            other @ (Ending::Silent | Ending::Broken(_) | Ending::Unreachable(_)) => {
+                Err(self.no_answer(other, 1))
+            }
         };
         let owes = match fault {
             // All that can be wrong with a query without a body.
@@ -181,7 +183,9 @@ impl Sender {
             _ => Owes::AsUsual,
         };
         let trial = fault.map(|_| match &result {
-            Ok(()) if owes == Owes::Refusal => Trial::Fell("it echoed a forged request; it owes a 4xx".to_owned()),
+            Ok(()) if owes == Owes::Refusal => {
+                Trial::Fell("it echoed a forged request; it owes a 4xx".to_owned())
+            }
             _ => bore(owes, &attempt.ending, &[]),
         });
         Verification { attempt, result, trial }
@@ -242,7 +246,9 @@ impl Sender {
         let start = Instant::now();
         let ending = match timeout(self.wait, exchange(&request)).await {
             Ok(Ok(answer)) => Ending::Answered(answer),
-            Ok(Err(error @ (HttpError::Connect(_) | HttpError::Tls(_)))) => Ending::Unreachable(error.to_string()),
+            Ok(Err(error @ (HttpError::Connect(_) | HttpError::Tls(_)))) => {
+                Ending::Unreachable(error.to_string())
+            }
             Ok(Err(error @ (HttpError::Broken(_) | HttpError::NotHttp | HttpError::TooLong))) => {
                 Ending::Broken(error.to_string())
             }
@@ -271,8 +277,12 @@ fn bore(owes: Owes, ending: &Ending, judged: &[Shown]) -> Trial {
         return Trial::Fell(why.clone());
     }
     match (owes, status) {
-        (_, Some(status @ 500..)) => Trial::Fell(format!("it failed inside: HTTP {status}; it owes a 4xx or a 200")),
-        (Owes::Refusal | Owes::NoAnswer, Some(status @ 400..)) => Trial::Withstood(format!("refused with HTTP {status}")),
+        (_, Some(status @ 500..)) => {
+            Trial::Fell(format!("it failed inside: HTTP {status}; it owes a 4xx or a 200"))
+        }
+        (Owes::Refusal | Owes::NoAnswer, Some(status @ 400..)) => {
+            Trial::Withstood(format!("refused with HTTP {status}"))
+        }
         (Owes::Refusal | Owes::NoAnswer, Some(status)) => {
             Trial::Fell(format!("it answered HTTP {status}; it owes a 4xx"))
         }

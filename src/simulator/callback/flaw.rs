@@ -105,10 +105,14 @@ impl Flaw {
                 "does the callback run, and is this its address? WeChat itself calls only port 80 (http) and 443 \
                  (https)"
             }
-            Self::Broken(_) => "look into the callback's log: it closed the connection, or a proxy before it did",
+            Self::Broken(_) => {
+                "look into the callback's log: it closed the connection, or a proxy before it did"
+            }
             Self::Status(status) => return status_advice(*status).to_owned(),
             Self::Utf8 => "send replies as UTF-8",
-            Self::Echo(_) => "answer a GET with the echostr of its query, without quotes, line end or template",
+            Self::Echo(_) => {
+                "answer a GET with the echostr of its query, without quotes, line end or template"
+            }
             Self::Xml(XmlError::Declaration) => "send the reply without the line <?xml …?>",
             Self::Xml(XmlError::ByteOrderMark) => "send the reply without the byte order mark",
             Self::Xml(XmlError::Character(_)) => "remove control characters from the texts of replies",
@@ -116,8 +120,12 @@ impl Flaw {
                 "send the XML of a reply, or the 7 bytes success, or nothing; put texts in CDATA and split each ]]> in \
                  them"
             }
-            Self::Json(_) => "the account's data format is JSON: send replies as JSON, or set it to XML in the console",
-            Self::NotEncrypted => "encrypt replies, or set the account to compatible or plain mode in the console",
+            Self::Json(_) => {
+                "the account's data format is JSON: send replies as JSON, or set it to XML in the console"
+            }
+            Self::NotEncrypted => {
+                "encrypt replies, or set the account to compatible or plain mode in the console"
+            }
             Self::Signature => {
                 "sign Token, TimeStamp, Nonce and Encrypt of the reply, sorted as text; does the Token have a space \
                  or a line end?"
@@ -136,7 +144,9 @@ impl Flaw {
             }
             Self::EmptyText => "answer success, or nothing at all, where there is nothing to say",
             Self::TooLong(_) => "cut the text, or send the rest as customer-service messages",
-            Self::Articles { .. } => "count the articles; a reply to a message may have one, to an event eight",
+            Self::Articles { .. } => {
+                "count the articles; a reply to a message may have one, to an event eight"
+            }
         };
         text.to_owned()
     }
@@ -145,7 +155,9 @@ impl Flaw {
 fn status_advice(status: u16) -> &'static str {
     match status {
         301 | 302 | 303 | 307 | 308 => "WeChat follows no redirect: give it the address at the end of it",
-        400 => "the callback did not understand the request: are mode and data format the same on both sides?",
+        400 => {
+            "the callback did not understand the request: are mode and data format the same on both sides?"
+        }
         401 | 403 => {
             "the callback refused: do Token, mode and appid (receive id) agree on both sides, and is its clock right? \
              Its log names the reason"

@@ -112,7 +112,10 @@ async fn converse(
     }
     if answer.is_empty() {
         sent.and(flushed).map_err(HttpError::Broken)?;
-        return Err(HttpError::Broken(io::Error::new(io::ErrorKind::UnexpectedEof, "closed without an answer")));
+        return Err(HttpError::Broken(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "closed without an answer",
+        )));
     }
     let torn = || HttpError::Broken(io::Error::new(io::ErrorKind::UnexpectedEof, "closed within the answer"));
     whole(&answer, More::Ended)?.ok_or_else(torn)

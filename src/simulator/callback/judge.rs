@@ -176,7 +176,11 @@ impl Asked<'_> {
         let items = reply.tree("Articles").map_or(0, |list| list.count("item"));
         // In JSON the list may stand without the `item` of the XML.
         let articles = if items == 0 && self.identity.format == Format::Json {
-            reply.0.iter().filter(|(name, value)| name == "Articles" && matches!(value, Value::Tree(_))).count()
+            reply
+                .0
+                .iter()
+                .filter(|(name, value)| name == "Articles" && matches!(value, Value::Tree(_)))
+                .count()
         } else {
             items
         };

@@ -61,7 +61,8 @@ impl Writer<'_> {
     pub(super) fn verification(&self, now: Duration, fault: Option<Fault>) -> (Request, String) {
         let echo = rand::random::<u64>().to_string();
         let Signed { timestamp, nonce, signature } = self.signed(now, fault);
-        let query = [("signature", signature), ("echostr", echo.clone()), ("timestamp", timestamp), ("nonce", nonce)];
+        let query =
+            [("signature", signature), ("echostr", echo.clone()), ("timestamp", timestamp), ("nonce", nonce)];
         let url = self.address(&query, fault);
         let request = Request { method: "GET", url, content_type: "", body: Vec::new(), pace: Pace::AtOnce };
         (request, echo)

@@ -87,10 +87,15 @@ fn each_rule_that_is_broken_is_named_and_has_its_advice() {
         (reply("<MsgType>image</MsgType><Image><MediaId></MediaId></Image>"), "no Image.MediaId"),
         (reply("<MsgType>TEXT</MsgType>"), "no type of reply"),
         (
-            reply("<MsgType>news</MsgType><ArticleCount>2</ArticleCount><Articles><item><a/></item></Articles>"),
+            reply(
+                "<MsgType>news</MsgType><ArticleCount>2</ArticleCount><Articles><item><a/></item></Articles>",
+            ),
             "it has 1 articles",
         ),
-        (reply("<MsgType>news</MsgType><ArticleCount>0</ArticleCount><Articles></Articles>"), "it has 0 articles"),
+        (
+            reply("<MsgType>news</MsgType><ArticleCount>0</ArticleCount><Articles></Articles>"),
+            "it has 0 articles",
+        ),
     ];
     for (body, words) in cases {
         let shown = plain(&body);
