@@ -67,6 +67,10 @@ pub(super) fn check(raw: raw::Daemon, cx: &mut Context<'_>) -> DaemonSettings {
     } = raw;
     let state_dir = path(&table.key("state_dir"), state_dir.as_deref().unwrap_or(STATE_DIR), cx);
     let pid_file = path(&table.key("pid_file"), pid_file.as_deref().unwrap_or(PID_FILE), cx);
+    if pid_file.extension().is_some_and(|extension| extension == "reload") {
+        let rule = "a name in .reload is taken: there the outcome of reloads is noted; write another, like \"zhongkong.pid\"";
+        cx.report.error(&table.key("pid_file"), rule);
+    }
     for (key, name) in [("user", &user), ("group", &group)] {
         if name.as_deref().is_some_and(|name| name.trim().is_empty() || name.contains('\0')) {
             cx.report.error(&table.key(key), "a name is needed, like \"zhongkong\"");
