@@ -7,6 +7,9 @@ use super::callback_support::{AES_KEY, APPID, Callback, Seen, TOKEN, reply, righ
 use super::support::frozen::Guard;
 use super::support::process::{Ran, Site};
 
+/// What a wrong callback answers.
+type Wrong = fn(&Seen) -> (StatusCode, String);
+
 /// A site that holds the callback's secrets in files.
 fn site() -> Site {
     let site = Site::new("http://127.0.0.1:9");
@@ -70,7 +73,6 @@ async fn request_is_shown_on_demand() {
 async fn callback_that_is_wrong_in_one_way_is_told_which_and_what_to_do() {
     let _guard = Guard::start();
     let site = site();
-    type Wrong = fn(&Seen) -> (StatusCode, String);
     let cases: [(Wrong, &[&str]); 8] = [
         (|_| (StatusCode::FORBIDDEN, String::new()), &["HTTP 403", SCREEN, "do Token, mode and appid"]),
         (|_| (StatusCode::NOT_FOUND, "no".to_owned()), &["HTTP 404", "path"]),

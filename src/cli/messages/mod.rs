@@ -12,11 +12,11 @@ mod shown;
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Play WeChat: push a message to a callback, and see what the user would see
-    Send(send::Args),
+    Send(Box<send::Args>),
 }
 
 pub(super) async fn run(command: Command, out: Output, env: &Environment) -> Result<(), CliError> {
     match command {
-        Command::Send(args) => send::run(args, out, env).await,
+        Command::Send(args) => send::run(*args, out, env).await,
     }
 }

@@ -48,17 +48,14 @@ impl Push {
         let kind = catalogue::find(name).ok_or_else(|| ComposeError::Kind(name.to_owned(), nearest(name)))?;
         let mut push = Self { fields: Tree::default(), raw: None, fault: None };
         push.put("FromUserName", Value::Text(SOMEBODY.to_owned()))?;
-        match kind.name.strip_prefix("event.") {
-            Some(event) => {
-                push.put("MsgType", Value::Text("event".to_owned()))?;
-                push.put("Event", Value::Text(event.to_owned()))?;
-            }
-            None => {
-                push.put("MsgType", Value::Text(kind.name.to_owned()))?;
-                // Of 64 bits, like the real ones, and never the same twice.
-                let id = (1 << 62) | (rand::random::<u64>() >> 2);
-                push.put("MsgId", Value::Number(id.to_string()))?;
-            }
+        if let Some(event) = kind.name.strip_prefix("event.") {
+            push.put("MsgType", Value::Text("event".to_owned()))?;
+            push.put("Event", Value::Text(event.to_owned()))?;
+        } else {
+            push.put("MsgType", Value::Text(kind.name.to_owned()))?;
+            // Of 64 bits, like the real ones, and never the same twice.
+            let id = (1 << 62) | (rand::random::<u64>() >> 2);
+            push.put("MsgId", Value::Number(id.to_string()))?;
         }
         for line in kind.fields {
             let (path, value) = line.split_once('=').unwrap_or((line, ""));

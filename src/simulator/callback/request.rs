@@ -200,7 +200,7 @@ fn bomb(format: Format) -> String {
             let mut text = String::from("<!DOCTYPE xml [\n<!ENTITY l0 \"lol\">\n");
             for level in 1..=9 {
                 let inner = format!("&l{};", level - 1).repeat(10);
-                text.push_str(&format!("<!ENTITY l{level} \"{inner}\">\n"));
+                text.extend(["<!ENTITY l", &level.to_string(), " \"", &inner, "\">\n"]);
             }
             text + "]>\n<xml><ToUserName>&l9;</ToUserName><Encrypt>&l9;</Encrypt></xml>"
         }
@@ -246,7 +246,7 @@ mod tests {
             assert_eq!(query["openid"], super::super::compose::SOMEBODY);
             assert_eq!(body.get("ToUserName"), Some("gh_1"));
             assert_eq!(body.get("Content").is_some(), mode != Mode::Safe);
-            assert_eq!(query.get("encrypt_type").is_some(), mode != Mode::Plain);
+            assert_eq!(query.contains_key("encrypt_type"), mode != Mode::Plain);
             let Some(encrypt) = body.get("Encrypt") else {
                 assert_eq!(mode, Mode::Plain);
                 continue;

@@ -109,7 +109,7 @@ impl Tree {
 
     fn write(&self, out: &mut String) {
         for (name, value) in &self.0 {
-            out.push_str(&format!("<{name}>"));
+            out.extend(["<", name, ">"]);
             match value {
                 Value::Text(text) => {
                     out.push_str("<![CDATA[");
@@ -122,7 +122,7 @@ impl Tree {
                     tree.write(out);
                 }
             }
-            out.push_str(&format!("</{name}>\n"));
+            out.extend(["</", name, ">\n"]);
         }
     }
 
