@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ::metrics::{
-    Counter, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -19,7 +19,8 @@ use crate::model::{CallMode, Cause, Kind};
 use super::TelemetryError;
 
 pub use super::labels::{
-    AttemptResult, AuditLoss, ComplaintOutcome, Done, LedgerStep, ReadResult, Refusal, Share, Verdict,
+    AttemptResult, AuditLoss, ComplaintOutcome, Done, LedgerStep, MessageFamily, MessageOutcome, ReadResult,
+    Refusal, Share, Verdict,
 };
 use super::latency::Latency;
 
@@ -39,6 +40,8 @@ const CALLS_REFUSED: &str = "zhongkong_calls_refused_total";
 const AUDIT_LOST: &str = "zhongkong_audit_lost_total";
 const RELOADS: &str = "zhongkong_reloads_total";
 const LAST_RELOAD_SUCCESSFUL: &str = "zhongkong_last_reload_successful";
+const MESSAGES: &str = "zhongkong_messages_total";
+const HANDLER_SECONDS: &str = "zhongkong_message_handler_seconds";
 const LAST_RELOAD: &str = "zhongkong_last_reload_timestamp_seconds";
 
 /// Handling times of `GetToken`, put out by `admin::exposition`.
@@ -83,6 +86,8 @@ fn describe() {
     describe_counter!(RELOADS, "Reloads of the configuration, by result.");
     describe_gauge!(LAST_RELOAD, Unit::Seconds, "Wall time when the configuration in effect was taken over.");
     describe_gauge!(LAST_RELOAD_SUCCESSFUL, "Whether the configuration that was read last is in effect.");
+    describe_counter!(MESSAGES, "Messages of users, by family and outcome.");
+    describe_histogram!(HANDLER_SECONDS, Unit::Seconds, "Time that the handlers of one message took.");
     describe_histogram!(LEDGER_SECONDS, Unit::Seconds, "Time of one operation of the ledger, by step.");
 }
 
@@ -128,6 +133,7 @@ fn begin_at_zero() {
     for result in Done::ALL {
         zero(counter!(RELOADS, "result" => result.as_str()));
     }
+    drop(Messages::new());
     zero(counter!(UNKNOWN_ERRCODES));
     gauge!(WATCHERS).increment(0.0);
     // Nothing runs under a configuration that was refused at the start.
@@ -254,6 +260,56 @@ impl Reads {
 impl Default for Reads {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// What is counted of messages, looked up once: a message takes microseconds. Made after
+/// [`install`].
+#[derive(Clone)]
+pub struct Messages {
+    /// By family, and within one by outcome, in the order of the labels' `ALL`.
+    outcomes: Vec<Counter>,
+    took: Histogram,
+}
+
+impl Messages {
+    /// The counters of the recorder that is installed now, each from zero.
+    pub fn new() -> Self {
+        let mut outcomes = Vec::new();
+        for family in MessageFamily::ALL {
+            for outcome in MessageOutcome::ALL {
+                let counter =
+                    counter!(MESSAGES, "family" => family.as_str(), "outcome" => outcome.as_str());
+                counter.increment(0);
+                outcomes.push(counter);
+            }
+        }
+        Self { outcomes, took: histogram!(HANDLER_SECONDS) }
+    }
+
+    /// A request was answered, or a message came to an end.
+    pub fn count(&self, family: MessageFamily, outcome: MessageOutcome) {
+        let at = family as usize * MessageOutcome::ALL.len() + outcome as usize;
+        if let Some(counter) = self.outcomes.get(at) {
+            counter.increment(1);
+        }
+    }
+
+    /// The handlers of a message took this long.
+    pub fn took(&self, span: Duration) {
+        self.took.record(span);
+    }
+}
+
+impl Default for Messages {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Messages {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Messages")
     }
 }
 

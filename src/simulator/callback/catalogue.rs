@@ -3,6 +3,10 @@
 //! A line holds a path and a realistic value; `#` before the path says that it is a number. What all
 //! messages have (who, when, which) is added by `compose`.
 
+mod lists;
+
+use lists::{CARD, DEVICE, EXPIRES, FAILED, GIFT, MASS_SENT, PICTURES, PRODUCT, REVOKED, SCANCODE};
+
 /// One message or event.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
@@ -23,27 +27,6 @@ pub(super) fn find(name: &str) -> Option<&'static Kind> {
     let exact = KINDS.iter().find(|kind| kind.name == name);
     exact.or_else(|| KINDS.iter().find(|kind| kind.name.eq_ignore_ascii_case(name)))
 }
-
-const PICTURES: &[&str] = &[
-    "EventKey=rselfmenu_1_0",
-    "#SendPicsInfo.Count=1",
-    "SendPicsInfo.PicList.item.PicMd5Sum=1b5f7c23b5bf75682a53e7b6d163e185",
-];
-const SCANCODE: &[&str] = &[
-    "EventKey=rselfmenu_0_1",
-    "ScanCodeInfo.ScanType=qrcode",
-    "ScanCodeInfo.ScanResult=https://example.com/1",
-];
-const CARD: &[&str] = &["CardId=pFS7Fjg8kV1IdDz01r4SQwMkuCKc", "UserCardCode=12312312"];
-const REVOKED: &[&str] =
-    &["OpenID=oSimulatedUser00000000000000", "AppID=wx0123456789abcdef", "#RevokeInfo=201"];
-const EXPIRES: &[&str] = &["#ExpiredTime=1893427200"];
-const FAILED: &[&str] = &["#FailTime=1893427200", "FailReason=by time"];
-const GIFT: &[&str] = &["PageId=OLCZNfyyGPU5VNF", "OrderId=Z2y2rY74kswZ"];
-const DEVICE: &[&str] =
-    &["DeviceType=gh_simulated0000", "DeviceID=device-1", "Content=aGVsbG8=", "SessionID=1"];
-const PRODUCT: &[&str] =
-    &["KeyStandard=ean13", "KeyStr=6901481811083", "Country=", "Province=", "City=", "#Sex=1"];
 
 /// All of them.
 pub const KINDS: &[Kind] = &[
@@ -150,31 +133,7 @@ pub const KINDS: &[Kind] = &[
         "a template message was delivered, or not",
         &["#MsgID=200163836", "Status=success"],
     ),
-    kind(
-        "event.MASSSENDJOBFINISH",
-        "a mass message was sent",
-        &[
-            "#MsgID=1000001625",
-            "Status=send success",
-            "#TotalCount=100",
-            "#FilterCount=80",
-            "#SentCount=75",
-            "#ErrorCount=5",
-            "#CopyrightCheckResult.Count=1",
-            "#CopyrightCheckResult.ResultList.item.ArticleIdx=1",
-            "#CopyrightCheckResult.ResultList.item.UserDeclareState=0",
-            "#CopyrightCheckResult.ResultList.item.AuditState=2",
-            "CopyrightCheckResult.ResultList.item.OriginalArticleUrl=https://mp.weixin.qq.com/s/1",
-            "#CopyrightCheckResult.ResultList.item.OriginalArticleType=1",
-            "#CopyrightCheckResult.ResultList.item.CanReprint=1",
-            "#CopyrightCheckResult.ResultList.item.NeedReplaceContent=1",
-            "#CopyrightCheckResult.ResultList.item.NeedShowReprintSource=1",
-            "#CopyrightCheckResult.CheckState=2",
-            "#ArticleUrlResult.Count=1",
-            "#ArticleUrlResult.ResultList.item.ArticleIdx=1",
-            "ArticleUrlResult.ResultList.item.ArticleUrl=https://mp.weixin.qq.com/s/2",
-        ],
-    ),
+    kind("event.MASSSENDJOBFINISH", "a mass message was sent", MASS_SENT),
     kind(
         "event.PUBLISHJOBFINISH",
         "a draft was published",
