@@ -62,6 +62,7 @@ mod logs_journal;
 mod logs_page;
 mod logs_process;
 mod logs_support;
+mod messages_instances;
 mod metrics;
 mod mirror;
 mod mirror_trouble;

@@ -111,7 +111,11 @@ impl Stage {
     }
 
     /// The same, in a task that can be aborted: a connection.
-    fn connect(&self, connections: &mut JoinSet<Result<Answered, Busy>>, number: u64) -> tokio::task::AbortHandle {
+    fn connect(
+        &self,
+        connections: &mut JoinSet<Result<Answered, Busy>>,
+        number: u64,
+    ) -> tokio::task::AbortHandle {
         let (desk, arrived) = (Arc::clone(&self.desk), Instant::now());
         connections.spawn(async move { desk.answer(message(number), arrived).await })
     }
@@ -310,9 +314,8 @@ async fn caller_that_hangs_up_ends_no_run_and_gets_the_answer_late() {
 #[tokio::test(start_paused = true)]
 async fn answer_that_nobody_took_in_the_instant_of_its_end_goes_out_late() {
     // The run ends while a caller is there, and the caller hangs up before it has the answer.
-    let verdict = || {
-        Arc::new(Verdict { answer: Arc::new(text("hi")), by: None, failed: false, foreign: false })
-    };
+    let verdict =
+        || Arc::new(Verdict { answer: Arc::new(text("hi")), by: None, failed: false, foreign: false });
     let run = Arc::new(Run::default());
     let open = run.enter();
     assert!(run.settle(verdict()));
