@@ -64,6 +64,7 @@ mod logs_process;
 mod logs_support;
 mod messages_config;
 mod messages_forward;
+mod messages_instances;
 mod messages_late;
 mod messages_log;
 mod messages_rules;
