@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
+mod callback;
 mod day;
 mod engine_day;
 mod fleet;
@@ -27,14 +28,26 @@ static COUNTED: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 /// No scenario takes longer, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-const SCENARIOS: [&str; 10] =
-    ["stampede", "idle", "fleet", "day", "engine-day", "watch", "grpc", "audit", "metrics", "page"];
+const SCENARIOS: [&str; 11] = [
+    "stampede",
+    "idle",
+    "fleet",
+    "day",
+    "engine-day",
+    "watch",
+    "grpc",
+    "audit",
+    "metrics",
+    "page",
+    "callback",
+];
 
 fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     // A part that runs as a process of its own.
     match args.first().map(String::as_str) {
         Some("watch-server") => return watchers::serve(),
+        Some("callback-server") => return callback::serve(args.get(1).map_or("ours", String::as_str)),
         Some("grpc-server") => return grpc::serve(args.get(1).map_or("ours", String::as_str)),
         _ => {}
     }
@@ -53,6 +66,7 @@ fn main() -> anyhow::Result<()> {
             "engine-day" => engine_day::run()?,
             "watch" => watchers::run()?,
             "grpc" => grpc::run()?,
+            "callback" => callback::run()?,
             "page" => block_on_all_cores(page::run())?,
             "metrics" => block_on_all_cores(metrics::run())?,
             "audit" => grpc::audit()?,

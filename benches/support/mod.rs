@@ -4,6 +4,8 @@
 
 #![allow(dead_code, reason = "each bench uses its part")]
 
+pub(crate) mod callback;
+
 use std::sync::Arc;
 use std::time::Duration;
 
