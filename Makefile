@@ -6,12 +6,13 @@ CARGO ?= cargo
 # What the tests use besides Rust. Each is installed by its target, or the target says how.
 NEEDS := needs-memcached needs-promtool needs-systemd needs-chromium needs-wechatpy
 
-.PHONY: help demo test check fmt clippy unit docs bench deb test-systemd needs-nspawn needs-cargo-deb $(NEEDS)
+.PHONY: help demo test check fmt clippy unit docs bench fuzz needs-cargo-fuzz deb test-systemd needs-nspawn needs-cargo-deb $(NEEDS)
 
 help:
 	@echo 'make demo    a simulated WeChat and the daemon in one process; Ctrl-C ends it'
 	@echo 'make test    format, lints, every test, documentation'
 	@echo 'make bench   the figures of docs/performance.md'
+	@echo 'make fuzz    what strangers may send to the message service, made up at random'
 	@echo 'make deb     a Debian package in target/debian'
 	@echo 'make test-systemd   as root: the package in a container, under a real systemd'
 
@@ -37,6 +38,24 @@ docs:
 
 bench:
 	$(CARGO) bench
+
+# Each fuzz target for so many seconds. A crash is kept in fuzz/artifacts and ends the run; what
+# was found on the way is in fuzz/found, from where the next run goes on.
+FUZZ_SECONDS ?= 60
+# Without a sanitizer, which slows the search down: there is no unsafe code here to watch.
+FUZZ = $(CARGO) +nightly fuzz run --fuzz-dir fuzz --sanitizer none --target-dir $(CURDIR)/target/fuzz
+FUZZ_LIMITS = -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -timeout=10 -print_final_stats=1
+
+fuzz: needs-cargo-fuzz
+	cp Cargo.lock fuzz/Cargo.lock
+	mkdir -p fuzz/found/envelope fuzz/found/xml fuzz/found/json
+	$(FUZZ) envelope fuzz/found/envelope fuzz/corpus/envelope -- $(FUZZ_LIMITS)
+	$(FUZZ) xml fuzz/found/xml tests/data/messages -- $(FUZZ_LIMITS)
+	$(FUZZ) json fuzz/found/json fuzz/corpus/json -- $(FUZZ_LIMITS)
+
+needs-cargo-fuzz:
+	@rustup toolchain list | grep -q '^nightly' || rustup toolchain install nightly --profile minimal
+	@command -v cargo-fuzz >/dev/null || $(CARGO) install cargo-fuzz --version 0.13.2 --locked --target-dir target/cargo-fuzz
 
 # The mirror is tested against Debian's memcached, a real one.
 needs-memcached:

@@ -50,11 +50,7 @@ pub enum OuterError {
 
 /// How a body is written, by its first character.
 pub(super) fn format(body: &[u8]) -> Result<Format, OuterError> {
-    match without_mark(body).trim_ascii_start().first() {
-        Some(b'<') => Ok(Format::Xml),
-        Some(b'{') => Ok(Format::Json),
-        _ => Err(OuterError::Format),
-    }
+    Format::of(body).ok_or(OuterError::Format)
 }
 
 /// The text of the body's `Encrypt`, without white space: what the signature is over.
