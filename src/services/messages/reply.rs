@@ -16,8 +16,10 @@ pub use check::{Occasion, ReplyError, TEXT_LIMIT};
 pub use passive::passive;
 pub(super) use text::legal;
 
+use serde::{Deserialize, Serialize};
+
 /// What a push is answered with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
     /// `success`: taken, nothing to say.
     Success,
@@ -28,7 +30,7 @@ pub enum Answer {
 }
 
 /// A reply. Texts are in UTF-8; WeChat's limits are checked when it is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
     /// A text; `\n` is a line break.
     Text {
@@ -62,7 +64,7 @@ pub enum Reply {
 }
 
 /// A video.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Video {
     /// Of a temporary or a permanent medium.
     pub media_id: String,
@@ -73,7 +75,7 @@ pub struct Video {
 }
 
 /// A piece of music.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Music {
     /// Shown with it.
     pub title: Option<String>,
@@ -88,7 +90,7 @@ pub struct Music {
 }
 
 /// An article.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Article {
     /// Its headline.
     pub title: String,
