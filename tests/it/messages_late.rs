@@ -17,7 +17,7 @@ use zhongkong::services::messages::fields::{Fields, Value};
 use zhongkong::services::messages::handler::{Incoming, Trace};
 use zhongkong::services::messages::late::{Late, LateError};
 use zhongkong::services::messages::message::Message;
-use zhongkong::services::messages::reply::Reply;
+use zhongkong::services::messages::reply::{Article, Music, Reply, Video};
 use zhongkong::services::wechat_api::{ApiError, LostKind, UnsentKind};
 use zhongkong::simulator::{Call, Endpoint, Fault, Kind, Outcome, Script};
 
@@ -65,11 +65,6 @@ fn sends(wechat: &Simulated) -> Vec<Call> {
     wechat.control.calls().into_iter().filter(|call| call.path == SEND).collect()
 }
 
-/// Which endpoint the simulator's scripts know the call by.
-fn sending() -> Endpoint {
-    Endpoint::Business
-}
-
 async fn send(late: &Late) -> Result<(), LateError> {
     late.send(&incoming(), &text()).await
 }
@@ -111,6 +106,33 @@ async fn late_answer_goes_to_the_sender_with_the_daemons_token_in_utf8() {
 }
 
 #[tokio::test]
+async fn every_kind_of_reply_that_can_be_late_is_taken_by_wechat() {
+    let _guard = Guard::start();
+    let (wechat, site, daemon) = daemon().await;
+    let late = Late::new(api(site.connect().await, &wechat.base));
+    let id = || "M-1".to_owned();
+    let web = || "https://a.example/x".to_owned();
+    let article = Article { title: "题".to_owned(), description: String::new(), pic_url: web(), url: web() };
+    let replies = [
+        text(),
+        Reply::Text { content: "汉\u{1}\u{ffff}".repeat(682) },
+        Reply::Image { media_id: id() },
+        Reply::Voice { media_id: id() },
+        Reply::Video(Video { media_id: id(), ..Video::default() }),
+        Reply::Music(Music { url: Some(web()), thumb_media_id: id(), ..Music::default() }),
+        Reply::News { articles: vec![article] },
+    ];
+    for reply in &replies {
+        late.send(&incoming(), reply).await.unwrap_or_else(|error| panic!("{reply:?}: {}", chain(&error)));
+    }
+    let taken = wechat.control.messages("wx1");
+    assert!(taken.iter().all(|message| message.touser == "oUser"));
+    let kinds: Vec<_> = taken.iter().map(|message| message.msgtype.as_str()).collect();
+    assert_eq!(kinds, ["text", "text", "image", "voice", "video", "music", "news"]);
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn dead_token_is_complained_about_and_the_answer_sent_once_with_the_next() {
     let _guard = Guard::start();
     let (wechat, site, daemon) = daemon().await;
@@ -120,6 +142,9 @@ async fn dead_token_is_complained_about_and_the_answer_sent_once_with_the_next()
     send(&late).await.unwrap();
     let new = site.value("wx1").await;
     assert_ne!(old, new);
+    let delivered = wechat.control.messages("wx1");
+    assert_eq!(delivered.len(), 1, "{delivered:?}");
+    assert_eq!(delivered[0].body["text"]["content"], "你好 \"😀\"");
     let sends = sends(&wechat);
     let outcomes: Vec<_> = sends.iter().map(|call| call.outcome).collect();
     assert_eq!(outcomes, [Outcome::Errcode(40001), Outcome::Ok]);
@@ -134,7 +159,7 @@ async fn token_that_is_refused_again_ends_in_an_error_after_two_calls() {
     let _guard = Guard::start();
     let (wechat, site, daemon) = daemon().await;
     let late = Late::new(api(site.connect().await, &wechat.base));
-    wechat.control.script(Script::forever(sending(), Fault::errcode(42001)));
+    wechat.control.script(Script::forever(Endpoint::CustomSend, Fault::errcode(42001)));
     let error = send(&late).await.unwrap_err();
     assert!(matches!(error, LateError::Api(ApiError::StillDead(_))), "{error:?}");
     assert!(chain(&error).contains("another program that fetches tokens"), "{}", chain(&error));
@@ -159,7 +184,7 @@ async fn refusal_that_is_not_about_the_token_is_told_and_not_repeated() {
         (-1, "busy"),
     ];
     for (at, (errcode, words)) in cases.into_iter().enumerate() {
-        wechat.control.script(Script::once(sending(), Fault::errcode(errcode)));
+        wechat.control.script(Script::once(Endpoint::CustomSend, Fault::errcode(errcode)));
         let error = send(&late).await.unwrap_err();
         assert!(matches!(error, LateError::Api(ApiError::Refused(_))), "{errcode}: {error:?}");
         let text = chain(&error);
@@ -200,11 +225,13 @@ async fn answer_that_breaks_off_or_is_late_is_lost_after_one_call() {
     let late = Late::new(api(site.connect().await, &wechat.base));
     for fault in [Fault::AnswerLost, Fault::TruncatedJson, Fault::TornConnection] {
         let before = sends(&wechat).len();
-        wechat.control.script(Script::once(sending(), fault.clone()));
+        wechat.control.script(Script::once(Endpoint::CustomSend, fault.clone()));
         let error = send(&late).await.unwrap_err();
         assert!(matches!(error, LateError::Api(ApiError::Lost(LostKind::Torn))), "{fault:?}: {error:?}");
         assert_eq!(sends(&wechat).len(), before + 1, "{fault:?}");
     }
+    // A torn connection took the request with it; the others' messages were delivered, once.
+    assert_eq!(wechat.control.messages("wx1").len(), 2);
     let quick = Standin::start([Says::Nothing]).await;
     let late = Late::new(api_within(site.connect().await, &quick.base, Duration::from_millis(50)));
     let error = send(&late).await.unwrap_err();

@@ -1,7 +1,7 @@
 //! What an account can answer at once, without a call: WeChat's passive replies.
 //!
 //! These are contents only. Whom they go to is not said here: an answer is written for the
-//! message that it answers ([`passive`]), and there is no other way to write one.
+//! message that it answers ([`passive()`]), and there is no other way to write one.
 
 mod check;
 mod form;
