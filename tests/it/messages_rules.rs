@@ -112,7 +112,10 @@ fn incoming(content: &str) -> Incoming {
 }
 
 fn forwards<const N: usize>(programs: [(&str, &Arc<Program>); N]) -> Forwards {
-    programs.into_iter().map(|(name, program)| (name.to_owned(), program.clone() as Arc<dyn MessageHandler>)).collect()
+    programs
+        .into_iter()
+        .map(|(name, program)| (name.to_owned(), program.clone() as Arc<dyn MessageHandler>))
+        .collect()
 }
 
 fn replies(text: &str) -> String {
@@ -161,7 +164,9 @@ async fn rule_that_goes_on_lets_programs_see_the_message_but_keeps_its_answer() 
     assert_eq!(program.seen(), 1, "the rule behind sees it, the fallback does not");
     // Without an answer the fallback is asked as well, and nobody answering is left to others.
     *program.says.lock().unwrap() = None;
-    let bench = Bench::open(&text.replace("reply = 'this'", "forward = 'crm'"), forwards([("crm", &program)])).unwrap();
+    let bench =
+        Bench::open(&text.replace("reply = 'this'", "forward = 'crm'"), forwards([("crm", &program)]))
+            .unwrap();
     assert_eq!(bench.answer().await, None);
     assert_eq!(program.seen(), 4);
 }
@@ -171,7 +176,10 @@ async fn program_that_config_does_not_name_is_refused_with_those_that_it_does() 
     let program = Arc::new(Program::default());
     let bench = Bench::open("[[rule]]\nforward = 'cmr'", forwards([("crm", &program)]));
     let error = bench.err().expect("no such program").to_string();
-    assert!(error.contains("line 2: rule 1: forward: there is no program \"cmr\": config.toml has crm"), "{error}");
+    assert!(
+        error.contains("line 2: rule 1: forward: there is no program \"cmr\": config.toml has crm"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -268,10 +276,35 @@ fn example_is_a_good_file_and_has_every_key_that_the_page_explains() {
     let (more, _) = Book::parse(&with_program, &Names::These(vec!["crm"])).unwrap();
     assert_eq!(more.len(), book.len() + 1);
     for key in [
-        "timezone", "[fallback]", "continue", "forward", "when.type", "when.event", "when.key", "when.content",
-        "when.scene", "when.from", "when.account", "when.time", "when.days", "when.field.", "prefix", "contains",
-        "regex", "ignore_case", "present", "reply.image", "reply.voice", "reply.video", "reply.music",
-        "reply.news", "reply.transfer", "reply.success", "reply.empty", "captures", "now.",
+        "timezone",
+        "[fallback]",
+        "continue",
+        "forward",
+        "when.type",
+        "when.event",
+        "when.key",
+        "when.content",
+        "when.scene",
+        "when.from",
+        "when.account",
+        "when.time",
+        "when.days",
+        "when.field.",
+        "prefix",
+        "contains",
+        "regex",
+        "ignore_case",
+        "present",
+        "reply.image",
+        "reply.voice",
+        "reply.video",
+        "reply.music",
+        "reply.news",
+        "reply.transfer",
+        "reply.success",
+        "reply.empty",
+        "captures",
+        "now.",
     ] {
         assert!(text.contains(key), "examples/rules.toml lacks {key}");
     }

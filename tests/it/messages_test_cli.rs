@@ -75,7 +75,11 @@ async fn hour_and_account_are_those_that_were_asked_for() {
     let message = write(&dir, "m.xml", &text("human please"));
     let example = example();
     let fires = |shown: &Done| {
-        shown.out.lines().find(|line| line.contains("fires")).map(|line| line.split(" (").next().unwrap().to_owned())
+        shown
+            .out
+            .lines()
+            .find(|line| line.contains("fires"))
+            .map(|line| line.split(" (").next().unwrap().to_owned())
     };
     for (at, rule) in [
         ("2026-11-20 10:00", "rule 13 \"human, by day\""),
@@ -86,7 +90,8 @@ async fn hour_and_account_are_those_that_were_asked_for() {
         let shown = test(&[&example, &message, "--at", at]).await.ok();
         assert_eq!(fires(&shown).as_deref(), Some(rule), "{at}: {}", shown.out);
     }
-    let rules = write(&dir, "r.toml", "[[rule]]\nwhen.account = ['main']\nreply = '{{ account }} {{ appid }}'");
+    let rules =
+        write(&dir, "r.toml", "[[rule]]\nwhen.account = ['main']\nreply = '{{ account }} {{ appid }}'");
     let shown = test(&[&rules, &message, "--account", "main:wx1"]).await.ok();
     assert!(shown.out.contains("main wx1"), "{}", shown.out);
     let shown = test(&[&rules, &message, "--account", "other:wx1"]).await;
@@ -100,7 +105,11 @@ async fn program_is_named_and_a_reply_that_wechat_would_refuse_is_a_failure() {
     let message = write(&dir, "m.xml", &text("hello"));
     let rules = write(&dir, "r.toml", "[[rule]]\nreply = '{{ Nothing }}'\n[[rule]]\nforward = 'anything'");
     let shown = test(&[&rules, &message]).await.ok();
-    assert!(shown.out.contains("fires, but reply.text needs Nothing, which the message does not have"), "{}", shown.out);
+    assert!(
+        shown.out.contains("fires, but reply.text needs Nothing, which the message does not have"),
+        "{}",
+        shown.out
+    );
     assert!(shown.out.contains("fires and hands the message to \"anything\""), "{}", shown.out);
     // Two articles to a message that a user wrote.
     let news = "[[rule]]\nreply.news = [{ title = 'a', url = 'https://a.example' }, { title = 'b', url = 'https://b.example' }]";
@@ -123,7 +132,9 @@ async fn nothing_that_fires_is_1_and_a_wrong_file_or_message_is_2() {
     let bad = write(&dir, "bad.toml", "[[rule]]\nwhen.typ = 'text'\nreply = '{{'");
     let failed = test(&[&bad, &message]).await;
     assert_eq!(failed.code, Some(2), "{failed:?}");
-    for line in ["line 2: rule 1: when.typ: there is no such key: did you mean type?", "line 3: rule 1: reply: "] {
+    for line in
+        ["line 2: rule 1: when.typ: there is no such key: did you mean type?", "line 3: rule 1: reply: "]
+    {
         assert!(failed.err.contains(line), "{}", failed.err);
     }
     let gone = dir.path().join("gone.toml");

@@ -181,7 +181,9 @@ impl Document {
                 "The answer is what \"{program}\" says; if it has none, the rules behind are asked."
             )),
             _ if self.fired => {}
-            _ => line("No rule answers: the message is left to the account's own forward, else acknowledged."),
+            _ => {
+                line("No rule answers: the message is left to the account's own forward, else acknowledged.");
+            }
         }
         text
     }
