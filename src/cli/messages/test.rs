@@ -182,7 +182,7 @@ impl Document {
             )),
             _ if self.fired => {}
             _ => {
-                line("No rule answers: the message is left to the account's own forward, else acknowledged.")
+                line("No rule answers: the message is left to the account's own forward, else acknowledged.");
             }
         }
         text

@@ -86,27 +86,8 @@ impl Loader<'_> {
             self.rule(table, "fallback", Some("fallback".into()), Part::Fallback)
         });
         // Asked for last, so that the keys of the root are all known.
-        self.finish_root(root);
+        finish_root(root);
         Book::new(rules, fallback, zone.unwrap_or(Zone::CHINA), self.templates)
-    }
-
-    fn finish_root(&self, root: &Table<'_>) {
-        let asked = ["timezone", "rule", "fallback"];
-        for (key, item) in root.entries() {
-            if asked.contains(&key) {
-                continue;
-            }
-            let advice = match key {
-                "rules" => "each rule is a section [[rule]]".to_owned(),
-                "zone" | "tz" => "it is called timezone".to_owned(),
-                "default" => "it is called fallback".to_owned(),
-                _ => nearest(key, &asked).map_or_else(
-                    || format!("here stand {}", asked.join(", ")),
-                    |near| format!("did you mean {near}?"),
-                ),
-            };
-            item.error(format!("there is no such key: {advice}"));
-        }
     }
 
     fn rule(&mut self, table: Table<'_>, name: &str, called: Option<Box<str>>, part: Part) -> Rule {
@@ -196,7 +177,7 @@ impl Loader<'_> {
             Some(("voice", item)) => self.text(&item).map(Form::Voice),
             Some(("video", item)) => item.table().and_then(|table| self.video(table)),
             Some(("music", item)) => item.table().and_then(|table| self.music(table)),
-            Some(("news", item)) => self.news(&item),
+            Some(("news", item)) => Some(self.news(&item)),
             Some(("transfer", item)) if item.is_text() => {
                 self.text(&item).map(|account| Form::Transfer(Some(account)))
             }
@@ -236,7 +217,7 @@ impl Loader<'_> {
         Some(Form::Music(Box::new(MusicForm { title, description, url, hq_url, thumb_media_id })))
     }
 
-    fn news(&mut self, item: &Item<'_>) -> Option<Form> {
+    fn news(&mut self, item: &Item<'_>) -> Form {
         let mut articles = Vec::new();
         let tables = item.tables();
         if tables.len() > MOST_ARTICLES {
@@ -260,17 +241,15 @@ impl Loader<'_> {
         if articles.is_empty() {
             item.error("news need an article: a list of tables, each with a title");
         }
-        Some(Form::News(articles))
+        Form::News(articles)
     }
 
     fn needed(&mut self, table: &Table<'_>, key: &'static str) -> Option<Text> {
-        match table.get(key) {
-            Some(item) => self.text(&item),
-            None => {
-                table.error(format!("{key} is missing, and WeChat needs it"));
-                None
-            }
-        }
+        let Some(item) = table.get(key) else {
+            table.error(format!("{key} is missing, and WeChat needs it"));
+            return None;
+        };
+        self.text(&item)
     }
 
     fn optional(&mut self, table: &Table<'_>, key: &'static str) -> Option<Text> {
@@ -295,5 +274,25 @@ impl Loader<'_> {
                 None
             }
         }
+    }
+}
+
+/// Reports keys of the root that there are not.
+fn finish_root(root: &Table<'_>) {
+    let asked = ["timezone", "rule", "fallback"];
+    for (key, item) in root.entries() {
+        if asked.contains(&key) {
+            continue;
+        }
+        let advice = match key {
+            "rules" => "each rule is a section [[rule]]".to_owned(),
+            "zone" | "tz" => "it is called timezone".to_owned(),
+            "default" => "it is called fallback".to_owned(),
+            _ => nearest(key, &asked).map_or_else(
+                || format!("here stand {}", asked.join(", ")),
+                |near| format!("did you mean {near}?"),
+            ),
+        };
+        item.error(format!("there is no such key: {advice}"));
     }
 }

@@ -87,7 +87,7 @@ impl Report {
 /// A table that is being read.
 pub(super) struct Table<'a> {
     report: &'a Report,
-    table: &'a DeTable<'a>,
+    keys: &'a DeTable<'a>,
     /// Where it begins in the text.
     pub(super) at: usize,
     /// What stands before its keys in a message: `rule 2 "hours": when.`.
@@ -97,7 +97,7 @@ pub(super) struct Table<'a> {
 
 impl<'a> Table<'a> {
     pub(super) fn root(report: &'a Report, table: &'a DeTable<'a>) -> Self {
-        Self { report, table, at: 0, prefix: String::new(), asked: RefCell::default() }
+        Self { report, keys: table, at: 0, prefix: String::new(), asked: RefCell::default() }
     }
 
     /// The same table with another prefix.
@@ -109,13 +109,13 @@ impl<'a> Table<'a> {
     /// The value of a key. Keys that are never asked for are unknown.
     pub(super) fn get(&self, key: &'static str) -> Option<Item<'a>> {
         self.asked.borrow_mut().push(key);
-        let (own, value) = self.table.get_key_value(key)?;
+        let (own, value) = self.keys.get_key_value(key)?;
         Some(self.item(own, value))
     }
 
     /// Every key with its value: for tables whose keys are the writer's. None is unknown then.
     pub(super) fn entries(&self) -> Vec<(&'a str, Item<'a>)> {
-        self.table.iter().map(|(key, value)| (key.get_ref().as_ref(), self.item(key, value))).collect()
+        self.keys.iter().map(|(key, value)| (key.get_ref().as_ref(), self.item(key, value))).collect()
     }
 
     fn item(&self, key: &'a Spanned<std::borrow::Cow<'a, str>>, value: &'a Spanned<DeValue<'a>>) -> Item<'a> {
@@ -140,7 +140,7 @@ impl<'a> Table<'a> {
     /// Reports the keys that nobody asked for. `hint` knows words of other files.
     pub(super) fn finish(self, hint: impl Fn(&str) -> Option<&'static str>) {
         let asked = self.asked.borrow();
-        for (key, value) in self.table {
+        for (key, value) in self.keys {
             let word = key.get_ref().as_ref();
             if asked.contains(&word) {
                 continue;
@@ -270,7 +270,7 @@ impl<'a> Item<'a> {
     }
 
     fn inner(&self, table: &'a DeTable<'a>, at: usize, prefix: String) -> Table<'a> {
-        Table { report: self.report, table, at, prefix, asked: RefCell::default() }
+        Table { report: self.report, keys: table, at, prefix, asked: RefCell::default() }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::condition::{About, Condition};
 use super::hours::{Hours, Span, mark};
-use super::source::{Item, Table, nearest};
+use super::source::{Item, Table};
 use super::text::{Case, Presence, TextTest};
 
 /// The types that WeChat documents, to find misspelt ones.
@@ -19,8 +19,9 @@ const TYPES: [&str; 11] = [
     "event",
     "transfer_customer_service",
 ];
-/// The events that people write rules for, to find misspelt ones.
-const EVENTS: [&str; 18] = [
+/// The events that people write rules for, to find misspelt ones; one that is not here is taken
+/// as it is.
+const EVENTS: [&str; 32] = [
     "subscribe",
     "unsubscribe",
     "SCAN",
@@ -36,9 +37,23 @@ const EVENTS: [&str; 18] = [
     "location_select",
     "TEMPLATESENDJOBFINISH",
     "MASSSENDJOBFINISH",
-    "user_get_card",
+    "PUBLISHJOBFINISH",
+    "subscribe_msg_popup_event",
+    "subscribe_msg_change_event",
+    "subscribe_msg_sent_event",
     "kf_create_session",
     "kf_close_session",
+    "kf_switch_session",
+    "user_info_modified",
+    "user_authorization_revoke",
+    "user_authorization_cancellation",
+    "user_get_card",
+    "user_gifting_card",
+    "user_del_card",
+    "user_consume_card",
+    "user_view_card",
+    "user_enter_session_from_card",
+    "user_pay_from_pay_cell",
 ];
 
 /// The conditions of a `when`, in the order in which they are asked: cheap ones first, and
@@ -113,14 +128,21 @@ fn words(table: &Table<'_>, key: &'static str, known: &[&str]) -> Option<Vec<Box
     let item = table.get(key)?;
     let words = item.texts();
     for word in &words {
-        if known.iter().any(|known| known.eq_ignore_ascii_case(word)) {
-            continue;
-        }
-        if let Some(near) = nearest(word, known) {
+        if let Some(near) = misspelt(word, known) {
             item.warn(format!("WeChat documents no {key} \"{word}\": did you mean \"{near}\"?"));
         }
     }
     Some(boxed(&words))
+}
+
+/// The known word that was probably meant: WeChat has words that are alike, and new ones come, so
+/// only one or two letters may differ.
+fn misspelt<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    let word = word.to_ascii_lowercase();
+    let far = |known: &str| strsim::osa_distance(&word, &known.to_ascii_lowercase());
+    let near = known.iter().copied().min_by_key(|known| far(known))?;
+    let most = if word.len() < 5 { 1 } else { 2 };
+    (1..=most).contains(&far(near)).then_some(near)
 }
 
 /// `time` and `days` together: a span over midnight belongs to a day.
