@@ -137,3 +137,37 @@ label! {
         Overflow = "overflow",
     }
 }
+
+label! {
+    /// Of which family a message of a user is.
+    MessageFamily {
+        /// A text.
+        Text = "text",
+        /// A picture, a voice message, a video.
+        Media = "media",
+        /// An event.
+        Event = "event",
+        /// Everything else.
+        Other = "other",
+    }
+}
+
+label! {
+    /// What a request with a message was answered, or what came of it later.
+    MessageOutcome {
+        /// With the handler's answer.
+        Answered = "answered",
+        /// `success`: nobody answers such a message, or the answer was not ready in time.
+        Acknowledged = "acknowledged",
+        /// A retry, with what the first one was answered.
+        Repeated = "repeated",
+        /// 503: too many are waiting.
+        RefusedBusy = "refused_busy",
+        /// The answer was sent as a customer-service message.
+        Late = "late",
+        /// It could not be sent so.
+        LateFailed = "late_failed",
+        /// No answer, because a handler failed or took too long.
+        Failed = "failed",
+    }
+}

@@ -14,9 +14,16 @@
 //! **Invariant:** a reply can only be written to the sender of the message that it answers.
 
 pub mod account;
+pub mod dedup;
+pub mod desk;
+pub mod dispatch;
+pub mod door;
+pub mod envelope;
 pub mod fields;
 pub mod forward;
 pub mod handler;
+pub mod late;
 pub mod log;
 pub mod message;
 pub mod reply;
+pub mod rules;

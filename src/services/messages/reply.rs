@@ -1,10 +1,25 @@
 //! What an account can answer at once, without a call: WeChat's passive replies.
 //!
 //! These are contents only. Whom they go to is not said here: an answer is written for the
-//! message that it answers, and there is no other way to write one.
+//! message that it answers ([`passive`]), and there is no other way to write one.
+
+mod check;
+mod form;
+mod passive;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+pub(super) use check::check;
+pub use check::{Occasion, ReplyError, TEXT_LIMIT};
+pub use passive::passive;
+pub(super) use text::legal;
+
+use serde::{Deserialize, Serialize};
 
 /// What a push is answered with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
     /// `success`: taken, nothing to say.
     Success,
@@ -15,7 +30,7 @@ pub enum Answer {
 }
 
 /// A reply. Texts are in UTF-8; WeChat's limits are checked when it is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
     /// A text; `\n` is a line break.
     Text {
@@ -49,7 +64,7 @@ pub enum Reply {
 }
 
 /// A video.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Video {
     /// Of a temporary or a permanent medium.
     pub media_id: String,
@@ -60,7 +75,7 @@ pub struct Video {
 }
 
 /// A piece of music.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Music {
     /// Shown with it.
     pub title: Option<String>,
@@ -75,7 +90,7 @@ pub struct Music {
 }
 
 /// An article.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Article {
     /// Its headline.
     pub title: String,

@@ -1,0 +1,207 @@
+//! What became of the messages of the last minutes, in this process.
+//!
+//! Everything is forgotten in the order in which it was finished, so expiry is a look at the front
+//! of two queues. What is being worked on is never forgotten, and there is room for so much of it
+//! and no more: the desk refuses what goes beyond. An answer is personal and is dropped after a
+//! minute; that there was one is remembered for the replay window.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::DedupKey;
+
+/// How long an answer can be repeated: WeChat's last retry comes within 15 s.
+pub(in super::super) const ANSWERS: Duration = Duration::from_secs(60);
+
+/// What is known of a message; `W` is work on it, `A` its answer.
+#[derive(Debug)]
+pub(in super::super) enum State<W, A> {
+    /// Somebody works on it.
+    Working(Arc<W>),
+    /// It was answered so.
+    Answered(Arc<A>),
+    /// It is done, and its answer went out late or is forgotten.
+    Done,
+}
+
+/// What [`Table::find`] found.
+#[derive(Debug)]
+pub(in super::super) enum Found<W, A> {
+    /// It was not there, and this is its entry now.
+    New(Arc<W>),
+    /// It was there.
+    Known(State<W, A>),
+    /// It was not there, and there is no room for more work.
+    Full,
+}
+
+/// How big a table gets.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Bounds {
+    /// Messages being worked on.
+    pub(in super::super) working: usize,
+    /// Messages that are done.
+    pub(in super::super) done: usize,
+    /// How long those are remembered.
+    pub(in super::super) window: Duration,
+}
+
+/// The messages of the last minutes.
+#[derive(Debug)]
+pub(in super::super) struct Table<W, A> {
+    bounds: Bounds,
+    entries: HashMap<DedupKey, State<W, A>>,
+    working: usize,
+    /// Answers to be dropped, the oldest first.
+    answers: VecDeque<(Instant, DedupKey)>,
+    /// Keys to be dropped, the oldest first: one for each entry that is done.
+    done: VecDeque<(Instant, DedupKey)>,
+    warned: bool,
+}
+
+impl<W, A> Table<W, A> {
+    pub(in super::super) fn new(bounds: Bounds) -> Self {
+        let (entries, answers, done) = (HashMap::new(), VecDeque::new(), VecDeque::new());
+        Self { bounds, entries, working: 0, answers, done, warned: false }
+    }
+
+    /// What is known of a message; one that is not known is being worked on from now on.
+    pub(in super::super) fn find(
+        &mut self,
+        key: DedupKey,
+        now: Instant,
+        work: impl FnOnce() -> Arc<W>,
+    ) -> Found<W, A> {
+        self.expire(now);
+        if let Some(state) = self.entries.get(&key) {
+            return Found::Known(state.clone());
+        }
+        if self.working >= self.bounds.working {
+            return Found::Full;
+        }
+        let work = work();
+        self.entries.insert(key, State::Working(Arc::clone(&work)));
+        self.working += 1;
+        Found::New(work)
+    }
+
+    /// The work is done; its answer is kept if it may be repeated.
+    pub(in super::super) fn finish(&mut self, key: DedupKey, answer: Option<Arc<A>>, now: Instant) {
+        let Some(entry @ State::Working(_)) = self.entries.get_mut(&key) else { return };
+        self.working -= 1;
+        match answer {
+            Some(answer) => {
+                *entry = State::Answered(answer);
+                self.answers.push_back((now + ANSWERS, key));
+            }
+            None => *entry = State::Done,
+        }
+        self.done.push_back((now + self.bounds.window, key));
+        if self.done.len() > self.bounds.done {
+            if !std::mem::replace(&mut self.warned, true) {
+                tracing::warn!(
+                    count = self.bounds.done,
+                    "more messages come than are remembered, and the oldest are forgotten before the replay window ends; said once: a flood, or too many accounts for one process",
+                );
+            }
+            self.forget_oldest();
+        }
+        self.expire(now);
+    }
+
+    /// Drops what its time has come for. Each entry is dropped once, so a call costs what came in.
+    fn expire(&mut self, now: Instant) {
+        while let Some((at, key)) = self.answers.front() {
+            if *at > now {
+                break;
+            }
+            // It may have been forgotten already.
+            if let Some(entry @ State::Answered(_)) = self.entries.get_mut(key) {
+                *entry = State::Done;
+            }
+            self.answers.pop_front();
+        }
+        while self.done.front().is_some_and(|(at, _)| *at <= now) {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((_, key)) = self.done.pop_front() {
+            self.entries.remove(&key);
+            // Answers stand in the same order; a stale one in front would take a later entry of
+            // the same message for its own.
+            if self.answers.front().is_some_and(|(_, answered)| *answered == key) {
+                self.answers.pop_front();
+            }
+        }
+    }
+}
+
+impl<W, A> Clone for State<W, A> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Working(work) => Self::Working(Arc::clone(work)),
+            Self::Answered(answer) => Self::Answered(Arc::clone(answer)),
+            Self::Done => Self::Done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_mins(10);
+
+    fn table(working: usize, done: usize) -> Table<(), u8> {
+        Table::new(Bounds { working, done, window: WINDOW })
+    }
+
+    fn key(number: u8) -> DedupKey {
+        DedupKey([number; 16])
+    }
+
+    fn is_new(found: &Found<(), u8>) -> bool {
+        matches!(found, Found::New(_))
+    }
+
+    #[test]
+    fn answer_is_kept_for_a_minute_and_the_key_for_the_window() {
+        let (mut table, start) = (table(9, 9), Instant::now());
+        let mut look = |after: Duration| table.find(key(1), start + after, Arc::default);
+        assert!(is_new(&look(Duration::ZERO)));
+        assert!(matches!(look(Duration::from_hours(9)), Found::Known(State::Working(_))), "work is not forgotten");
+        table.finish(key(1), Some(Arc::new(7)), start);
+        let mut look = |after: Duration| table.find(key(1), start + after, Arc::default);
+        let just = Duration::from_millis(1);
+        assert!(matches!(look(ANSWERS - just), Found::Known(State::Answered(answer)) if *answer == 7));
+        assert!(matches!(look(ANSWERS), Found::Known(State::Done)));
+        assert!(matches!(look(WINDOW - just), Found::Known(State::Done)));
+        assert!(is_new(&look(WINDOW)));
+        assert!(table.answers.is_empty() && table.done.is_empty(), "nothing is left of what has expired");
+    }
+
+    #[test]
+    fn full_table_forgets_what_was_finished_first_and_never_work() {
+        let (mut table, now) = (table(3, 2), Instant::now());
+        for number in 1..=3 {
+            assert!(is_new(&table.find(key(number), now, Arc::default)));
+        }
+        assert!(matches!(table.find(key(4), now, Arc::default), Found::Full));
+        assert!(matches!(table.find(key(3), now, Arc::default), Found::Known(_)), "a retry needs no room");
+        for number in [2, 1, 3] {
+            table.finish(key(number), Some(Arc::new(number)), now);
+        }
+        assert!(table.warned);
+        assert_eq!((table.entries.len(), table.answers.len(), table.done.len()), (2, 2, 2));
+        assert!(matches!(table.find(key(1), now, Arc::default), Found::Known(State::Answered(_))));
+        assert!(is_new(&table.find(key(2), now, Arc::default)), "2 was finished first");
+        // Finished twice: the second time changes nothing.
+        table.finish(key(1), None, now);
+        assert_eq!((table.working, table.done.len()), (1, 2));
+    }
+}

@@ -1,0 +1,189 @@
+//! One run of a message's handlers, from its claim to its end.
+//!
+//! If a run is cut off (a defect, or the end of the process), those who wait for it are told so and
+//! the message counts as done: nobody knows what its handlers have done already.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
+
+use tokio::time::{Instant, timeout};
+
+use super::run::{Open, Run};
+use super::{Core, Verdict, family};
+use crate::services::messages::dedup::DedupKey;
+use crate::services::messages::dedup::shared::{Claim, Ending, Lease, Shared};
+use crate::services::messages::dispatch::chain;
+use crate::services::messages::handler::Incoming;
+use crate::services::messages::reply::{Answer, Reply};
+use crate::telemetry::Report;
+use crate::telemetry::metrics::MessageOutcome;
+
+/// A message on its way through its handlers.
+pub(super) struct Work {
+    core: Arc<Core>,
+    key: DedupKey,
+    run: Arc<Run>,
+    incoming: Arc<Incoming>,
+    done: AtomicBool,
+}
+
+/// What a run has brought, and who else is to know.
+pub(super) struct Produced {
+    verdict: Verdict,
+    pub(super) lease: Option<Lease>,
+}
+
+impl Work {
+    pub(super) fn new(core: &Arc<Core>, key: DedupKey, run: Arc<Run>, incoming: Arc<Incoming>) -> Self {
+        Self { core: Arc::clone(core), key, run, incoming, done: AtomicBool::new(false) }
+    }
+
+    /// Runs the handlers, or has another instance run them.
+    pub(super) async fn produce(&self) -> Produced {
+        match &self.core.shared {
+            None => Produced { verdict: self.handle().await, lease: None },
+            // Boxed, so that who shares with nobody does not carry its size.
+            Some(shared) => Box::pin(self.produce_among(shared)).await,
+        }
+    }
+
+    async fn produce_among(&self, shared: &Arc<Shared>) -> Produced {
+        // Nobody's handlers run longer; what is beyond is somebody's mistake, not a message.
+        let patience = self.core.settings.handler_timeout + self.core.settings.deadline;
+        match shared.claim(self.key, patience).await {
+            Claim::Mine(mut lease) => {
+                let verdict = tokio::select! {
+                    verdict = self.handle() => verdict,
+                    never = lease.keep() => match never {},
+                };
+                Produced { verdict, lease: Some(lease) }
+            }
+            Claim::Foreign(answer) => {
+                let answer = answer.map_or_else(|| Arc::clone(&self.core.acknowledged), Arc::new);
+                Produced { verdict: Verdict { answer, by: None, failed: false, foreign: true }, lease: None }
+            }
+        }
+    }
+
+    async fn handle(&self) -> Verdict {
+        // Never closed; were it, running too many would be better than running none.
+        let _slot = self.core.slots.acquire().await.ok();
+        let begun = Instant::now();
+        let limit = self.core.settings.handler_timeout;
+        let dispatched = timeout(limit, self.core.dispatcher.dispatch(&self.incoming)).await;
+        self.core.counts.took(begun.elapsed());
+        let acknowledged = || Arc::clone(&self.core.acknowledged);
+        let verdict = match dispatched {
+            Ok(dispatched) => match dispatched.answer {
+                Some((answer, by)) => {
+                    Verdict { answer: Arc::new(answer), by: Some(by), failed: false, foreign: false }
+                }
+                None => {
+                    let failed = dispatched.failures > 0;
+                    Verdict { answer: acknowledged(), by: None, failed, foreign: false }
+                }
+            },
+            Err(_) => {
+                let trace = &*self.incoming.trace.0;
+                tracing::warn!(
+                    trace,
+                    limit_seconds = limit.as_secs_f64(),
+                    "the handlers of a message took longer than {limit:?} and are given up; its sender gets no answer: find out what they wait for",
+                );
+                Verdict { answer: acknowledged(), by: None, failed: true, foreign: false }
+            }
+        };
+        if verdict.failed {
+            self.core.counts.count(family(&self.incoming.message), MessageOutcome::Failed);
+        }
+        verdict
+    }
+
+    /// Ends a run whose first request is here and takes the answer now.
+    pub(super) fn finish_here(&self, produced: Produced, open: &Open) {
+        let verdict = Arc::new(produced.verdict);
+        self.run.settle(Arc::clone(&verdict));
+        // Retries that came meanwhile are other threads', and find it as well.
+        open.take();
+        self.done(Some(verdict));
+    }
+
+    /// Ends a run: its answer goes to who is there, or is sent late.
+    pub(super) async fn finish(&self, produced: Produced) {
+        let Produced { verdict, mut lease } = produced;
+        let verdict = Arc::new(verdict);
+        let passive = self.run.settle(Arc::clone(&verdict)) && self.run.delivered().await;
+        let late = match &*verdict.answer {
+            Answer::Reply(reply) if !passive && !verdict.foreign => reply,
+            Answer::Reply(_) | Answer::Success | Answer::Empty => {
+                self.done(Some(Arc::clone(&verdict)));
+                if let Some(lease) = &mut lease {
+                    lease.settle(Ending::Answered(&verdict.answer)).await;
+                }
+                return;
+            }
+        };
+        // Told before it is sent: an instance that dies in between loses an answer, and none is
+        // given twice.
+        let mine = match &mut lease {
+            Some(lease) => lease.settle(Ending::Late).await,
+            None => true,
+        };
+        if mine {
+            self.send_late(late).await;
+        }
+        self.done(None);
+    }
+
+    async fn send_late(&self, reply: &Reply) {
+        let limit = self.core.settings.handler_timeout;
+        let sent = timeout(limit, self.core.late.send(&self.incoming, reply)).await;
+        let error = match sent {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(chain(&*error)),
+            Err(_) => Some(format!("it was not sent within {limit:?}")),
+        };
+        let family = family(&self.incoming.message);
+        let (app, trace) = (self.incoming.account.appid.as_str(), &*self.incoming.trace.0);
+        let tracker = || self.core.late_failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(error) = error else {
+            self.core.counts.count(family, MessageOutcome::Late);
+            let report = tracker().succeeded();
+            if let Report::Recovered(failures) = report {
+                tracing::info!(failures, "late answers can be sent again after {failures} failures");
+            }
+            tracing::debug!(app, trace, "the answer was sent late, as a customer-service message");
+            return;
+        };
+        self.core.counts.count(family, MessageOutcome::LateFailed);
+        let report = tracker().failed();
+        match report {
+            Report::Warn(failures) => tracing::warn!(
+                app,
+                trace,
+                failures,
+                error,
+                "a late answer of {app} could not be sent, and its user gets none; let the handlers answer within the deadline, or mend what it says here; after the third time in a row at debug: {error}",
+            ),
+            Report::Debug(failures) => {
+                tracing::debug!(app, trace, failures, error, "a late answer of {app} could not be sent: {error}");
+            }
+            Report::Recovered(_) | Report::Nothing => {}
+        }
+    }
+
+    fn done(&self, verdict: Option<Arc<Verdict>>) {
+        self.done.store(true, Ordering::Relaxed);
+        self.core.table().finish(self.key, verdict, Instant::now());
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        if !self.done.load(Ordering::Relaxed) {
+            let answer = Arc::clone(&self.core.acknowledged);
+            self.run.settle(Arc::new(Verdict { answer, by: None, failed: true, foreign: false }));
+            self.done(None);
+        }
+    }
+}
