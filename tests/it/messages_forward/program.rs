@@ -97,7 +97,7 @@ async fn serve(mut stream: TcpStream, script: Arc<Mutex<Script>>, requests: watc
             Script::Closes(bytes) => return stream.write_all(&bytes).await.unwrap(),
             Script::Stalls(bytes) => {
                 stream.write_all(&bytes).await.unwrap();
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
             Script::Floods(head) => {
                 stream.write_all(head.as_bytes()).await.unwrap();
