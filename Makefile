@@ -4,7 +4,7 @@
 CARGO ?= cargo
 
 # What the tests use besides Rust. Each is installed by its target, or the target says how.
-NEEDS := needs-memcached needs-promtool needs-systemd needs-chromium
+NEEDS := needs-memcached needs-promtool needs-systemd needs-chromium needs-wechatpy
 
 .PHONY: help demo test check fmt clippy unit docs bench deb test-systemd needs-nspawn needs-cargo-deb $(NEEDS)
 
@@ -58,6 +58,17 @@ needs-chromium:
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q --no-install-recommends chromium chromium-driver; \
 	  elif sudo -n true 2>/dev/null; then sudo apt-get update -q && sudo apt-get install -y -q --no-install-recommends chromium chromium-driver; \
 	  else echo 'The tests need Chromium. Run:  sudo apt-get install --no-install-recommends chromium chromium-driver' >&2; exit 1; fi; }
+
+# The envelope, messages and replies are judged by wechatpy, of PyPI, in a virtual environment.
+needs-wechatpy:
+	@target/wechatpy/bin/python -c 'import wechatpy.crypto' 2>/dev/null || { \
+	  python3 -c 'import ensurepip' 2>/dev/null || \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q python3-venv; \
+	  elif sudo -n true 2>/dev/null; then sudo apt-get update -q && sudo apt-get install -y -q python3-venv; \
+	  else echo 'The tests need a virtual environment of Python. Run:  sudo apt-get install python3-venv' >&2; exit 1; fi; \
+	  rm -rf target/wechatpy && python3 -m venv target/wechatpy && \
+	  target/wechatpy/bin/pip install --quiet --disable-pip-version-check -r tests/peers/wechatpy.txt || { \
+	  echo 'The tests need wechatpy from PyPI, which pip could not install into target/wechatpy.' >&2; exit 1; }; }
 
 # The package, and what proves it. systemd/README.md and packaging/ say what is in it.
 deb: needs-cargo-deb

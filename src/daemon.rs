@@ -40,7 +40,7 @@ use crate::wechat::WeChat;
 pub mod demo;
 mod error;
 mod feed;
-mod parts;
+pub(crate) mod parts;
 mod reload;
 mod standing;
 mod supervision;

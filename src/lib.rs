@@ -31,6 +31,7 @@ pub mod config;
 pub mod daemon;
 pub mod failpoint;
 pub mod grpc;
+pub mod http;
 pub mod hub;
 pub mod jsapi;
 pub mod launch;

@@ -260,17 +260,17 @@ pub(super) async fn sign_in(visit: Visit, pasted: Result<Form<Pasted>, FormRejec
     let refuse = |status: StatusCode, text: fn(&Words) -> &'static str| {
         (status, form(site, *lang, Some(text(w)), &back)).into_response()
     };
-    if let Err(wait) = site.tries.take(peer.0) {
+    if let Err(wait) = site.tries.take(*peer) {
         let mut answer = refuse(StatusCode::TOO_MANY_REQUESTS, |w| w.too_many);
         answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
         return answer;
     }
     let admitted = Proof::token(token.expose().trim().as_bytes()).ok_or(Refused::Unknown);
     let caller = match admitted.and_then(|proof| site.gate.admit(proof)) {
-        Ok(caller) => caller.from_origin(Origin::from(peer.0)),
+        Ok(caller) => caller.from_origin(Origin::from(*peer)),
         Err(why) => {
-            site.audit.refused(peer.0.into(), Act::SignIn, why.into());
-            tracing::warn!(peer = %peer.0, reason = %why, "a sign-in on the status page was refused: {why}");
+            site.audit.refused((*peer).into(), Act::SignIn, why.into());
+            tracing::warn!(peer = %peer, reason = %why, "a sign-in on the status page was refused: {why}");
             return match why {
                 Refused::Ended { .. } => refuse(StatusCode::FORBIDDEN, |w| w.ended_token),
                 Refused::Nothing | Refused::NotBearer | Refused::Unknown => {
@@ -283,9 +283,9 @@ pub(super) async fn sign_in(visit: Visit, pasted: Result<Form<Pasted>, FormRejec
         site.audit.record(&caller, Act::SignIn, On::default(), Outcome::Denied);
         return refuse(StatusCode::FORBIDDEN, |w| w.no_right);
     }
-    site.tries.forgive(peer.0);
+    site.tries.forgive(*peer);
     site.audit.record(&caller, Act::SignIn, On::default(), Outcome::Done);
-    tracing::info!(client = caller.name(), peer = %peer.0, "a client signed in on the status page");
+    tracing::info!(client = caller.name(), peer = %peer, "a client signed in on the status page");
     let id = site.sessions.open(caller);
     let secure = if doors::is_https(headers) { "; Secure" } else { "" };
     let cookie =

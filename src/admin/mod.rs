@@ -5,11 +5,12 @@
 //! signed in with its token. Nothing here shows a value or a secret, and no answer waits for the
 //! engine or the ledger for longer than half a second.
 //!
-//! [`serve`] has the connections, [`doors`] decides who comes in, [`parts`] is what is shown,
+//! [`http`](crate::http) has the connections, [`doors`] decides who comes in, [`parts`] is what is shown,
 //! [`live`] keeps it current, [`forms`] and [`deeds`] steer keys. Deliberately absent: TLS,
 //! which a proxy offers, and any state that outlives the process.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -27,6 +28,7 @@ use exposition::Exposition;
 use crate::access::Gate;
 use crate::audit::Recorder;
 use crate::clock::WallTime;
+use crate::http::{Limits, serve};
 use crate::hub::Hub;
 
 mod archive;
@@ -43,7 +45,6 @@ mod refusal;
 mod remedies;
 mod render;
 mod row;
-mod serve;
 mod sessions;
 mod site;
 mod words;
@@ -51,6 +52,20 @@ mod words;
 pub use recent::Recent;
 
 use site::Site;
+
+const LIMITS: Limits = Limits {
+    listener: "admin",
+    // Browsers keep up to six each, scrapers one.
+    connections: 256,
+    // Above the usual fifteen seconds between two scrapes.
+    head: Duration::from_secs(20),
+    // A form of a few KiB.
+    body: Duration::from_secs(10),
+    buffer: 32 * 1024,
+    taking: Duration::from_secs(30),
+    // None of our answers takes a second, so only a caller that does not read is cut off.
+    drain: Duration::from_secs(3),
+};
 
 /// Whether the daemon can do its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,7 +186,7 @@ impl Admin {
         });
         let router = router(view).merge(pages::router(site.clone()));
         tokio::select! {
-            () = serve::serve(listener, router, stop) => {}
+            () = serve(listener, router, LIMITS, stop) => {}
             () = deeds::run(site, asked) => {}
             () = recent.follow(&hub) => {}
             () = metrics.keep_up() => {}

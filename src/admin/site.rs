@@ -3,6 +3,7 @@
 //! Every handler begins with a [`Visit`]: the host is checked, the language and the session are
 //! found, and what the visitor may see is decided, before anything is looked at.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Query as Params};
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::{Action, Gate};
 use crate::audit::Recorder;
 use crate::clock::{BootTime, WallTime};
+use crate::http::Received;
 use crate::hub::Hub;
 
 use super::archive::Archive;
@@ -25,7 +27,6 @@ use super::query::{Query, Raw};
 use super::recent::Recent;
 use super::refusal::Refusal;
 use super::render::{Scene, Templates};
-use super::serve::Peer;
 use super::sessions::{Look, Sessions, SignedIn};
 use super::words::Lang;
 use super::{Audience, Readiness, Servers, Settings};
@@ -95,7 +96,7 @@ pub(super) struct Visit {
     pub(super) query: Query,
     pub(super) lang: Lang,
     pub(super) signed: Option<SignedIn>,
-    pub(super) peer: Peer,
+    pub(super) peer: IpAddr,
     pub(super) headers: HeaderMap,
 }
 
@@ -113,11 +114,11 @@ impl FromRequestParts<Arc<Site>> for Visit {
         }
         // A page that is kept current is no sign of a person.
         let look = if head.uri.path() == "/events" { Look::Watch } else { Look::Use };
-        let unknown = Peer(std::net::Ipv4Addr::UNSPECIFIED.into());
-        let peer = head.extensions.get::<Peer>().copied().unwrap_or(unknown);
+        let received = head.extensions.get::<Received>();
+        let peer = received.map_or(std::net::Ipv4Addr::UNSPECIFIED.into(), |received| received.peer);
         let signed = doors::cookie(&headers, SESSION).and_then(|id| site.sessions.find(id, look));
         // From where this request comes, which need not be where the session began.
-        let signed = signed.map(|signed| signed.calling_from(peer.0.into()));
+        let signed = signed.map(|signed| signed.calling_from(peer.into()));
         Ok(Self { site, query, lang, signed, peer, headers })
     }
 }

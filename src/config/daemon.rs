@@ -67,6 +67,10 @@ pub(super) fn check(raw: raw::Daemon, cx: &mut Context<'_>) -> DaemonSettings {
     } = raw;
     let state_dir = path(&table.key("state_dir"), state_dir.as_deref().unwrap_or(STATE_DIR), cx);
     let pid_file = path(&table.key("pid_file"), pid_file.as_deref().unwrap_or(PID_FILE), cx);
+    if pid_file.extension().is_some_and(|extension| extension == "reload") {
+        let rule = "a name in .reload is taken: there the outcome of reloads is noted; write another, like \"zhongkong.pid\"";
+        cx.report.error(&table.key("pid_file"), rule);
+    }
     for (key, name) in [("user", &user), ("group", &group)] {
         if name.as_deref().is_some_and(|name| name.trim().is_empty() || name.contains('\0')) {
             cx.report.error(&table.key(key), "a name is needed, like \"zhongkong\"");
@@ -75,8 +79,7 @@ pub(super) fn check(raw: raw::Daemon, cx: &mut Context<'_>) -> DaemonSettings {
     if group.is_some() && user.is_none() {
         cx.report.error(&table.key("group"), "a group alone changes nothing: set user beside it");
     }
-    let grace =
-        cx.duration(&table.key("grace"), grace.as_deref(), GRACE, Duration::from_secs(1)..=LONGEST_GRACE);
+    let grace = self::grace(&table.key("grace"), grace.as_deref(), cx);
     let ledger_max_bytes = ledger_max_size.and_then(|text| {
         let size = parse_size(&text).filter(|&bytes| bytes >= SMALLEST_LEDGER);
         if size.is_none() {
@@ -93,10 +96,17 @@ pub(super) fn check(raw: raw::Daemon, cx: &mut Context<'_>) -> DaemonSettings {
     };
     let seal_keys = if sources.is_empty() { None } else { sources.load(&table, cx) };
     let log = check_log(log.unwrap_or_default(), &table.key("log"), cx);
+    let log = within_environment(log, cx);
     DaemonSettings { state_dir, pid_file, user, group, log, seal_keys, ledger_max_bytes, grace }
 }
 
-fn check_log(raw: raw::Log, table: &Place, cx: &mut Context<'_>) -> LogSettings {
+/// How long a stop may take.
+pub(super) fn grace(place: &Place, text: Option<&str>, cx: &mut Context<'_>) -> Duration {
+    cx.duration(place, text, GRACE, Duration::from_secs(1)..=LONGEST_GRACE)
+}
+
+/// Validates a section on where and how to log.
+pub(super) fn check_log(raw: raw::Log, table: &Place, cx: &mut Context<'_>) -> LogSettings {
     let defaults = LogSettings::default();
     let raw::Log { format, filter, file, max_size, max_age, keep } = raw;
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json), ("journald", LogFormat::Journald)];
@@ -112,11 +122,16 @@ fn check_log(raw: raw::Log, table: &Place, cx: &mut Context<'_>) -> LogSettings 
         let rule = "a level (error, warn, info, debug, trace) is needed, or directives like \"info,zhongkong::hub=debug\"";
         cx.report.error(&table.key("filter"), rule);
     }
-    let mut filter = filter.unwrap_or(defaults.filter);
+    let filter = filter.unwrap_or(defaults.filter);
+    LogSettings { format, filter, file, rotation, ..LogSettings::default() }
+}
+
+/// What the environment of the process that logs has to say to it.
+pub(super) fn within_environment(mut log: LogSettings, cx: &mut Context<'_>) -> LogSettings {
     // The variable is for one start with more to see; it wins over the file.
     if let Some(wanted) = cx.env.get("ZHONGKONG_LOG").filter(|wanted| !wanted.is_empty()) {
         if is_log_filter(wanted) {
-            wanted.clone_into(&mut filter);
+            wanted.clone_into(&mut log.filter);
         } else {
             cx.report.warn(
                 &Place::root(),
@@ -126,13 +141,14 @@ fn check_log(raw: raw::Log, table: &Place, cx: &mut Context<'_>) -> LogSettings 
     }
     // https://no-color.org: any text but the empty one.
     let no_colour = cx.env.get("NO_COLOR").is_some_and(|text| !text.is_empty());
-    let colour = if no_colour { Colour::Never } else { Colour::OnTerminal };
+    log.colour = if no_colour { Colour::Never } else { Colour::OnTerminal };
     // Set by systemd when it connects stderr to the journal.
-    let journal_stream = cx.env.get("JOURNAL_STREAM").map(str::to_owned);
-    LogSettings { format, filter, colour, file, rotation, journal_stream }
+    log.journal_stream = cx.env.get("JOURNAL_STREAM").map(str::to_owned);
+    log
 }
 
-fn check_rotation(
+/// Validates when a file of lines is put aside.
+pub(super) fn check_rotation(
     max_size: Option<&str>,
     max_age: Option<&str>,
     keep: Option<u32>,
@@ -157,7 +173,8 @@ fn check_rotation(
     Rotation { max_bytes: max_bytes.unwrap_or(defaults.max_bytes), max_age, keep }
 }
 
-fn path(place: &Place, text: &str, cx: &mut Context<'_>) -> PathBuf {
+/// A path that is not empty.
+pub(super) fn path(place: &Place, text: &str, cx: &mut Context<'_>) -> PathBuf {
     if text.is_empty() {
         cx.report.error(place, "a path is needed");
     }

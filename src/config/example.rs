@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::keys::known_keys;
-use super::{Config, Environment, restart_needed};
+use super::{Config, Environment, ServeConfig, restart_needed};
 
 const FILE: &str = include_str!("../../config.toml");
 
@@ -84,6 +84,17 @@ fn what_the_file_shows_as_default_is_the_default() {
     assert_eq!(restart_needed(&real.config, &other.config), ["wechat.connect_timeout"]);
 }
 
+/// Of three ways to name the seal keys and the bearer token the file shows all, and a process
+/// takes one.
+fn one_source_each(etc: &Path) -> String {
+    let others =
+        ["seal_keys_credential", "seal_keys_env", "token_credential = \"messages-token\"", "token_env = \"ZHONGKONG_MESSAGES_TOKEN\""];
+    let one = |line: &&str| !others.iter().any(|other| line.starts_with(other));
+    let full = full();
+    let full: Vec<_> = full.lines().filter(one).collect();
+    full.join("\n").replace("/etc/zhongkong/", &format!("{}/", etc.display()))
+}
+
 #[test]
 fn the_file_as_it_stands_and_with_every_example_is_valid() {
     let etc = tempfile::tempdir().unwrap();
@@ -110,15 +121,55 @@ fn the_file_as_it_stands_and_with_every_example_is_valid() {
     let as_it_stands = Config::check(FILE, etc.path(), &env).unwrap();
     assert!(as_it_stands.config.accounts.is_empty());
 
-    // Of three ways to name the seal keys the file shows all and a daemon takes one.
-    let one_source =
-        |line: &&str| !line.starts_with("seal_keys_credential") && !line.starts_with("seal_keys_env");
-    let full = full();
-    let full: Vec<_> = full.lines().filter(one_source).collect();
-    let full = full.join("\n").replace("/etc/zhongkong/", &format!("{}/", etc.path().display()));
+    let full = one_source_each(etc.path());
     let loaded = Config::check(&full, etc.path(), &env).unwrap();
     assert_eq!(loaded.warnings, []);
     assert_eq!(loaded.config.accounts.len(), 3);
     assert_eq!(loaded.config.grpc.clients.len(), 1);
     assert!(loaded.config.grpc.tls.is_some());
+}
+
+#[test]
+fn the_services_read_the_same_file_with_every_example_and_none_of_the_daemons_secrets() {
+    let etc = tempfile::tempdir().unwrap();
+    let key = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG\n";
+    let old = "bbcdefghijklmnopqrstuvwxyz0123456789ABCDEFG\n";
+    let write = |name: &str, text: &str| {
+        let path = etc.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    write("secrets/messages-token", "a-bearer-token\n");
+    for (name, text) in [("token", "AAAAA"), ("aes-key", key), ("aes-key.old", old)] {
+        write(&format!("secrets/shop-{name}"), text);
+    }
+    for (name, text) in [("token", "AAAAA"), ("aes-key", key), ("aes-key-old", old)] {
+        write(&format!("credentials/club-{name}"), text);
+    }
+    write("credentials/orders", "0123456789abcdef0123456789abcdef");
+    write("secrets/crm", "0123456789abcdef0123456789abcdef");
+    write("tls/ca.pem", "-----BEGIN CERTIFICATE-----");
+    let credentials = etc.path().join("credentials");
+    let env = Environment::from_iter([
+        ("SANDBOX_TOKEN", "AAAAA"),
+        ("SANDBOX_AES_KEY", key),
+        ("SANDBOX_AES_KEY_OLD", old),
+        ("TRIAL_SECRET", "0123456789abcdef0123456789abcdef"),
+        ("CREDENTIALS_DIRECTORY", credentials.to_str().unwrap()),
+    ]);
+    let loaded = ServeConfig::check(&one_source_each(etc.path()), etc.path(), &env).unwrap();
+    assert_eq!(loaded.warnings, []);
+    let messages = &loaded.config.messages;
+    assert_eq!(messages.accounts.len(), 3);
+    assert_eq!(messages.forwards.len(), 3);
+    assert!(messages.accounts.iter().all(|account| account.previous_aes_key.is_some()));
+    assert_eq!(messages.accounts[0].verify_files[0].content(), "0123456789abcdef");
+
+    // What it shows as defaults are the defaults.
+    let shown = ServeConfig::check(&defaults(), etc.path(), &env).unwrap().config;
+    let real = ServeConfig::check("[messages]", etc.path(), &env).unwrap().config;
+    assert_eq!(shown.restart_needed(&real), Vec::<&str>::new());
+    assert_eq!(shown.serve, real.serve);
+    assert_eq!(shown.messages.replay_window, real.messages.replay_window);
 }

@@ -14,12 +14,12 @@ struct Hint {
 }
 
 const NO_SECRET_HERE: &str = "a secret is never written into this file: put it into a file of its own (chmod 600) and name that with secret_file";
+const NO_CALLBACK_SECRET_HERE: &str = "a secret is never written into this file: put it into a file of its own (chmod 600) and name that with the key that ends in _file";
 const NO_TOKEN_HERE: &str =
     "a token is never written into this file: `zhongkong new-client NAME` prints one and its token_sha256";
 
 /// Names of other programs and of earlier drafts that are too far from ours to be found as near.
 const HINTS: &[Hint] = &[
-    Hint { table: "", key: "messages", instead: "this build does not serve messages: remove the section" },
     Hint { table: "", key: "oauth", instead: "this build does not serve oauth: remove the section" },
     Hint { table: "", key: "jssdk", instead: "this build does not serve jssdk: remove the section" },
     Hint { table: "", key: "accounts", instead: "each account is a section [[account]]" },
@@ -46,6 +46,16 @@ const HINTS: &[Hint] = &[
         key: "kinds",
         instead: "the access token is always kept; the others are listed in tickets",
     },
+    Hint { table: "serve", key: "addr", instead: "it is called listen" },
+    Hint { table: "serve", key: "bind", instead: "it is called listen" },
+    Hint { table: "serve", key: "tls", instead: "TLS is a reverse proxy's business: leave this on loopback" },
+    Hint { table: "messages", key: "accounts", instead: "each account is a section [[messages.account]]" },
+    Hint { table: "messages", key: "addr", instead: "it is called daemon" },
+    Hint { table: "messages", key: "token", instead: NO_CALLBACK_SECRET_HERE },
+    Hint { table: "messages.account", key: "token", instead: NO_CALLBACK_SECRET_HERE },
+    Hint { table: "messages.account", key: "aes_key", instead: NO_CALLBACK_SECRET_HERE },
+    Hint { table: "messages.account", key: "encoding_aes_key", instead: NO_CALLBACK_SECRET_HERE },
+    Hint { table: "messages.forward", key: "secret", instead: NO_CALLBACK_SECRET_HERE },
     Hint { table: "client", key: "token", instead: NO_TOKEN_HERE },
     Hint { table: "client", key: "token_hash", instead: "it is called token_sha256" },
     Hint { table: "client", key: "appids", instead: "it is called accounts" },

@@ -31,12 +31,14 @@ mod hints;
 mod keys;
 mod listeners;
 mod memcached;
+pub mod messages;
 pub mod new_client;
 mod place;
 mod raw;
 mod reload;
 mod report;
 mod secrets;
+pub mod serve;
 mod source;
 pub mod survey;
 mod tls;
@@ -48,8 +50,10 @@ pub use environment::Environment;
 pub use listeners::AdminSettings;
 pub use reload::restart_needed;
 pub use report::{ConfigError, Problem};
+pub use serve::ServeConfig;
 
 use context::Context;
+use secrets::Depth;
 use source::Source;
 
 /// A valid configuration.
@@ -97,8 +101,18 @@ impl Config {
     fn check(text: &str, base: &Path, env: &Environment) -> Result<Loaded, Vec<Problem>> {
         let source = Source::parse(text)?;
         let mut cx = Context::new(env, base);
-        let raw::File { daemon, wechat, grpc, admin, audit, memcached, account, client } =
-            source.read(&mut cx.report);
+        let raw::File {
+            daemon,
+            wechat,
+            grpc,
+            admin,
+            audit,
+            memcached,
+            account,
+            client,
+            serve,
+            messages,
+        } = source.read(&mut cx.report);
         let daemon = daemon::check(daemon.unwrap_or_default(), &mut cx);
         let wechat = upstream::check(wechat.unwrap_or_default(), &mut cx);
         let accounts = accounts::check(account.unwrap_or_default(), &mut cx);
@@ -107,6 +121,7 @@ impl Config {
         let admin = listeners::check_admin(admin.unwrap_or_default(), &mut cx);
         let audit = audit::check(&audit.unwrap_or_default(), &mut cx);
         let mirror = memcached::check(memcached.unwrap_or_default(), &mut cx);
+        check_services(serve, messages, wechat.as_ref(), &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
         match wechat {
             Some(wechat) if errors.is_empty() => {
@@ -115,5 +130,19 @@ impl Config {
             }
             _ => Err(errors),
         }
+    }
+}
+
+/// What can be said of the services' sections without their secrets, which are not this
+/// process's to read: one file serves both.
+fn check_services(
+    serve: Option<raw::Serve>,
+    messages: Option<raw::Messages>,
+    wechat: Option<&wechat::Settings>,
+    cx: &mut Context<'_>,
+) {
+    let _ = serve::check(serve.unwrap_or_default(), cx);
+    if let Some(messages) = messages {
+        let _ = messages::check(messages, wechat.cloned(), Depth::Form, cx);
     }
 }

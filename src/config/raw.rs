@@ -21,6 +21,8 @@ pub(super) struct File {
     pub(super) memcached: Option<Memcached>,
     pub(super) account: Option<Vec<Account>>,
     pub(super) client: Option<Vec<Client>>,
+    pub(super) serve: Option<Serve>,
+    pub(super) messages: Option<Messages>,
 }
 
 /// `[daemon]`
@@ -48,7 +50,7 @@ pub(super) struct Daemon {
     pub(super) log: Option<Log>,
 }
 
-/// `[daemon.log]`
+/// `[daemon.log]` and `[serve.log]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Log {
@@ -189,6 +191,117 @@ pub(super) struct Client {
     pub(super) actions: Option<OneOrMany>,
     /// The end of its access.
     pub(super) not_after: Option<Date>,
+}
+
+/// `[serve]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Serve {
+    /// `ip:port`: where the reverse proxy, or WeChat itself, connects.
+    pub(super) listen: Option<String>,
+    /// Allows other machines to connect, without TLS.
+    pub(super) insecure: Option<bool>,
+    /// `ip:port` of /healthz, /readyz and /metrics.
+    pub(super) admin: Option<String>,
+    /// How long a stop may take. Too short loses answers that were to be sent late.
+    pub(super) grace: Option<String>,
+    pub(super) log: Option<Log>,
+}
+
+/// `[messages]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Messages {
+    /// The daemon that has the tokens.
+    pub(super) daemon: Option<String>,
+    /// The bearer token for it, from a file …
+    pub(super) token_file: Option<String>,
+    /// … or a systemd credential …
+    pub(super) token_credential: Option<String>,
+    /// … or an environment variable.
+    pub(super) token_env: Option<String>,
+    /// PEM file of the authority that signed the daemon's certificate.
+    pub(super) ca: Option<String>,
+    /// The file of rules.
+    pub(super) rules: Option<String>,
+    /// When an answer must leave. Too late and WeChat has closed the connection.
+    pub(super) deadline: Option<String>,
+    /// How far a push's time may be from ours. Too short and a slow clock loses messages.
+    pub(super) replay_window: Option<String>,
+    /// `host:port` of the servers through which several instances share what they have seen.
+    pub(super) memcached: Option<OneOrMany>,
+    pub(super) log: Option<MessageLog>,
+    pub(super) account: Option<Vec<MessagesAccount>>,
+    pub(super) forward: Option<Vec<Forward>>,
+}
+
+/// `[messages.log]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MessageLog {
+    /// Where each message gets a line.
+    pub(super) file: Option<String>,
+    /// It is put aside before it is bigger …
+    pub(super) max_size: Option<String>,
+    /// … or older.
+    pub(super) max_age: Option<String>,
+    /// How many old files are kept.
+    pub(super) keep: Option<u32>,
+    /// `none`, `length` or `full`: what users wrote.
+    pub(super) content: Option<String>,
+    /// `hash` or `full`: who they are.
+    pub(super) openid: Option<String>,
+}
+
+/// `[[messages.account]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MessagesAccount {
+    pub(super) appid: Option<String>,
+    /// The last part of the callback's address.
+    pub(super) path: Option<String>,
+    /// `safe`, `compatible` or `plain`, as in WeChat's console.
+    pub(super) mode: Option<String>,
+    /// The Token of WeChat's console, from a file …
+    pub(super) token_file: Option<String>,
+    /// … or a systemd credential …
+    pub(super) token_credential: Option<String>,
+    /// … or an environment variable.
+    pub(super) token_env: Option<String>,
+    /// The EncodingAESKey, likewise.
+    pub(super) aes_key_file: Option<String>,
+    pub(super) aes_key_credential: Option<String>,
+    pub(super) aes_key_env: Option<String>,
+    /// The one before it, while it is being changed.
+    pub(super) previous_aes_key_file: Option<String>,
+    pub(super) previous_aes_key_credential: Option<String>,
+    pub(super) previous_aes_key_env: Option<String>,
+    /// What an encrypted push must end with.
+    pub(super) receive_id: Option<String>,
+    /// Names of domain verification files to serve.
+    pub(super) verify_files: Option<OneOrMany>,
+    /// Who gets what no rule answers.
+    pub(super) forward: Option<String>,
+}
+
+/// `[[messages.forward]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Forward {
+    /// What rules and accounts call it.
+    pub(super) name: Option<String>,
+    /// Where messages are posted.
+    pub(super) url: Option<String>,
+    /// What the posts are signed with, from a file …
+    pub(super) secret_file: Option<String>,
+    /// … or a systemd credential …
+    pub(super) secret_credential: Option<String>,
+    /// … or an environment variable.
+    pub(super) secret_env: Option<String>,
+    /// For one post. Beyond the deadline its answer goes out late.
+    pub(super) timeout: Option<String>,
+    /// Posts at once. Too few and messages wait, too many and the program drowns.
+    pub(super) concurrency: Option<u32>,
 }
 
 /// A date-time, in quotes or bare as TOML has it.

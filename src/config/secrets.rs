@@ -35,6 +35,16 @@ pub(super) struct Sources<'r> {
     pub(super) env: Option<&'r str>,
 }
 
+/// Whether secrets are wanted, or only that it is said where they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// They are read.
+    Secrets,
+    /// They are another process's, which alone may read them: its reading finds what is wrong
+    /// with them. Here each is an empty text, and what is made of them is thrown away.
+    Form,
+}
+
 /// Who else may read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Privacy {
@@ -51,6 +61,16 @@ impl Sources<'_> {
     /// Whether none of the three keys is written.
     pub(super) fn is_empty(&self) -> bool {
         self.file.is_none() && self.credential.is_none() && self.env.is_none()
+    }
+
+    /// [`Sources::load`], or as much of it as can be asked without a secret.
+    pub(super) fn load_to(&self, depth: Depth, table: &Place, cx: &mut Context<'_>) -> Option<Secret> {
+        let given = [self.file, self.credential, self.env].into_iter().flatten().count();
+        match depth {
+            Depth::Form if given == 1 => Some(Secret::from("")),
+            // Several or none: it reads nothing, and says so.
+            Depth::Form | Depth::Secrets => self.load(table, cx),
+        }
     }
 
     /// The secret, without the white space around it; what is wrong is reported.

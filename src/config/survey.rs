@@ -15,7 +15,7 @@ use super::callback::callback_url;
 use super::context::Context;
 use super::report::{ConfigError, Problem};
 use super::source::Source;
-use super::{AdminSettings, DaemonSettings, Environment};
+use super::{AdminSettings, DaemonSettings, Environment, check_services};
 use super::{accounts, audit, clients, daemon, listeners, memcached, place::Place, raw, upstream};
 
 /// What a file is for, and so who may do what with it.
@@ -117,6 +117,7 @@ impl Survey {
         // For its errors; there is nothing more to look at.
         let _ = audit::check(&file.audit.unwrap_or_default(), &mut cx);
         let mirror = memcached::check(file.memcached.unwrap_or_default(), &mut cx);
+        check_services(file.serve, file.messages, wechat.as_ref(), &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
         let parts = Parts { daemon, wechat, grpc, admin, mirror, accounts, listed_accounts, callbacks };
         Ok(Self { errors, warnings, files, parts: Some(parts) })

@@ -73,7 +73,7 @@ fn url(place: &Place, text: &str, cx: &mut Context<'_>) -> Option<Url> {
     None
 }
 
-fn is_local(url: &Url) -> bool {
+pub(super) fn is_local(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(ip)) => is_loopback(ip.into()),

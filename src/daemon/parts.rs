@@ -1,4 +1,4 @@
-//! The daemon's tasks: each has a name, an owner and a stop.
+//! A process's tasks: each has a name, an owner and a stop.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,16 +20,16 @@ pub(super) struct Stops {
     pub(super) last: CancellationToken,
 }
 
-/// The daemon's tasks by name.
+/// A process's tasks by name.
 #[derive(Default)]
-pub(super) struct Parts {
+pub(crate) struct Parts {
     running: JoinSet<()>,
     names: HashMap<tokio::task::Id, &'static str>,
 }
 
 impl Parts {
     /// Starts a part that ends when `stop` says so, wherever it is.
-    pub(super) fn start(
+    pub(crate) fn start(
         &mut self,
         name: &'static str,
         stop: &CancellationToken,
@@ -45,7 +45,7 @@ impl Parts {
     }
 
     /// Starts a part that knows its own stop.
-    pub(super) fn start_stoppable(
+    pub(crate) fn start_stoppable(
         &mut self,
         name: &'static str,
         part: impl Future<Output = ()> + Send + 'static,
@@ -55,7 +55,7 @@ impl Parts {
     }
 
     /// The next part that ends. Dropping the future loses nothing.
-    pub(super) async fn ended(&mut self) -> String {
+    pub(crate) async fn ended(&mut self) -> String {
         match self.running.join_next_with_id().await {
             Some(Ok((id, ()))) => self.names.remove(&id).unwrap_or_default().to_owned(),
             Some(Err(lost)) => {
@@ -63,7 +63,7 @@ impl Parts {
                 tracing::error!(
                     part = name,
                     panicked = lost.is_panic(),
-                    "the daemon's part \"{name}\" was lost; the daemon stops"
+                    "the part \"{name}\" was lost; the process stops"
                 );
                 name.to_owned()
             }
@@ -73,7 +73,7 @@ impl Parts {
     }
 
     /// Waits until none of these runs any more.
-    pub(super) async fn all_ended(&mut self, names: &[&str]) {
+    pub(crate) async fn all_ended(&mut self, names: &[&str]) {
         while self.names.values().any(|running| names.contains(running)) {
             self.ended().await;
         }

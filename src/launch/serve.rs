@@ -173,7 +173,8 @@ async fn run(
     // What a reload compares with must be what it will read: where the log goes when nobody says
     // is no change of the file.
     let detached = link.is_some();
-    let notifier = Notifier::from_env(&env);
+    // A unit that merely ran `start` is no manager of the daemon, which outlives it.
+    let notifier = if detached { Notifier::default() } else { Notifier::from_env(&env) };
     let build = Daemon::build(config, sockets, Clock::system(), Store::File, counters);
     let daemon = notifier.starting(build).await?;
     let follow = follow(daemon.standing(), daemon.reloads(), link);

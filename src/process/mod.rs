@@ -6,5 +6,6 @@ pub mod hardening;
 pub mod notify;
 pub mod pid_file;
 pub mod privileges;
+pub mod service_sockets;
 pub mod signals;
 pub mod sockets;

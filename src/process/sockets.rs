@@ -80,19 +80,19 @@ impl SocketError {
 }
 
 /// A socket that was passed by whoever started the process.
-struct Passed {
-    name: String,
-    socket: Socket,
+pub(super) struct Passed {
+    pub(super) name: String,
+    pub(super) socket: Socket,
 }
 
-enum Socket {
+pub(super) enum Socket {
     Tcp(TcpListener, SocketAddr),
     Unix(UnixListener, PathBuf),
 }
 
 /// The sockets that were passed by whoever started the process.
 #[derive(Default)]
-pub struct Inherited(Vec<Passed>);
+pub struct Inherited(pub(super) Vec<Passed>);
 
 /// Every listener of the daemon, bound but for Unix sockets of our own.
 #[derive(Debug)]

@@ -5,3 +5,4 @@
 //! Services do not import each other. Which of them a process runs is decided above them.
 
 pub mod messages;
+pub mod wechat_api;

@@ -6,6 +6,7 @@ use std::path::Path;
 use zhongkong::simulator::{Endpoint, Fault, Script};
 
 use super::support::frozen::Guard;
+use super::support::manager::Manager;
 use super::support::process::{binary, ran};
 use super::unix_support::{Classic, mode, root, status};
 
@@ -84,6 +85,20 @@ async fn detached_daemon_has_neither_terminal_nor_session_of_its_starter() {
         assert_eq!(std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap(), Path::new("/"));
     }
     site.down().await;
+}
+
+#[tokio::test]
+async fn manager_of_the_unit_that_ran_start_hears_nothing_of_the_daemon() {
+    // A deployment under systemd runs `start`: the daemon is none of that unit's, and outlives it.
+    let _guard = Guard::start();
+    let (mut site, _wechat) = Classic::with_wechat().await;
+    let path = site.path("notify.sock");
+    let mut manager = Manager::at(&path);
+    site.env("NOTIFY_SOCKET", path.to_str().unwrap());
+    site.up().await;
+    site.run(&["reload"]).await.expect(0, &[]);
+    site.down().await;
+    assert_eq!(manager.heard(), [""; 0], "it heard of a daemon");
 }
 
 /// The session and the controlling terminal of a process, as its `stat` has them: `0` is none.

@@ -2,8 +2,36 @@
 //!
 //! XML and JSON become the same tree: a JSON list is a repeated field, a number its decimal
 //! text, `null` an empty text. Types are read from this tree; what has no type stays here whole.
+//!
+//! Two things are left out. Control characters, which XML forbids and WeChat yet sends
+//! (`\x1d` in a text), would break every program that writes the text on as XML and would keep
+//! rules from matching what the user sees. And text beside elements, which no push has.
+//!
+//! Reading is bounded in size, depth, number of fields and length of names, needs no recursion
+//! in XML and 16 levels of it in JSON, and never panics.
+
+mod json;
+mod xml;
+
+use std::borrow::Cow;
+use std::str::Utf8Error;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
+
+/// The longest text that is read, in bytes. A compatible body, the longest one, is three times
+/// a plain one; the longest plain ones, of mass sending, have a few kilobytes.
+pub const MAX_SIZE: usize = 256 * 1024;
+
+/// How deep elements, or JSON's objects and lists, may lie in each other, the outermost counted.
+/// WeChat's deepest push (`MASSSENDJOBFINISH`) has five levels.
+pub const MAX_DEPTH: usize = 16;
+
+/// How many fields a push may have, those within fields counted. The richest one, eight articles
+/// checked for copyright, has a hundred.
+pub const MAX_FIELDS: usize = 1024;
+
+/// The longest name of a field, in bytes. WeChat's longest has 23.
+pub const MAX_NAME: usize = 128;
 
 /// How a body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +42,101 @@ pub enum Format {
     Json,
 }
 
+impl Format {
+    /// How a body seems to be written: its first character that is not blank decides, behind a
+    /// byte order mark if there is one.
+    pub fn of(body: &[u8]) -> Option<Self> {
+        let body = body.strip_prefix(BOM).unwrap_or(body);
+        match body.iter().find(|byte| !byte.is_ascii_whitespace())? {
+            b'<' => Some(Self::Xml),
+            b'{' => Some(Self::Json),
+            _ => None,
+        }
+    }
+}
+
+/// U+FEFF in UTF-8.
+const BOM: &[u8] = "\u{feff}".as_bytes();
+
+/// Why a text has no fields. Nothing of the text is shown but names.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FieldsError {
+    /// WeChat writes UTF-8 only.
+    #[error("the push is not in UTF-8")]
+    NotUtf8(#[source] Utf8Error),
+    /// See [`MAX_SIZE`].
+    #[error("the push is larger than {MAX_SIZE} bytes")]
+    TooLarge,
+    /// See [`MAX_DEPTH`].
+    #[error("the push nests deeper than {MAX_DEPTH} levels")]
+    TooDeep,
+    /// See [`MAX_FIELDS`].
+    #[error("the push has more than {MAX_FIELDS} fields")]
+    TooManyFields,
+    /// See [`MAX_NAME`].
+    #[error("a field of the push has a name of more than {MAX_NAME} bytes")]
+    NameTooLong,
+    /// XML has no such names.
+    #[error("a field of the push has a name that is not one in XML")]
+    NotAName,
+    /// It could name files of this machine as entities.
+    #[error("the push has a document type, which WeChat never sends")]
+    Doctype,
+    /// Nothing here would follow it.
+    #[error("the push has a processing instruction, which WeChat never sends")]
+    Instruction,
+    /// Only `&lt;`, `&gt;`, `&amp;`, `&apos;`, `&quot;` and characters by number are known.
+    #[error("the push has the entity &{0};, which XML does not define")]
+    Entity(Box<str>),
+    /// It is not XML.
+    #[error("the push is malformed XML")]
+    Xml(#[source] quick_xml::Error),
+    /// It was cut off, or is empty.
+    #[error("the push ends before its outermost element does")]
+    Incomplete,
+    /// It is two pushes, or somebody added to one.
+    #[error("the push has something beside its outermost element")]
+    Beside,
+    /// It is not JSON.
+    #[error("the push is malformed JSON")]
+    Json(#[source] serde_json::Error),
+    /// It is a list, a text or a number.
+    #[error("the push is not a JSON object")]
+    NotAnObject,
+}
+
+/// What a push has used up of its limits.
+#[derive(Default)]
+struct Spent {
+    fields: usize,
+}
+
+impl Spent {
+    /// A field of this name begins.
+    fn field(&mut self, name: &str) -> Result<(), FieldsError> {
+        self.fields += 1;
+        if self.fields > MAX_FIELDS {
+            return Err(FieldsError::TooManyFields);
+        }
+        if name.len() > MAX_NAME { Err(FieldsError::NameTooLong) } else { Ok(()) }
+    }
+}
+
+/// The text without the characters that XML 1.0 has no place for.
+fn clean(text: &str) -> Cow<'_, str> {
+    // U+FFFE and U+FFFF are the only ones beyond the controls, and begin with this byte.
+    let suspicious = |byte: u8| byte < b' ' || byte == 0xef;
+    if !text.bytes().any(suspicious) || !text.contains(illegal) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.replace(illegal, ""))
+}
+
+fn illegal(c: char) -> bool {
+    matches!(c, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\u{fffe}' | '\u{ffff}')
+}
+
 /// The fields of an element, in the order of the text. Names may repeat.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields(Vec<(Box<str>, Value)>);
@@ -21,13 +144,28 @@ pub struct Fields(Vec<(Box<str>, Value)>);
 /// What a field holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// A text, without the white space around it.
+    /// A text. White space around it is gone, white space within CDATA is the user's and stays.
     Text(Box<str>),
-    /// Fields of its own.
+    /// Fields of its own, at least one if it was read: an element without any is an empty text.
     Fields(Fields),
 }
 
 impl Fields {
+    /// Reads a push. The name of XML's outermost element and all attributes mean nothing.
+    ///
+    /// # Errors
+    /// It is malformed or over a limit. Sending it again would not help.
+    pub fn parse(format: Format, text: &[u8]) -> Result<Self, FieldsError> {
+        if text.len() > MAX_SIZE {
+            return Err(FieldsError::TooLarge);
+        }
+        let text = str::from_utf8(text.strip_prefix(BOM).unwrap_or(text)).map_err(FieldsError::NotUtf8)?;
+        match format {
+            Format::Xml => xml::parse(text),
+            Format::Json => json::parse(text),
+        }
+    }
+
     /// Adds a field behind the others.
     pub fn push(&mut self, name: impl Into<Box<str>>, value: Value) {
         self.0.push((name.into(), value));
@@ -64,9 +202,10 @@ impl Fields {
         }
     }
 
-    /// The number that the first field of this name is: decimal digits that fit.
+    /// The number that the first field of this name is: decimal digits that fit. Spaces around
+    /// them, even in CDATA, are passed over.
     pub fn number(&self, name: &str) -> Option<u64> {
-        self.text(name)?.parse().ok()
+        self.text(name)?.trim().parse().ok()
     }
 
     /// How many fields there are, without those within them.
@@ -109,21 +248,4 @@ impl Serialize for Value {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn field_that_repeats_is_a_list_in_json_where_it_first_stood() {
-        let mut inner = Fields::default();
-        inner.push("n", Value::Text("1".into()));
-        let mut fields = Fields::default();
-        fields.push("List", Value::Fields(inner.clone()));
-        fields.push("MsgType", Value::Text("event".into()));
-        fields.push("List", Value::Fields(inner));
-        let json = serde_json::to_string(&fields).unwrap();
-        assert_eq!(json, r#"{"List":[{"n":"1"},{"n":"1"}],"MsgType":"event"}"#);
-        assert_eq!(fields.all("List").count(), 2);
-        assert_eq!(fields.text("List"), None);
-        assert_eq!(fields.within("List").and_then(|list| list.number("n")), Some(1));
-    }
-}
+mod tests;

@@ -1,32 +1,31 @@
 //! A message or event that a user's phone, or WeChat itself, sent to an account.
 //!
-//! [`Message::read`] turns the fields of a push into a type; what it does not know stays whole in
-//! [`Message::fields`] and is a [`Content::Unknown`], never an error. Sender and receiver cannot
-//! be changed, so that an answer goes to nobody else.
+//! [`Message::read`] takes the fields of a push; [`Message::content`] gives them types, as a view
+//! that borrows them: nothing is copied for a handler that only asks for the type or the key.
+//! What is not known stays whole in [`Message::fields`] and is a [`Content::Unknown`], never an
+//! error. Sender and receiver cannot be changed, so that an answer goes to nobody else.
+
+mod event;
+mod identity;
+mod ordinary;
+mod table;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::fields::Fields;
+
+pub use event::Event;
+pub use event::{
+    agent, card, follow, invoice, job, legacy, menu, mini_program, privacy, subscription, verification,
+};
+pub use identity::Identity;
+pub use ordinary::Content;
 
 /// A push, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    to: Box<str>,
-    from: Box<str>,
     created: u64,
-    content: Content,
     fields: Fields,
-}
-
-/// What was said or done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Content {
-    /// `text`
-    Text {
-        /// What the user wrote.
-        content: Box<str>,
-    },
-    /// A type that this version does not know; its fields are in [`Message::fields`].
-    Unknown,
 }
 
 /// Why fields are no message.
@@ -46,26 +45,23 @@ impl Message {
     /// # Errors
     /// One of the four fields is missing that every push has.
     pub fn read(fields: Fields) -> Result<Self, MessageError> {
-        let text = |name| fields.text(name).filter(|text| !text.is_empty());
-        let to = text("ToUserName").ok_or(MessageError::Missing("ToUserName"))?.into();
-        let from = text("FromUserName").ok_or(MessageError::Missing("FromUserName"))?.into();
-        let created = text("CreateTime").ok_or(MessageError::Missing("CreateTime"))?;
-        let created = created.parse().map_err(|_| MessageError::NotANumber("CreateTime"))?;
-        let content = match text("MsgType").ok_or(MessageError::Missing("MsgType"))? {
-            "text" => Content::Text { content: fields.text("Content").unwrap_or_default().into() },
-            _ => Content::Unknown,
-        };
-        Ok(Self { to, from, created, content, fields })
+        for name in ["ToUserName", "FromUserName", "CreateTime", "MsgType"] {
+            if fields.text(name).is_none_or(str::is_empty) {
+                return Err(MessageError::Missing(name));
+            }
+        }
+        let created = fields.number("CreateTime").ok_or(MessageError::NotANumber("CreateTime"))?;
+        Ok(Self { created, fields })
     }
 
     /// The account's original id, `gh_…`: `ToUserName`.
     pub fn to(&self) -> &str {
-        &self.to
+        self.text("ToUserName")
     }
 
-    /// The sender's openid: `FromUserName`.
+    /// The sender's openid: `FromUserName`. WeChat itself has made-up names, such as `mphelper`.
     pub fn from(&self) -> &str {
-        &self.from
+        self.text("FromUserName")
     }
 
     /// When it was sent, in Unix seconds: `CreateTime`.
@@ -73,19 +69,19 @@ impl Message {
         self.created
     }
 
-    /// What was said or done.
-    pub fn content(&self) -> &Content {
-        &self.content
+    /// What was said or done. The view is made anew by every call; keep it rather than ask twice.
+    pub fn content(&self) -> Content<'_> {
+        Content::of(&self.fields)
     }
 
     /// `MsgType` as it was sent.
     pub fn msg_type(&self) -> &str {
-        self.fields.text("MsgType").unwrap_or_default()
+        self.text("MsgType")
     }
 
     /// `Event` as it was sent, if it is an event.
     pub fn event(&self) -> Option<&str> {
-        (self.msg_type() == "event").then(|| self.fields.text("Event").unwrap_or_default())
+        self.msg_type().eq_ignore_ascii_case("event").then(|| self.text("Event"))
     }
 
     /// `EventKey`, if there is one and it is not empty.
@@ -111,4 +107,39 @@ impl Message {
     pub fn fields(&self) -> &Fields {
         &self.fields
     }
+
+    /// What makes it this message and no other, in every attempt of WeChat to deliver it. The
+    /// account is not part of it.
+    pub fn identity(&self) -> Identity {
+        Identity::of(self)
+    }
+
+    fn text(&self, name: &str) -> &str {
+        self.fields.text(name).unwrap_or_default()
+    }
 }
+
+/// What programs in other languages read: `type`, `event`, `key`, `scene`, `from`, `to`,
+/// `created`, `id` and all `fields`.
+///
+/// Every name is always there, as `null` if the push has nothing for it. `created` is a number;
+/// `id` is a text, because JavaScript's numbers cannot hold it. `fields` has texts only, and
+/// where a field repeats, a list: one alone is not a list.
+impl Serialize for Message {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(9))?;
+        map.serialize_entry("type", self.msg_type())?;
+        map.serialize_entry("event", &self.event())?;
+        map.serialize_entry("key", &self.event_key())?;
+        map.serialize_entry("scene", &self.scene())?;
+        map.serialize_entry("from", self.from())?;
+        map.serialize_entry("to", self.to())?;
+        map.serialize_entry("created", &self.created)?;
+        map.serialize_entry("id", &self.id().map(|id| id.to_string()))?;
+        map.serialize_entry("fields", &self.fields)?;
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests;

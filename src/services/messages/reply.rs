@@ -1,7 +1,20 @@
 //! What an account can answer at once, without a call: WeChat's passive replies.
 //!
 //! These are contents only. Whom they go to is not said here: an answer is written for the
-//! message that it answers, and there is no other way to write one.
+//! message that it answers ([`passive`]), and there is no other way to write one.
+
+mod check;
+mod form;
+mod passive;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+pub(super) use check::check;
+pub use check::{Occasion, ReplyError, TEXT_LIMIT};
+pub use passive::passive;
+pub(super) use text::legal;
 
 use serde::{Deserialize, Serialize};
 

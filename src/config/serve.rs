@@ -1,0 +1,161 @@
+//! The configuration as `zhongkong serve` reads it: `[serve]`, and the sections of the services.
+//!
+//! One file, two readers. The services face the internet: their process reads their secrets and
+//! never an AppSecret; the daemon reads AppSecrets and never theirs. So each reading opens only
+//! the files of its own sections, and of the other's checks no more than how they are written.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use crate::telemetry::LogSettings;
+use crate::telemetry::file::Rotation;
+
+use super::context::{Context, is_loopback};
+use super::messages::{self, MessagesSettings};
+use super::place::Place;
+use super::report::{ConfigError, Problem};
+use super::secrets::Depth;
+use super::source::Source;
+use super::{Environment, daemon, raw, upstream};
+
+/// Default of `[serve] listen`.
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7790);
+/// Default of `[serve] admin`.
+const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7791);
+
+/// What the process of the business services needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServeSettings {
+    /// Where the business listener is.
+    pub listen: SocketAddr,
+    /// Where health and metrics are asked for.
+    pub admin: SocketAddr,
+    /// How to log.
+    pub log: LogSettings,
+    /// How long a stop may take before what still runs is cut off.
+    pub grace: Duration,
+}
+
+/// A valid configuration of the business services.
+#[derive(Clone, Debug)]
+pub struct ServeConfig {
+    /// The process as a whole.
+    pub serve: ServeSettings,
+    /// The message service.
+    pub messages: MessagesSettings,
+}
+
+/// A configuration of the business services with what is odd about it.
+#[derive(Clone, Debug)]
+pub struct LoadedServe {
+    /// What to run with.
+    pub config: ServeConfig,
+    /// What is allowed but probably not meant, in the order of the file.
+    pub warnings: Vec<Problem>,
+}
+
+impl ServeConfig {
+    /// Reads and validates what `serve messages` needs of a file, and every file that this names.
+    /// Of the other sections it is asked only whether their keys exist.
+    ///
+    /// # Errors
+    /// The operator must change something and start, or reload, again.
+    pub fn load(path: &Path, env: &Environment) -> Result<LoadedServe, ConfigError> {
+        let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+        let path = std::path::absolute(path).map_err(unreadable)?;
+        let text = std::fs::read_to_string(&path).map_err(unreadable)?;
+        let base = path.parent().unwrap_or(Path::new("/"));
+        Self::check(&text, base, env)
+            .map_err(|problems| ConfigError::Invalid { path: path.clone(), problems })
+    }
+
+    pub(super) fn check(text: &str, base: &Path, env: &Environment) -> Result<LoadedServe, Vec<Problem>> {
+        let source = Source::parse(text)?;
+        let mut cx = Context::new(env, base);
+        let raw::File {
+            wechat,
+            serve,
+            messages,
+            daemon: _,
+            grpc: _,
+            admin: _,
+            audit: _,
+            memcached: _,
+            account: _,
+            client: _,
+        } = source.read(&mut cx.report);
+        let api = upstream::check(wechat.unwrap_or_default(), &mut cx);
+        let mut serve = check(serve.unwrap_or_default(), &mut cx);
+        serve.log = daemon::within_environment(serve.log, &mut cx);
+        if messages.is_none() {
+            let rule = "there is no [messages]: config.toml of the sources shows what belongs into it";
+            cx.report.error(&Place::root(), rule);
+        }
+        let messages = messages::check(messages.unwrap_or_default(), api, Depth::Secrets, &mut cx);
+        let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
+        match messages {
+            Some(messages) if errors.is_empty() => {
+                Ok(LoadedServe { config: Self { serve, messages }, warnings })
+            }
+            _ => Err(errors),
+        }
+    }
+
+    /// The keys that differ in a newer configuration and take effect at a restart only, in the
+    /// order of the file. Accounts with their keys, rules, forwards, `serve.grace` and
+    /// `serve.log.filter` change live.
+    pub fn restart_needed(&self, new: &Self) -> Vec<&'static str> {
+        // Without `..`: a new key must be put on one side or the other.
+        let ServeSettings { listen, admin, log, grace: _ } = &self.serve;
+        let LogSettings { format, filter: _, colour: _, file, rotation, journal_stream: _ } = log;
+        let Rotation { max_bytes, max_age, keep } = rotation;
+        let changed = [
+            ("serve.listen", *listen != new.serve.listen),
+            ("serve.admin", *admin != new.serve.admin),
+            ("serve.log.format", *format != new.serve.log.format),
+            ("serve.log.file", *file != new.serve.log.file),
+            ("serve.log.max_size", *max_bytes != new.serve.log.rotation.max_bytes),
+            ("serve.log.max_age", *max_age != new.serve.log.rotation.max_age),
+            ("serve.log.keep", *keep != new.serve.log.rotation.keep),
+        ];
+        let own = changed.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key);
+        own.chain(self.messages.restart_needed(&new.messages)).collect()
+    }
+}
+
+/// Validates `[serve]`.
+pub(super) fn check(raw: raw::Serve, cx: &mut Context<'_>) -> ServeSettings {
+    let table = Place::root().key("serve");
+    let raw::Serve { listen, insecure, admin, grace, log } = raw;
+    let place = table.key("listen");
+    let listen = listen.and_then(|text| cx.socket_addr(&place, &text)).unwrap_or(LISTEN);
+    let admin_place = table.key("admin");
+    let admin = admin.and_then(|text| cx.socket_addr(&admin_place, &text)).unwrap_or(ADMIN);
+    let mut exposed = false;
+    for (place, addr, what) in [
+        (&place, listen, "every message would be readable on the way"),
+        (&admin_place, admin, "it tells everybody who asks how the service is"),
+    ] {
+        if is_loopback(addr.ip()) {
+            continue;
+        }
+        exposed = true;
+        if insecure != Some(true) {
+            cx.report.error(
+                place,
+                format!("{addr} is not on loopback, and there {what}: put a proxy with TLS before it, or set insecure = true beside it"),
+            );
+        }
+    }
+    if insecure == Some(true) && !exposed {
+        cx.report.warn(&table.key("insecure"), "it changes nothing here: remove it");
+    }
+    // Port 0 is a free one, which each gets for itself.
+    if listen == admin && listen.port() != 0 {
+        cx.report.error(&admin_place, "listen has the same address: they are two listeners");
+    }
+    let grace = daemon::grace(&table.key("grace"), grace.as_deref(), cx);
+    let log = daemon::check_log(log.unwrap_or_default(), &table.key("log"), cx);
+    ServeSettings { listen, admin, log, grace }
+}

@@ -1,0 +1,27 @@
+//! Which characters may be in a text that goes to WeChat.
+//!
+//! XML 1.0 has no way to write most control characters, and WeChat's JSON takes no `\u` escapes,
+//! which is the only way to write them there: so they are left out of both. One such character
+//! makes the whole answer unreadable, and the user is told that the account is out of order.
+
+use std::borrow::Cow;
+
+/// Whether XML 1.0 has this character.
+pub(super) fn is_legal(c: char) -> bool {
+    !matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
+}
+
+/// The text without the characters that cannot be sent.
+pub(in crate::services::messages) fn legal(text: &str) -> Cow<'_, str> {
+    if text.chars().all(is_legal) { text.into() } else { text.chars().filter(|&c| is_legal(c)).collect() }
+}
+
+/// How many bytes of it are sent, in UTF-8.
+pub(super) fn sent_len(text: &str) -> usize {
+    text.chars().filter(|&c| is_legal(c)).map(char::len_utf8).sum()
+}
+
+/// Whether nothing of it would be seen.
+pub(super) fn is_blank(text: &str) -> bool {
+    !text.chars().any(|c| is_legal(c) && !c.is_whitespace())
+}
