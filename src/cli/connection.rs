@@ -106,7 +106,7 @@ fn token_of(path: &Path) -> Result<Secret, CliError> {
 }
 
 /// The text of a file that nobody else may read.
-fn private(path: &Path) -> Result<Secret, CliError> {
+pub(super) fn private(path: &Path) -> Result<Secret, CliError> {
     let meta = fs::metadata(path).map_err(|error| unusable(path, error.to_string()))?;
     let mode = meta.mode() & 0o777;
     if meta.is_file() && mode & 0o077 != 0 {

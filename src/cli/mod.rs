@@ -31,6 +31,7 @@ mod launch;
 mod layout;
 mod ledger;
 mod man;
+mod messages;
 mod output;
 mod pause;
 mod refresh;
@@ -125,6 +126,9 @@ enum Command {
     /// The daemon's durable file
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// Try callbacks for messages
+    #[command(subcommand)]
+    Messages(messages::Command),
 }
 
 #[derive(Debug, Args)]
@@ -202,6 +206,7 @@ pub async fn run(asked: Asked, env: &Environment) -> Result<ExitCode, Failed> {
         Command::Completions(args) => setup::completions(&args, out),
         Command::Man(args) => man::run(&args, out),
         Command::Ledger(command) => ledger::run(command, &config, out, env).await,
+        Command::Messages(command) => messages::run(command, out, env).await,
     };
     match done {
         Ok(()) => Ok(ExitCode::SUCCESS),

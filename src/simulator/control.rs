@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::custom::SentMessage;
 use super::faults::Script;
 use super::log::{Call, CallLog, Endpoint};
 use super::oauth::NewCode;
@@ -57,6 +58,17 @@ impl Control {
     /// Waits until the log is so; looks once at once, then after every change.
     pub async fn wait_for(&self, mut so: impl FnMut(&CallLog) -> bool) {
         self.shared.until(|state| so(&state.log)).await;
+    }
+
+    /// The customer-service messages that this account sent, oldest first.
+    pub fn messages(&self, appid: &str) -> Vec<SentMessage> {
+        self.shared.look(|state| state.sent.of(appid, 0).cloned().collect())
+    }
+
+    /// Waits until this account has sent so many customer-service messages, and returns them.
+    pub async fn wait_messages(&self, appid: &str, at_least: usize) -> Vec<SentMessage> {
+        self.shared.until(|state| state.sent.of(appid, 0).count() >= at_least).await;
+        self.messages(appid)
     }
 
     /// Whether WeChat would accept this token or ticket now.

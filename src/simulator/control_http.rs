@@ -33,6 +33,7 @@ What happened
   curl 'HOST/_sim/log?since=120&appid=wx1'      after call 120, of one account
   curl 'HOST/_sim/state'                        accounts, what is alive, scripts, mode
   curl 'HOST/_sim/state?appid=wx1'              one account
+  curl 'HOST/_sim/messages?appid=wx1'           customer-service messages that were sent; also since=7
 
 What WeChat does
   curl HOST/_sim/kill -d '{\"appid\":\"wx1\",\"kind\":\"stable\"}'
@@ -42,6 +43,14 @@ What WeChat does
       somebody else fetches with the AppSecret (classic)
   curl HOST/_sim/code -d '{\"appid\":\"wx1\",\"openid\":\"o1\",\"scope\":\"user_info\"}'
       a login code; also \"unionid\", \"flow\":\"mini_program\", \"visitor\":\"snapshot\"
+  curl HOST/_sim/push -d '{\"url\":\"http://127.0.0.1:7790/wechat/wx1\",\"type\":\"text\",\"token\":\"t\"}'
+      push a message to a callback and judge its answer; type: verify, text, image, event.SCAN, …
+      (`zhongkong messages send --list` has all), or \"message\": XML or JSON as text; also
+      \"fields\":{\"Content\":\"hi\",\"FromUserName\":\"o1\"}, \"aes_key\", \"appid\", \"original_id\",
+      \"mode\": plain, compatible, safe; \"format\": xml, json; \"attempts\":1, \"wait_ms\":5000, \"fault\":
+      bad_msg_signature, bad_signature, stale_timestamp, wrong_receive_id, wrong_key, tampered_body,
+      truncated_body, replay, missing_parameters, duplicate, slow_body, oversize, doctype_bomb,
+      plain_to_safe
 
 What goes wrong
   curl HOST/_sim/faults -d '{\"endpoint\":\"token\",\"fault\":\"errcode\",\"errcode\":40164}'
@@ -52,7 +61,7 @@ What goes wrong
       for none), empty_token, missing_token, redirect (location)
       endpoints: token, stable_token, ticket, api_domain_ip, callback_ip, clear_quota,
       clear_quota_v2, callback_check, quota_get, oauth_token, oauth_refresh, user_info, oauth_check,
-      mini_login, business
+      mini_login, custom_send, business
   curl HOST/_sim/faults                         scripts that wait
   curl -X DELETE HOST/_sim/faults               forget them
   curl -X POST HOST/_sim/release                let held requests and answers go on
@@ -67,6 +76,7 @@ pub(super) fn answer(control: &Control, request: &Request) -> Page {
     let result = match (method, request.path.as_str()) {
         ("GET", "/_sim" | "/_sim/") => return Page::text(200, HELP),
         ("GET", "/_sim/log") => log(control, request),
+        ("GET", "/_sim/messages") => messages(control, request),
         ("GET", "/_sim/state") => Ok(control.look(|state| describe(state, control.mode(), request))),
         ("GET", "/_sim/faults") => Ok(control.look(scripts)),
         ("POST", "/_sim/faults") => parse(request).and_then(|script: ScriptBody| {
@@ -256,11 +266,23 @@ impl ScriptBody {
     }
 }
 
+fn since(request: &Request) -> Result<u64, String> {
+    match request.query("since") {
+        "" => Ok(0),
+        text => text.parse().map_err(|_| format!("since: {text:?} is not a sequence number")),
+    }
+}
+
+fn messages(control: &Control, request: &Request) -> Answered {
+    let since = since(request)?;
+    Ok(control.look(|state| {
+        let messages: Vec<_> = state.sent.of(request.query("appid"), since).collect();
+        json!({ "messages": messages })
+    }))
+}
+
 fn log(control: &Control, request: &Request) -> Answered {
-    let since = match request.query("since") {
-        "" => 0,
-        text => text.parse().map_err(|_| format!("since: {text:?} is not a sequence number"))?,
-    };
+    let since = since(request)?;
     let appid = request.query("appid");
     Ok(control.with_log(|log| {
         let wanted = |call: &&Call| appid.is_empty() || call.appid == appid;

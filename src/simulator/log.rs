@@ -46,13 +46,15 @@ pub enum Endpoint {
     OauthCheck,
     /// `GET /sns/jscode2session`.
     MiniLogin,
+    /// `POST /cgi-bin/message/custom/send`: a customer-service message.
+    CustomSend,
     /// Any other API: only its token is looked at.
     Business,
 }
 
 impl Endpoint {
     /// Every endpoint, in the order of the documentation page.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Token,
         Self::StableToken,
         Self::Ticket,
@@ -67,6 +69,7 @@ impl Endpoint {
         Self::UserInfo,
         Self::OauthCheck,
         Self::MiniLogin,
+        Self::CustomSend,
         Self::Business,
     ];
 
@@ -87,6 +90,7 @@ impl Endpoint {
             "/sns/userinfo" => Self::UserInfo,
             "/sns/auth" => Self::OauthCheck,
             "/sns/jscode2session" => Self::MiniLogin,
+            "/cgi-bin/message/custom/send" => Self::CustomSend,
             _ => Self::Business,
         }
     }

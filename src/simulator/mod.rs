@@ -7,15 +7,17 @@
 //!
 //! It imports nothing of this crate: a misspelt field that both sides shared
 //! would pass every test. All its time is tokio's, so a test's clock moves it.
-//! Left out: callbacks to our services, TLS, and pages for a person's browser.
+//! Left out: TLS of its own, and pages for a person's browser.
 //!
-//! Map: `settings` → `state` (one lock) ← `tokens`, `tickets`, `oauth`, `values`
+//! Map: `settings` → `state` (one lock) ← `tokens`, `tickets`, `oauth`, `values`, `custom`
 //! act on it; `routes` turns requests into answers; `wire` and `serve` are the
 //! sockets; `faults` and `log` the scripts and the record; `control` and
-//! `control_http` the hand inside.
+//! `control_http` the hand inside. `callback` is WeChat's other direction: pushes.
 
+pub mod callback;
 mod control;
 mod control_http;
+mod custom;
 mod errcode;
 mod faults;
 mod log;
@@ -36,6 +38,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use control::Control;
+pub use custom::{KEPT_MESSAGES, SentMessage};
 pub use faults::{ExpiresIn, Fault, Script};
 pub use log::{Call, CallLog, Caller, Endpoint, KEPT, Outcome, TokenMode, fingerprint};
 pub use oauth::{Flow, NewCode, Scope, Visitor};

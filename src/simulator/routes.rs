@@ -213,6 +213,12 @@ impl State {
                 let fields = self.login_mini(&appid, request.query("js_code"), now)?;
                 Ok(Done::ok(fields))
             }
+            Endpoint::CustomSend => {
+                require(request, "POST", 43002)?;
+                let owner = self.check_token(request.query("access_token"), now)?;
+                self.send_custom(owner, request, now)?;
+                Ok(Done::ok(fine()))
+            }
             Endpoint::Business => {
                 self.check_token(request.query("access_token"), now)?;
                 Ok(Done::ok(fine()))

@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::callback::over_http;
 use super::control::Control;
 use super::control_http;
 use super::errcode::Refusal;
@@ -148,7 +149,9 @@ async fn connection(shared: Arc<Shared>, mut stream: TcpStream, peer: SocketAddr
             }
         };
         let wished = request.connection;
-        let reply = if request.path == "/_sim" || request.path.starts_with("/_sim/") {
+        let reply = if request.path == "/_sim/push" && request.method == "POST" {
+            Reply::Whole(over_http::answer(&request).await)
+        } else if request.path == "/_sim" || request.path.starts_with("/_sim/") {
             let control = Control::new(Arc::clone(&shared));
             Reply::Whole(control_http::answer(&control, &request))
         } else {

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
+use super::custom::Sent;
 use super::errcode::Refusal;
 use super::faults::Faults;
 use super::log::CallLog;
@@ -130,6 +131,7 @@ pub(super) struct State {
     pub(super) values: Values,
     pub(super) oauth: Oauth,
     pub(super) log: CallLog,
+    pub(super) sent: Sent,
     pub(super) faults: Faults,
     pub(super) latency: Duration,
     /// How far the `Date` of answers is from the true time, in seconds.
@@ -168,6 +170,7 @@ impl State {
             values: Values::default(),
             oauth: Oauth::default(),
             log: CallLog::default(),
+            sent: Sent::default(),
             faults: Faults::default(),
             latency: Duration::ZERO,
             date_offset: 0,

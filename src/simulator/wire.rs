@@ -27,6 +27,7 @@ pub(super) struct Request {
     pub(super) caller: IpAddr,
     pub(super) connection: Connection,
     query: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
     /// The body, if it is JSON.
     pub(super) json: Option<Value>,
 }
@@ -133,6 +134,7 @@ impl Reader {
             connection: head.connection,
             query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
             json: serde_json::from_slice(&body).ok(),
+            body,
         }))
     }
 }
@@ -186,7 +188,7 @@ fn split_body(bytes: &[u8], length: &BodyLength) -> Result<Option<(Vec<u8>, usiz
     }
 }
 
-fn split_chunks(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, ReadError> {
+pub(super) fn split_chunks(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, ReadError> {
     let mut body = Vec::new();
     let mut at = 0;
     loop {
