@@ -27,6 +27,7 @@ use super::dedup::shared::Shared;
 use super::dedup::table::{Bounds, Found, State, Table};
 use super::dispatch::Dispatcher;
 use super::handler::Incoming;
+use super::late::Late;
 use super::message::Message;
 use super::reply::{Answer, Reply};
 use crate::telemetry::metrics::{MessageFamily, MessageOutcome, Messages};
@@ -69,6 +70,13 @@ pub trait LateSender: Send + Sync + 'static {
     /// # Errors
     /// It was not sent, or nobody knows. It is not tried again.
     async fn send(&self, incoming: &Incoming, reply: &Reply) -> Result<(), Box<dyn Error + Send + Sync>>;
+}
+
+#[async_trait]
+impl LateSender for Late {
+    async fn send(&self, incoming: &Incoming, reply: &Reply) -> Result<(), Box<dyn Error + Send + Sync>> {
+        Ok(Self::send(self, incoming, reply).await?)
+    }
 }
 
 /// What a request is answered.
