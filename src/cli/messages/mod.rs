@@ -1,10 +1,13 @@
 //! `messages`: tools for whoever writes or runs the message service.
 
+use std::path::Path;
+
 use crate::config::Environment;
 
 use super::error::CliError;
 use super::output::Output;
 
+mod account;
 mod send;
 mod shown;
 
@@ -15,8 +18,13 @@ pub(super) enum Command {
     Send(Box<send::Args>),
 }
 
-pub(super) async fn run(command: Command, out: Output, env: &Environment) -> Result<(), CliError> {
+pub(super) async fn run(
+    command: Command,
+    config: &Path,
+    out: Output,
+    env: &Environment,
+) -> Result<(), CliError> {
     match command {
-        Command::Send(args) => send::run(*args, out, env).await,
+        Command::Send(args) => send::run(*args, config, out, env).await,
     }
 }
