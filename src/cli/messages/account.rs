@@ -18,7 +18,7 @@ const APPID: &str = "wx0123456789abcdef";
 /// The account, as WeChat's console has it.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Account")]
-pub(super) struct Account {
+pub(super) struct Console {
     /// Token, key, mode and appid of this [[messages.account]] of the configuration
     #[arg(long, value_name = "PATH|APPID", conflicts_with_all = ["token_file", "token", "aes_key_file"])]
     account: Option<String>,
@@ -49,29 +49,26 @@ pub(super) struct Account {
     format: String,
 }
 
-impl Account {
+impl Console {
     /// What pushes are signed and encrypted with.
     pub(super) fn identity(self, config: &Path, env: &Environment) -> Result<Identity, CliError> {
         let Self { account, token_file, token, aes_key_file, appid, to, mode, format } = self;
         let configured = account.map(|name| find(&name, config, env)).transpose()?;
-        let (token, aes_key, own_mode, receive_id) = match configured {
-            Some(CallbackSettings { token, aes_key, mode, receive_id, .. }) => {
-                let mode = match mode {
-                    CallbackMode::Plain => Mode::Plain,
-                    CallbackMode::Compatible => Mode::Compatible,
-                    CallbackMode::Safe => Mode::Safe,
-                };
-                (token, aes_key, mode, receive_id)
-            }
-            None => {
-                let token = token_of(token_file.as_deref(), token, env)?;
-                let aes_key = match aes_key_file {
-                    Some(path) => Some(line_of(&path)?),
-                    None => variable(env, "ZHONGKONG_CALLBACK_AES_KEY"),
-                };
-                let mode = if aes_key.is_some() { Mode::Safe } else { Mode::Plain };
-                (token, aes_key, mode, APPID.to_owned())
-            }
+        let (token, aes_key, own_mode, receive_id) = if let Some(found) = configured {
+            let mode = match found.mode {
+                CallbackMode::Plain => Mode::Plain,
+                CallbackMode::Compatible => Mode::Compatible,
+                CallbackMode::Safe => Mode::Safe,
+            };
+            (found.token, found.aes_key, mode, found.receive_id)
+        } else {
+            let token = token_of(token_file.as_deref(), token, env)?;
+            let aes_key = match aes_key_file {
+                Some(path) => Some(line_of(&path)?),
+                None => variable(env, "ZHONGKONG_CALLBACK_AES_KEY"),
+            };
+            let mode = if aes_key.is_some() { Mode::Safe } else { Mode::Plain };
+            (token, aes_key, mode, APPID.to_owned())
         };
         Ok(Identity {
             token: token.expose().to_owned(),

@@ -16,7 +16,7 @@ use crate::simulator::callback::{ATTEMPTS, ComposeError, Fault, KINDS, Push, Sen
 use super::super::error::CliError;
 use super::super::output::Output;
 use super::super::words;
-use super::account::Account;
+use super::account::Console;
 use super::shown::{self, Detail};
 
 /// Longest message that is read from a file.
@@ -50,7 +50,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, conflicts_with = "url")]
     list: bool,
     #[command(flatten)]
-    account: Account,
+    account: Console,
     /// The user who writes
     #[arg(long, value_name = "OPENID")]
     from: Option<String>,
