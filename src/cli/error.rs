@@ -15,6 +15,7 @@ use crate::launch::LaunchError;
 use crate::ledger::LedgerError;
 use crate::ledger::seal::KeysError;
 use crate::mirror::LayoutError;
+use crate::services::messages::rules::RulesError;
 
 use super::words;
 
@@ -31,6 +32,9 @@ pub(super) enum CliError {
     /// There is no configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// There are no rules.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
     /// The gRPC section does not fit together.
     #[error("the gRPC face cannot be built from the configuration")]
     Grpc(#[from] SettingsError),
@@ -112,6 +116,7 @@ impl CliError {
         match self {
             Self::Usage(_)
             | Self::Config(_)
+            | Self::Rules(_)
             | Self::Grpc(_)
             | Self::SealKeys(_)
             | Self::Layout(_)

@@ -9,8 +9,11 @@ use crate::process::detach::DetachError;
 use crate::process::hardening::HardeningError;
 use crate::process::pid_file::PidFileError;
 use crate::process::privileges::PrivilegeError;
+use crate::process::service_sockets::ServiceSocketError;
 use crate::process::sockets::SocketError;
 use crate::telemetry::TelemetryError;
+
+use super::services::ServicesError;
 
 const FAILED: u8 = 1;
 /// Wrong usage or configuration.
@@ -51,6 +54,12 @@ pub enum LaunchError {
     /// There are no sockets.
     #[error(transparent)]
     Sockets(#[from] SocketError),
+    /// There are no sockets for the business services.
+    #[error(transparent)]
+    ServiceSockets(#[from] ServiceSocketError),
+    /// The business services do not start, or ended.
+    #[error(transparent)]
+    Services(#[from] ServicesError),
     /// The pid file.
     #[error(transparent)]
     PidFile(#[from] PidFileError),
@@ -107,6 +116,8 @@ impl LaunchError {
             | Self::Checked(_)
             | Self::Telemetry(TelemetryError::Filter) => CONFIGURATION,
             Self::Sockets(source) if source.is_configuration() => CONFIGURATION,
+            Self::ServiceSockets(source) if source.is_configuration() => CONFIGURATION,
+            Self::Services(source) if source.is_configuration() => CONFIGURATION,
             Self::Start(source) if source.is_configuration() => CONFIGURATION,
             Self::Privileges(source) if source.is_configuration() => CONFIGURATION,
             Self::Daemon { code, .. } => *code,
@@ -114,6 +125,8 @@ impl LaunchError {
             | Self::NotTheirs { .. }
             | Self::Privileges(_)
             | Self::Sockets(_)
+            | Self::ServiceSockets(_)
+            | Self::Services(_)
             | Self::PidFile(_)
             | Self::Detach(_)
             | Self::Telemetry(_)

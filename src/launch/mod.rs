@@ -8,6 +8,8 @@
 //! configuration again, as that user → log → runtime → daemon
 //! ```
 //!
+//! The business services go the same way, without the pid file and root ([`services`]).
+//!
 //! `start` returns when the daemon is ready, or with the daemon's own error ([`report`]). The
 //! other commands find it by its pid file and speak to it by signals ([`control`]).
 
@@ -25,6 +27,7 @@ mod error;
 mod note;
 mod report;
 mod serve;
+pub mod services;
 mod start;
 
 pub use error::LaunchError;
@@ -35,6 +38,8 @@ pub use serve::check_as_user;
 pub enum Order {
     /// Be the daemon, in the foreground.
     Run,
+    /// Be the business services, in the foreground.
+    Serve,
     /// Detach a daemon and wait until it is ready, this long.
     Start(Duration),
     /// End the daemon.
@@ -69,6 +74,7 @@ pub fn run(order: Order, config: PathBuf, env: Environment) -> ExitCode {
     let config = std::path::absolute(&config).unwrap_or(config);
     let done = match order {
         Order::Run => return told(serve::foreground(config, env)),
+        Order::Serve => return told(services::foreground(config, env)),
         Order::Start(wait) => start::start(config, env, wait),
         Order::Stop(stop) => control::stop(&config, stop),
         Order::Restart(stop, wait) => control::restart(config, env, stop, wait),

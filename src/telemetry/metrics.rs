@@ -42,6 +42,8 @@ const RELOADS: &str = "zhongkong_reloads_total";
 const LAST_RELOAD_SUCCESSFUL: &str = "zhongkong_last_reload_successful";
 const MESSAGES: &str = "zhongkong_messages_total";
 const HANDLER_SECONDS: &str = "zhongkong_message_handler_seconds";
+const DAEMON_REACHABLE: &str = "zhongkong_daemon_reachable";
+const PUSHES_REFUSED: &str = "zhongkong_message_refusals_total";
 const LAST_RELOAD: &str = "zhongkong_last_reload_timestamp_seconds";
 
 /// Handling times of `GetToken`, put out by `admin::exposition`.
@@ -58,6 +60,25 @@ const BUCKETS: [f64; 12] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 2.0, 5.0, 1
 /// # Errors
 /// The process counts already.
 pub fn install() -> Result<PrometheusHandle, TelemetryError> {
+    let handle = record()?;
+    begin_at_zero();
+    Ok(handle)
+}
+
+/// The same for a process of business services, which has none of the daemon's series.
+///
+/// # Errors
+/// The process counts already.
+pub fn install_for_services() -> Result<PrometheusHandle, TelemetryError> {
+    let handle = record()?;
+    for result in Done::ALL {
+        zero(counter!(RELOADS, "result" => result.as_str()));
+    }
+    gauge!(LAST_RELOAD_SUCCESSFUL).set(1.0);
+    Ok(handle)
+}
+
+fn record() -> Result<PrometheusHandle, TelemetryError> {
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)
         .unwrap_or_default() // Only an empty list is refused.
@@ -65,7 +86,6 @@ pub fn install() -> Result<PrometheusHandle, TelemetryError> {
     let handle = recorder.handle();
     ::metrics::set_global_recorder(recorder).map_err(|_| TelemetryError::CountsAlready)?;
     describe();
-    begin_at_zero();
     Ok(handle)
 }
 
@@ -86,6 +106,8 @@ fn describe() {
     describe_counter!(RELOADS, "Reloads of the configuration, by result.");
     describe_gauge!(LAST_RELOAD, Unit::Seconds, "Wall time when the configuration in effect was taken over.");
     describe_gauge!(LAST_RELOAD_SUCCESSFUL, "Whether the configuration that was read last is in effect.");
+    describe_gauge!(DAEMON_REACHABLE, "Whether the daemon hands out the tokens that late answers need.");
+    describe_counter!(PUSHES_REFUSED, "Requests to the callbacks that were refused, by reason.");
     describe_counter!(MESSAGES, "Messages of users, by family and outcome.");
     describe_histogram!(HANDLER_SECONDS, Unit::Seconds, "Time that the handlers of one message took.");
     describe_histogram!(LEDGER_SECONDS, Unit::Seconds, "Time of one operation of the ledger, by step.");
@@ -278,8 +300,7 @@ impl Messages {
         let mut outcomes = Vec::new();
         for family in MessageFamily::ALL {
             for outcome in MessageOutcome::ALL {
-                let counter =
-                    counter!(MESSAGES, "family" => family.as_str(), "outcome" => outcome.as_str());
+                let counter = counter!(MESSAGES, "family" => family.as_str(), "outcome" => outcome.as_str());
                 counter.increment(0);
                 outcomes.push(counter);
             }
@@ -311,6 +332,21 @@ impl std::fmt::Debug for Messages {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Messages")
     }
+}
+
+/// Whether a service gets its tokens, in the process of the services.
+pub fn daemon_reachable(yes: f64) {
+    gauge!(DAEMON_REACHABLE).set(yes);
+}
+
+/// Begins a reason's count of refused requests at zero.
+pub fn push_refusals_begin(reason: &'static str) {
+    zero(counter!(PUSHES_REFUSED, "reason" => reason));
+}
+
+/// A request to a callback was refused; `reason` is a word of the door's.
+pub fn push_refused(reason: &'static str) {
+    counter!(PUSHES_REFUSED, "reason" => reason).increment(1);
 }
 
 /// The same number as the gauge, which cannot be read back.

@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use zhongkong::config::messages::CallbackMode;
 use zhongkong::config::serve::LoadedServe;
 use zhongkong::config::{Config, ConfigError, Environment, ServeConfig};
+use zhongkong::services::messages::envelope::Mode;
 
 const KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
 const ENV: [(&str, &str); 4] = [
@@ -58,7 +58,7 @@ fn an_account_without_more_is_safe_and_is_called_by_its_appid() {
     let [account] = messages.accounts.as_slice() else { panic!("one account") };
     assert_eq!(account.account.path, "wxb11529c136998cb6");
     assert_eq!(account.receive_id, "wxb11529c136998cb6");
-    assert_eq!(account.mode, CallbackMode::Safe);
+    assert_eq!(account.mode, Mode::Safe);
     assert!(account.token == "pamtest".into());
 }
 

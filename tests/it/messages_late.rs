@@ -121,7 +121,7 @@ async fn dead_token_is_complained_about_and_the_answer_sent_once_with_the_next()
     let new = site.value("wx1").await;
     assert_ne!(old, new);
     let sends = sends(&wechat);
-    let outcomes: Vec<_> = sends.iter().map(|call| call.outcome.clone()).collect();
+    let outcomes: Vec<_> = sends.iter().map(|call| call.outcome).collect();
     assert_eq!(outcomes, [Outcome::Errcode(40001), Outcome::Ok]);
     let used: Vec<_> = sends.iter().map(|call| call.token_fingerprint.clone().unwrap()).collect();
     assert_eq!(used, [&old, &new].map(|token| zhongkong::simulator::fingerprint(token)));

@@ -68,9 +68,7 @@ const QUEUED: Family = gauge(
 
 /// Writes them all.
 pub(super) fn write(sources: &Sources, runtime: &RuntimeMetrics, text: &mut Text) {
-    text.begin(&BUILD);
-    let version = Labels::of(&[("version", env!("CARGO_PKG_VERSION"))]);
-    text.sample(&BUILD, version.as_str(), Value::Count(1));
+    write_build(text);
     // A sender that is gone can have said "ready" last, but nobody vouches for it any more.
     let ready = sources.readiness.has_changed().is_ok() && *sources.readiness.borrow() == Readiness::Ready;
     text.single(&READY, Value::Count(u64::from(ready)));
@@ -81,6 +79,24 @@ pub(super) fn write(sources: &Sources, runtime: &RuntimeMetrics, text: &mut Text
     write_reads(&metrics::READ_SECONDS.snapshot(), text);
     write_mirror((sources.servers)(), text);
     write_process(text);
+    write_runtime(runtime, text);
+}
+
+/// Writes what every process of ours has: for one that has no keys.
+pub(crate) fn write_common(ready: &Readiness, runtime: &RuntimeMetrics, text: &mut Text) {
+    write_build(text);
+    text.single(&READY, Value::Count(u64::from(*ready == Readiness::Ready)));
+    write_process(text);
+    write_runtime(runtime, text);
+}
+
+fn write_build(text: &mut Text) {
+    text.begin(&BUILD);
+    let version = Labels::of(&[("version", env!("CARGO_PKG_VERSION"))]);
+    text.sample(&BUILD, version.as_str(), Value::Count(1));
+}
+
+fn write_runtime(runtime: &RuntimeMetrics, text: &mut Text) {
     let number = |count: usize| Value::Count(u64::try_from(count).unwrap_or(u64::MAX));
     text.single(&WORKERS, number(runtime.num_workers()));
     text.single(&TASKS, number(runtime.num_alive_tasks()));

@@ -25,10 +25,11 @@ use crate::hub::Hub;
 use crate::telemetry::text::Text;
 
 use super::{Readiness, Servers};
+pub(crate) use figures::write_common;
 use keys::ToWall;
 
 /// The format that Prometheus' text parsers call 0.0.4.
-const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(crate) const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// How often histograms are folded together. The exporter keeps every single sample until
 /// then, so without it memory would grow when nobody scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);

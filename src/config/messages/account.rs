@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::model::AppId;
 use crate::secret::Secret;
 use crate::services::messages::account::Account;
+use crate::services::messages::envelope::Mode;
 
 use super::super::context::Context;
 use super::super::place::Place;
@@ -27,7 +28,7 @@ pub struct CallbackSettings {
     /// Its appid and its path.
     pub account: Account,
     /// As in WeChat's console.
-    pub mode: CallbackMode,
+    pub mode: Mode,
     /// What pushes are signed with.
     pub token: Secret,
     /// The EncodingAESKey; always there unless the mode is plain.
@@ -40,17 +41,6 @@ pub struct CallbackSettings {
     pub verify_files: Vec<VerifyFile>,
     /// Who gets what no rule answers: the name of one of the forwards.
     pub forward: Option<String>,
-}
-
-/// How WeChat sends messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallbackMode {
-    /// In clear; nothing but the query is signed.
-    Plain,
-    /// In clear and encrypted.
-    Compatible,
-    /// Encrypted only.
-    Safe,
 }
 
 /// A domain verification file. Its content is in its name.
@@ -146,11 +136,11 @@ fn account(
     let appid = appid_of(table, appid, cx);
     let path = path_of(table, path, appid.as_ref(), cx);
     let modes = [
-        ("safe", CallbackMode::Safe),
-        ("compatible", CallbackMode::Compatible),
-        ("plain", CallbackMode::Plain),
+        ("safe", Mode::Safe),
+        ("compatible", Mode::Compatible),
+        ("plain", Mode::Plain),
     ];
-    let mode = mode.map_or(Some(CallbackMode::Safe), |text| cx.word(&table.key("mode"), &text, &modes));
+    let mode = mode.map_or(Some(Mode::Safe), |text| cx.word(&table.key("mode"), &text, &modes));
     let token = token.load_to(depth, table, cx);
     if let (Depth::Secrets, Some(token)) = (depth, &token)
         && !TOKEN_LENGTHS.contains(&token.expose().len())
@@ -159,7 +149,7 @@ fn account(
     }
     let aes_key = match mode {
         _ if !key.is_empty() => Some(aes_key_of(&key, depth, table, cx)?),
-        Some(CallbackMode::Safe | CallbackMode::Compatible) => {
+        Some(Mode::Safe | Mode::Compatible) => {
             cx.report.missing(
                 table,
                 &["aes_key_file", "aes_key_credential", "aes_key_env"],
@@ -167,7 +157,7 @@ fn account(
             );
             return None;
         }
-        Some(CallbackMode::Plain) | None => None,
+        Some(Mode::Plain) | None => None,
     };
     let previous_aes_key =
         if previous.is_empty() { None } else { Some(aes_key_of(&previous, depth, table, cx)?) };

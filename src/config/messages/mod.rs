@@ -9,7 +9,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::client::Credentials;
-use crate::telemetry::file::Rotation;
+use crate::services::messages::log::{self, ContentPolicy, OpenIdPolicy};
 use crate::wechat;
 
 use super::context::{Context, is_host_port};
@@ -22,7 +22,7 @@ use super::upstream::is_local;
 mod account;
 mod forward;
 
-pub use account::{CallbackMode, CallbackSettings, VerifyFile};
+pub use account::{CallbackSettings, VerifyFile};
 pub use forward::ForwardSettings;
 
 /// The socket of an installed daemon, where a caller is known by its uid.
@@ -51,7 +51,7 @@ pub struct MessagesSettings {
     /// `host:port` of the servers through which several instances share what they have seen.
     pub memcached: Vec<String>,
     /// The message log, if there is one.
-    pub log: Option<MessageLogSettings>,
+    pub log: Option<log::Settings>,
     /// The accounts, in the order of the file; no path occurs twice.
     pub accounts: Vec<CallbackSettings>,
     /// The business programs, in the order of the file; no name occurs twice.
@@ -65,39 +65,6 @@ pub struct DaemonLink {
     pub addr: String,
     /// What the service shows there.
     pub credentials: Credentials,
-}
-
-/// The file in which each message gets a line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MessageLogSettings {
-    /// Where.
-    pub file: PathBuf,
-    /// When it is put aside.
-    pub rotation: Rotation,
-    /// How much of what users wrote is in it.
-    pub content: ShownContent,
-    /// How a user is named.
-    pub openid: ShownOpenid,
-}
-
-/// How much of what users wrote is in the message log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ShownContent {
-    /// Nothing.
-    None,
-    /// How long it is.
-    Length,
-    /// All of it.
-    Full,
-}
-
-/// How a user is named in the message log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ShownOpenid {
-    /// By a hash, so that one's messages are found together.
-    Hash,
-    /// As WeChat does.
-    Full,
 }
 
 /// Validates the section; without secrets its result is of no use.
@@ -157,7 +124,7 @@ impl MessagesSettings {
             wechat,
             rules: _,
             deadline,
-            replay_window: _,
+            replay_window,
             memcached,
             log,
             accounts: _,
@@ -175,6 +142,7 @@ impl MessagesSettings {
             ("messages.token", *token != shown.token),
             ("messages.ca", *ca != shown.ca),
             ("messages.deadline", *deadline != new.deadline),
+            ("messages.replay_window", *replay_window != new.replay_window),
             ("messages.memcached", *memcached != new.memcached),
             ("messages.log", *log != new.log),
         ];
@@ -263,19 +231,19 @@ fn servers(raw: Option<&raw::OneOrMany>, place: &Place, cx: &mut Context<'_>) ->
     servers
 }
 
-fn message_log(raw: raw::MessageLog, table: &Place, cx: &mut Context<'_>) -> Option<MessageLogSettings> {
+fn message_log(raw: raw::MessageLog, table: &Place, cx: &mut Context<'_>) -> Option<log::Settings> {
     let raw::MessageLog { file, max_size, max_age, keep, content, openid } = raw;
     let rotation = check_rotation(max_size.as_deref(), max_age.as_deref(), keep, table, cx);
     let contents =
-        [("none", ShownContent::None), ("length", ShownContent::Length), ("full", ShownContent::Full)];
+        [("none", ContentPolicy::None), ("length", ContentPolicy::Length), ("full", ContentPolicy::Full)];
     let content = content.and_then(|text| cx.word(&table.key("content"), &text, &contents));
-    let openids = [("hash", ShownOpenid::Hash), ("full", ShownOpenid::Full)];
+    let openids = [("hash", OpenIdPolicy::Hash), ("full", OpenIdPolicy::Full)];
     let openid = openid.and_then(|text| cx.word(&table.key("openid"), &text, &openids));
     let file = path(&table.key("file"), &file?, cx);
-    Some(MessageLogSettings {
-        file,
+    Some(log::Settings {
+        path: file,
         rotation,
-        content: content.unwrap_or(ShownContent::None),
-        openid: openid.unwrap_or(ShownOpenid::Hash),
+        content: content.unwrap_or(ContentPolicy::None),
+        openid: openid.unwrap_or(OpenIdPolicy::Hash),
     })
 }

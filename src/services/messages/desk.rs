@@ -57,6 +57,8 @@ pub struct Settings {
     pub remembered: usize,
     /// Memcached servers that all instances share; empty for a single instance.
     pub memcached: Vec<String>,
+    /// For one exchange with one of them, connecting included; then the instance goes on alone.
+    pub memcached_timeout: Duration,
 }
 
 /// Sends what was not ready in time.
@@ -140,6 +142,7 @@ impl Default for Settings {
             window: Duration::from_mins(10),
             remembered: 500_000,
             memcached: Vec::new(),
+            memcached_timeout: Duration::from_millis(100),
         }
     }
 }
@@ -155,7 +158,8 @@ impl Desk {
         let core = Core {
             table: Mutex::new(Table::new(bounds)),
             slots: Semaphore::new(settings.in_flight.clamp(1, Semaphore::MAX_PERMITS)),
-            shared: Shared::new(settings.memcached.clone(), settings.window).map(Arc::new),
+            shared: Shared::new(settings.memcached.clone(), settings.memcached_timeout, settings.window)
+                .map(Arc::new),
             counts: Messages::new(),
             refusals: Mutex::default(),
             late_failures: Mutex::default(),

@@ -17,6 +17,7 @@ pub mod account;
 pub mod dedup;
 pub mod desk;
 pub mod dispatch;
+pub mod door;
 pub mod envelope;
 pub mod fields;
 pub mod forward;

@@ -5,6 +5,7 @@ pub(crate) mod ailing;
 pub(crate) mod browser;
 pub(crate) mod engine;
 pub(crate) mod frozen;
+pub(crate) mod logged;
 pub(crate) mod manager;
 pub(crate) mod memcached;
 pub(crate) mod passing;

@@ -43,8 +43,8 @@ impl DedupKey {
         Self(key)
     }
 
-    /// Where instances agree about it.
-    fn name(&self) -> String {
+    /// Under which name instances agree about it in memcached: a hash, which tells nobody who spoke.
+    pub fn name(&self) -> String {
         format!("zhongkong:msg:{}", hex::encode(self.0))
     }
 }

@@ -92,13 +92,13 @@ const ANSWERED: &str = "answered";
 const LATE: &str = "late";
 
 impl Shared {
-    /// Over these servers, `host:port` each; the same list in every instance. Done messages are
-    /// remembered for `window`. `None` without a server.
-    pub fn new(servers: Vec<String>, window: Duration) -> Option<Self> {
+    /// Over these servers, `host:port` each; the same list in every instance. Each exchange is
+    /// given up after `limit`; done messages are remembered for `window`. `None` without a server.
+    pub fn new(servers: Vec<String>, limit: Duration, window: Duration) -> Option<Self> {
         if servers.is_empty() {
             return None;
         }
-        let servers = servers.into_iter().map(Server::new).collect();
+        let servers = servers.into_iter().map(|addr| Server::new(addr, limit)).collect();
         let window = u32::try_from(window.as_secs().max(1)).unwrap_or(u32::MAX);
         Some(Self { servers, claim: format!("working {:016x}", rand::random::<u64>()), window })
     }
@@ -116,9 +116,8 @@ impl Shared {
             if !others || gone {
                 match server.store(&name, self.claim.as_bytes(), LEASE, Store::Add).await {
                     Ok(Stored::Yes(cas)) => return lease(Standing::Held(cas)),
-                    Ok(Stored::Other | Stored::Nothing) => {}
                     Err(Down) if !others => return lease(Standing::Unsure),
-                    Err(Down) => {}
+                    Ok(Stored::Other | Stored::Nothing) | Err(Down) => {}
                 }
             }
             match server.read(&name).await {

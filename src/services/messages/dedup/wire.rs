@@ -1,8 +1,8 @@
-//! One memcached as the instances' common memory: three commands, each within 100 ms.
+//! One memcached as the instances' common memory: three commands, each within a limit.
 //!
 //! A connection is used for one exchange at a time and dropped when anything is odd; an exchange
 //! that is cancelled takes its connection with it. A server that fails again and again is left
-//! alone for a second, so that it costs a message 100 ms and not every message. Trouble is said
+//! alone for a second, so that it holds up a message now and then and not every one. Trouble is said
 //! three times, and its end once.
 
 use std::io;
@@ -18,8 +18,6 @@ use tokio::time::{Instant, timeout};
 
 use crate::telemetry::{ErrorTracker, Report};
 
-/// For a whole exchange, connecting included.
-const LIMIT: Duration = Duration::from_millis(100);
 /// Failures in a row after which the server is left alone, and for how long.
 const PATIENCE: u64 = 3;
 const REST: Duration = Duration::from_secs(1);
@@ -64,6 +62,8 @@ pub(super) struct Item {
 #[derive(Debug)]
 pub(super) struct Server {
     addr: String,
+    /// For a whole exchange, connecting included.
+    limit: Duration,
     idle: Mutex<Vec<Connection>>,
     trouble: Mutex<Trouble>,
 }
@@ -78,8 +78,8 @@ struct Trouble {
 
 #[derive(Debug, thiserror::Error)]
 enum WireError {
-    #[error("it did not answer within {LIMIT:?}")]
-    Slow,
+    #[error("it did not answer within {0:?}")]
+    Slow(Duration),
     #[error("it cannot be reached: {0}")]
     Unreachable(io::Error),
     #[error("the connection broke")]
@@ -91,8 +91,8 @@ enum WireError {
 }
 
 impl Server {
-    pub(super) fn new(addr: String) -> Self {
-        Self { addr, idle: Mutex::default(), trouble: Mutex::default() }
+    pub(super) fn new(addr: String, limit: Duration) -> Self {
+        Self { addr, limit, idle: Mutex::default(), trouble: Mutex::default() }
     }
 
     /// Stores a value for so many seconds.
@@ -146,7 +146,7 @@ impl Server {
             let answer = self.exchange(&command).await?;
             understand(&answer).ok_or(WireError::Garbled)
         };
-        match timeout(LIMIT, talk).await.unwrap_or(Err(WireError::Slow)) {
+        match timeout(self.limit, talk).await.unwrap_or(Err(WireError::Slow(self.limit))) {
             Ok(understood) => {
                 self.succeeded();
                 Ok(understood)
@@ -217,7 +217,9 @@ impl Server {
                 error,
                 "memcached {server} cannot be asked whether another instance has a message, so a retry that comes to another one may be handled twice; after the third time in a row at debug: {error}",
             ),
-            Report::Debug(failures) => tracing::debug!(server, failures, error, "memcached {server}: {error}"),
+            Report::Debug(failures) => {
+                tracing::debug!(server, failures, error, "memcached {server}: {error}");
+            }
             Report::Recovered(_) | Report::Nothing => {}
         }
         Down

@@ -79,6 +79,12 @@ impl Run {
         }
     }
 
+    /// How many requests wait for it.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.state().open
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -72,26 +72,24 @@ impl Work {
         let limit = self.core.settings.handler_timeout;
         let dispatched = timeout(limit, self.core.dispatcher.dispatch(&self.incoming)).await;
         self.core.counts.took(begun.elapsed());
-        let acknowledged = || Arc::clone(&self.core.acknowledged);
-        let verdict = match dispatched {
-            Ok(dispatched) => match dispatched.answer {
-                Some((answer, by)) => {
-                    Verdict { answer: Arc::new(answer), by: Some(by), failed: false, foreign: false }
-                }
-                None => {
-                    let failed = dispatched.failures > 0;
-                    Verdict { answer: acknowledged(), by: None, failed, foreign: false }
-                }
-            },
-            Err(_) => {
-                let trace = &*self.incoming.trace.0;
-                tracing::warn!(
-                    trace,
-                    limit_seconds = limit.as_secs_f64(),
-                    "the handlers of a message took longer than {limit:?} and are given up; its sender gets no answer: find out what they wait for",
-                );
-                Verdict { answer: acknowledged(), by: None, failed: true, foreign: false }
+        let nothing = |failed| {
+            let answer = Arc::clone(&self.core.acknowledged);
+            Verdict { answer, by: None, failed, foreign: false }
+        };
+        let verdict = if let Ok(dispatched) = dispatched {
+            if let Some((answer, by)) = dispatched.answer {
+                Verdict { answer: Arc::new(answer), by: Some(by), failed: false, foreign: false }
+            } else {
+                nothing(dispatched.failures > 0)
             }
+        } else {
+            let trace = &*self.incoming.trace.0;
+            tracing::warn!(
+                trace,
+                limit_seconds = limit.as_secs_f64(),
+                "the handlers of a message took longer than {limit:?} and are given up; its sender gets no answer: find out what they wait for",
+            );
+            nothing(true)
         };
         if verdict.failed {
             self.core.counts.count(family(&self.incoming.message), MessageOutcome::Failed);
@@ -166,7 +164,13 @@ impl Work {
                 "a late answer of {app} could not be sent, and its user gets none; let the handlers answer within the deadline, or mend what it says here; after the third time in a row at debug: {error}",
             ),
             Report::Debug(failures) => {
-                tracing::debug!(app, trace, failures, error, "a late answer of {app} could not be sent: {error}");
+                tracing::debug!(
+                    app,
+                    trace,
+                    failures,
+                    error,
+                    "a late answer of {app} could not be sent: {error}"
+                );
             }
             Report::Recovered(_) | Report::Nothing => {}
         }

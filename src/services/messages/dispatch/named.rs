@@ -102,14 +102,12 @@ impl Builder {
     /// # Errors
     /// A name is none; the first such one is told.
     pub fn build(mut self) -> Result<Named, NameError> {
-        match self.wrong {
-            Some(wrong) => Err(wrong),
-            None => {
-                // Stable: the same kind stays in order.
-                self.named.seats.sort_by_key(|(name, _)| name.rank());
-                Ok(self.named)
-            }
+        if let Some(wrong) = self.wrong {
+            return Err(wrong);
         }
+        // Stable: the same kind stays in order.
+        self.named.seats.sort_by_key(|(name, _)| name.rank());
+        Ok(self.named)
     }
 }
 
@@ -139,7 +137,9 @@ impl Name {
 
     fn fits(&self, incoming: &Incoming) -> bool {
         match self {
-            Self::Event(name) => incoming.message.event().is_some_and(|event| event.eq_ignore_ascii_case(name)),
+            Self::Event(name) => {
+                incoming.message.event().is_some_and(|event| event.eq_ignore_ascii_case(name))
+            }
             Self::Type(name) => incoming.message.msg_type().eq_ignore_ascii_case(name),
             Self::Unsupported => true,
         }

@@ -202,8 +202,18 @@ fn write(fields: &Fields, out: &mut String) {
                 inner
             }
         };
-        out.push_str(&format!("<{name}>{inner}</{name}>\n"));
+        for part in ["<", name, ">", &inner, "</", name, ">\n"] {
+            out.push_str(part);
+        }
     }
+}
+
+fn gather(list: Vec<(String, Value)>) -> Fields {
+    let mut fields = Fields::default();
+    for (name, value) in list {
+        fields.push(name, value);
+    }
+    fields
 }
 
 /// Trees as a push can be: no control characters, no field that is empty but has none.
@@ -211,17 +221,10 @@ fn tree() -> impl Strategy<Value = Fields> {
     let text = prop_oneof!["[\t\n\r ]{0,3}[^\\p{C}]{0,20}[\\]> ]{0,4}", "[0-9]{1,20}"];
     let leaf = text.prop_map(|text| Value::Text(text.into()));
     let value = leaf.prop_recursive(3, 24, 4, |inner| {
-        prop::collection::vec(("[A-Za-z_][A-Za-z0-9_]{0,12}", inner), 1..4).prop_map(|list| {
-            let mut fields = Fields::default();
-            list.into_iter().for_each(|(name, value)| fields.push(name, value));
-            Value::Fields(fields)
-        })
+        prop::collection::vec(("[A-Za-z_][A-Za-z0-9_]{0,12}", inner), 1..4)
+            .prop_map(|list| Value::Fields(gather(list)))
     });
-    prop::collection::vec(("[A-Za-z_][A-Za-z0-9_]{0,12}", value), 0..6).prop_map(|list| {
-        let mut fields = Fields::default();
-        list.into_iter().for_each(|(name, value)| fields.push(name, value));
-        fields
-    })
+    prop::collection::vec(("[A-Za-z_][A-Za-z0-9_]{0,12}", value), 0..6).prop_map(gather)
 }
 
 /// The tree with fields that repeat moved to where the first of them stands, as JSON has them.

@@ -55,7 +55,8 @@ fn begin(tag: &BytesStart<'_>, open: &mut Vec<Element<'_>>, spent: &mut Spent) -
     if !open.is_empty() {
         spent.field(name)?;
     }
-    if !name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':')) {
+    let in_names = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte) || !byte.is_ascii();
+    if !name.bytes().all(in_names) {
         return Err(FieldsError::NotAName);
     }
     open.push(Element { name: name.into(), fields: Fields::default(), text: Text::default() });
@@ -119,14 +120,14 @@ impl<'a> Text<'a> {
             Cow::Borrowed(text) => clean(text),
             Cow::Owned(text) => Cow::Owned(clean(&text).into_owned()),
         };
-        if !self.held.is_empty() {
-            self.held.to_mut().push_str(&text);
-        } else {
+        if self.held.is_empty() {
             self.held = match (piece, text) {
                 (Piece::Firm, text) => text,
                 (Piece::Loose, Cow::Borrowed(text)) => Cow::Borrowed(text.trim_start_matches(blank)),
                 (Piece::Loose, Cow::Owned(text)) => Cow::Owned(text.trim_start_matches(blank).to_owned()),
             };
+        } else {
+            self.held.to_mut().push_str(&text);
         }
         if let Piece::Firm = piece {
             self.firm = self.held.len();

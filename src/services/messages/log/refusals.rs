@@ -100,8 +100,12 @@ mod tests {
             }
         }
         assert_eq!(lines, 10 + 9);
-        let counted =
-            Counted { account: Some(shop), reason: "signature", count: 60_000 - lines, since: WallTime(0) };
+        let counted = Counted {
+            account: Some(shop.clone()),
+            reason: "signature",
+            count: 60_000 - lines,
+            since: WallTime(0),
+        };
         assert_eq!(refusals.take(), [counted]);
         assert_eq!(refusals.take(), []);
 

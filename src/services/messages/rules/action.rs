@@ -80,6 +80,15 @@ impl<F: FnOnce() -> Context> Filler<'_, F> {
 }
 
 impl Form {
+    /// Whether it answers every message: what needs a field may lack it.
+    pub(super) fn cannot_fail(&self) -> bool {
+        match self {
+            Self::Success | Self::Empty | Self::Transfer(None) => true,
+            Self::Text(text) | Self::Image(text) | Self::Voice(text) => matches!(text, Text::Plain(_)),
+            Self::Video { .. } | Self::Music(_) | Self::News(_) | Self::Transfer(Some(_)) => false,
+        }
+    }
+
     /// The answer for a message.
     ///
     /// # Errors

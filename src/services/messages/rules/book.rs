@@ -174,6 +174,12 @@ impl Book {
         self.rules.is_empty()
     }
 
+    /// An instant as somebody in the file's zone writes it: `09:30` (of today), `2026-11-20 09:30`,
+    /// or with an offset of its own, `2026-11-20T09:30:00+08:00`.
+    pub fn instant(&self, text: &str, now: WallTime) -> Option<WallTime> {
+        self.zone.instant(text, now)
+    }
+
     pub(super) fn facts<'a>(&self, account: &'a Account, message: &'a Message, now: WallTime) -> Facts<'a> {
         Facts::new(account, message, self.zone.local(now))
     }

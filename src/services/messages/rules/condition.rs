@@ -161,7 +161,8 @@ impl Condition {
             Self::From(_) => "from is not in the list".to_owned(),
             Self::Account(names) => {
                 let Account { appid, path } = facts.account;
-                format!("account is {path} ({appid}), not {}", either(names))
+                let is = if path == appid.as_str() { path.clone() } else { format!("{path} ({appid})") };
+                format!("account is {is}, not {}", either(names))
             }
             Self::Hours(hours) => {
                 let days = DAYS.iter().zip(hours.days).filter(|(_, on)| *on).map(|(day, _)| *day);

@@ -41,6 +41,26 @@ impl Zone {
         Ok(Self(sign * minutes * 60))
     }
 
+    /// An instant as somebody there writes it: `09:30` (today), `2026-11-20 09:30`, or with an
+    /// offset of its own, `2026-11-20T09:30:00+08:00`.
+    pub(super) fn instant(self, text: &str, now: WallTime) -> Option<WallTime> {
+        if let Ok(exact) = text.parse::<jiff::Timestamp>() {
+            return Some(WallTime(exact.as_millisecond()));
+        }
+        let offset = jiff::tz::Offset::from_seconds(self.0).ok()?;
+        let here = jiff::tz::TimeZone::fixed(offset);
+        let today = jiff::Timestamp::from_millisecond(now.0).ok()?.to_zoned(here.clone()).date();
+        let local = match minute(text) {
+            Some(DAY) => return None,
+            Some(of_day) => {
+                let (hour, minute) = (of_day / 60, of_day % 60);
+                today.at(i8::try_from(hour).ok()?, i8::try_from(minute).ok()?, 0, 0)
+            }
+            None => text.parse::<jiff::civil::DateTime>().ok()?,
+        };
+        Some(WallTime(local.to_zoned(here).ok()?.timestamp().as_millisecond()))
+    }
+
     /// What a clock on the wall shows there.
     pub(super) fn local(self, now: WallTime) -> Local {
         let seconds = now.seconds() + i64::from(self.0);
@@ -206,6 +226,25 @@ mod tests {
         assert_eq!(at("+05:45", 0, 0, 0).to_string(), "fri 05:45");
         // Before 1970 the division must still go down.
         assert_eq!(Zone(0).local(WallTime(-1)).to_string(), "wed 23:59");
+    }
+
+    #[test]
+    fn an_instant_is_written_as_people_there_do() {
+        let now = WallTime((FRIDAY + 17 * 3600) * 1000);
+        let china = Zone::CHINA;
+        // 17:00 UTC is Saturday in China.
+        for (text, shown) in [
+            ("09:30", "sat 09:30"),
+            ("2026-11-22 23:59", "sun 23:59"),
+            ("2026-11-22T23:59", "sun 23:59"),
+            ("2026-11-20T16:00:00Z", "sat 00:00"),
+            ("2026-11-20T23:00:00-01:00", "sat 08:00"),
+        ] {
+            assert_eq!(china.local(china.instant(text, now).unwrap()).to_string(), shown, "{text}");
+        }
+        for bad in ["", "24:00", "9:30", "noon", "2026-13-01 00:00"] {
+            assert_eq!(china.instant(bad, now), None, "{bad}");
+        }
     }
 
     #[test]

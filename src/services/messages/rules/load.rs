@@ -71,7 +71,10 @@ impl Loader<'_> {
                 table.warn(format!("this never fires: {taker} takes every message (it has no when)"));
             }
             let rule = self.rule(table, &name, called.map(Into::into), Part::Rule);
-            if rule.conditions.is_empty() && rule.then == Then::Stop && all_taken.is_none() {
+            let takes_all = rule.conditions.is_empty()
+                && rule.then == Then::Stop
+                && matches!(&rule.action, Action::Reply(form) if form.cannot_fail());
+            if takes_all && all_taken.is_none() {
                 all_taken = Some(name);
             }
             rules.push(rule);
@@ -169,6 +172,10 @@ impl Loader<'_> {
     fn form(&mut self, item: &Item<'_>) -> Option<Form> {
         if item.is_text() {
             return Some(Form::Text(self.text(item)?));
+        }
+        if !item.is_table() {
+            item.needs("text or a table like { image = \"MEDIA_ID\" }");
+            return None;
         }
         let table = item.table()?;
         let kinds = ["text", "image", "voice", "video", "music", "news", "transfer", "success", "empty"];

@@ -45,7 +45,7 @@ use watch::Identity;
 pub use book::{Book, Names, Step, Then, Verdict};
 pub use source::Problem;
 pub use template::RenderError;
-pub use watch::Watcher;
+pub use watch::{Looked, Watcher};
 
 /// The business programs that rules may hand messages to, by name.
 pub type Forwards = BTreeMap<String, Arc<dyn MessageHandler>>;

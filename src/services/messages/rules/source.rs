@@ -174,7 +174,8 @@ impl<'a> Item<'a> {
         self.report.warn(self.at, &self.place, message);
     }
 
-    fn needs(&self, what: &str) {
+    /// Says that a value of another type stands here.
+    pub(super) fn needs(&self, what: &str) {
         let found = match self.value {
             DeValue::String(_) => "text",
             DeValue::Integer(_) | DeValue::Float(_) => "a number",

@@ -58,6 +58,16 @@ pub struct RenderError {
     pub(super) detail: Option<String>,
 }
 
+impl RenderError {
+    /// With the engine's own words, which may quote the message: for whoever tries a file out.
+    pub fn in_full(&self) -> String {
+        match &self.detail {
+            Some(detail) => format!("{self} ({detail})"),
+            None => self.to_string(),
+        }
+    }
+}
+
 impl Templates {
     pub(super) fn new() -> Self {
         let mut env = Environment::new();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Problem, Rules, chain};
+use super::{Problem, Rules, RulesError, chain};
 
 /// How often it looks: a new rule works this late at most.
 const LOOK: Duration = Duration::from_secs(1);
@@ -41,6 +41,17 @@ impl Identity {
     }
 }
 
+/// What a look at the file came to.
+#[derive(Debug)]
+pub enum Looked {
+    /// It is the file that was looked at before.
+    Same,
+    /// It has changed, and so many rules are in force.
+    Taken(usize),
+    /// It has changed and is bad, or it has gone: the rules stay. The next look says this no more.
+    Refused(RulesError),
+}
+
 /// Keeps [`Rules`] as the file says. One task runs it.
 #[derive(Debug)]
 pub struct Watcher {
@@ -65,38 +76,43 @@ impl Watcher {
         }
     }
 
-    /// Looks once, and takes over what has changed.
-    pub async fn look(&mut self) {
+    /// Looks once, takes over what has changed, and logs what came of it.
+    pub async fn look(&mut self) -> Looked {
         let (rules, seen) = (self.rules.clone(), self.seen);
+        let path = rules.0.path.clone();
         let looked = tokio::task::spawn_blocking(move || {
             let found = Identity::of(&rules.0.path);
             if found == seen {
-                return seen;
+                return (seen, Looked::Same);
             }
             let read = rules.read();
             // Written to meanwhile: perhaps half of it was read, so the next look reads again.
             if Identity::of(&rules.0.path) != found {
-                return seen;
+                return (seen, Looked::Same);
             }
-            match read.map(|read| rules.take_over(read)) {
-                Ok(count) => {
-                    tracing::info!(count, "{}: {count} rules are in force now", rules.0.path.display());
-                }
-                Err(error) => tracing::error!("the rules stay as they were: {}", chain(&error)),
+            match read {
+                Ok(read) => (found, Looked::Taken(rules.take_over(read))),
+                Err(error) => (found, Looked::Refused(error)),
             }
-            found
         });
         // A panic is logged by the process; the next look tries again.
-        if let Ok(seen) = looked.await {
-            self.seen = seen;
+        let Ok((seen, looked)) = looked.await else { return Looked::Same };
+        self.seen = seen;
+        match &looked {
+            Looked::Same => {}
+            Looked::Taken(count) => {
+                tracing::info!(count, "{}: {count} rules are in force now", path.display());
+            }
+            Looked::Refused(error) => tracing::error!("the rules stay as they were: {}", chain(error)),
         }
+        looked
     }
 }
 
 /// Logs what is odd in a file that is taken.
 pub(super) fn tell(path: &Path, warnings: &[Problem]) {
     for warning in warnings {
-        tracing::warn!("{}: {warning}", path.display());
+        tracing::warn!("rules: {}: {warning}", path.display());
     }
     let others = std::fs::metadata(path).is_ok_and(|facts| facts.mode() & OTHERS_WRITE != 0);
     if others {

@@ -186,7 +186,7 @@ fn test(item: &Item<'_>) -> Option<TextTest> {
     {
         regex.error(why);
     }
-    if test.is_empty() && present.is_none() {
+    if table.entries().iter().all(|(key, _)| *key == "ignore_case") {
         table.error("nothing is asked here: write is, prefix, contains, regex or present");
     }
     if !test.is_empty() && presence == Presence::Forbidden {

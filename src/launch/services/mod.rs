@@ -1,0 +1,90 @@
+//! `zhongkong serve`: the business services as a process of this machine.
+//!
+//! ```text
+//! harden → configuration (only what is theirs) → sockets → log → runtime → build → run
+//! ```
+//!
+//! [`build`] makes the parts from a configuration, [`reload`] makes them again and swaps them,
+//! [`run`] owns the tasks and the signals, [`link`] looks whether the daemon is there, [`status`]
+//! tells the service manager and the admin listener. The process starts and serves without the
+//! daemon: only answers that are late need it.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::serve::LoadedServe;
+use crate::config::{Environment, ServeConfig};
+use crate::process::hardening::{harden, raise_open_files};
+use crate::process::notify::Notifier;
+use crate::process::service_sockets::ServiceSockets;
+use crate::process::signals::unblock;
+use crate::process::sockets::Inherited;
+use crate::telemetry;
+
+mod admin;
+mod answerers;
+mod build;
+mod error;
+mod late;
+mod link;
+mod reload;
+mod run;
+mod status;
+
+pub use error::ServicesError;
+pub use run::{Addresses, Services};
+
+use super::error::LaunchError;
+
+/// `zhongkong serve messages`.
+pub(super) fn foreground(path: PathBuf, env: Environment) -> Result<(), LaunchError> {
+    let told = env.clone();
+    let done = serve(path, env);
+    match &done {
+        // What comes of services that run they tell themselves.
+        Ok(()) | Err(LaunchError::Services(ServicesError::Part(_) | ServicesError::Grace)) => {}
+        Err(error) => Notifier::from_env(&told).did_not_start(error),
+    }
+    done
+}
+
+/// `zhongkong serve messages --check`: all that a start would ask of its files, and no more.
+/// What is odd, and the sentence that all is well.
+///
+/// # Errors
+/// It would not start.
+pub fn check(path: &Path, env: &Environment) -> Result<(Vec<String>, String), LaunchError> {
+    harden()?;
+    let LoadedServe { config, warnings } = ServeConfig::load(path, env)?;
+    let said = build::check(&config)?;
+    Ok((warnings.iter().map(ToString::to_string).collect(), said))
+}
+
+fn serve(path: PathBuf, env: Environment) -> Result<(), LaunchError> {
+    // Before any secret is read: no core dump, no debugger, no file that others can read.
+    harden()?;
+    unblock().map_err(LaunchError::system("unblocking signals"))?;
+    let LoadedServe { config, warnings } = ServeConfig::load(&path, &env)?;
+    let sockets = ServiceSockets::collect(&config.serve, Inherited::take(&env)?)?;
+    // Held to the end: its last lines are written when it goes.
+    let _log = telemetry::init(&config.serve.log)?;
+    for warning in &warnings {
+        tracing::warn!("configuration: {warning}");
+    }
+    if rustix::process::geteuid().is_root() {
+        tracing::warn!(
+            "the services run as root: give them a user of their own (User= in the unit), so that a defect here does not own \
+             the machine"
+        );
+    }
+    if let Err(error) = raise_open_files() {
+        tracing::warn!(%error, "the limit of open files stays as it is: {error}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(LaunchError::system("starting the runtime"))?;
+    let done = runtime.block_on(run::run(config, sockets, path, env));
+    // A blocking read of a file must not hold up an end "at once".
+    runtime.shutdown_background();
+    done
+}

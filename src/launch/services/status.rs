@@ -1,0 +1,119 @@
+//! How the services are, in the one line that `systemctl status` shows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::process::notify::{Notifier, NotifyState, Told, more_time};
+
+use super::answerers::RulesSeat;
+use super::build::summary;
+use super::link::Link;
+
+/// The rules change without anybody being told.
+const LOOK: Duration = Duration::from_secs(5);
+/// What a stop gets beyond its grace before systemd kills: for the last lines.
+const SLACK: Duration = Duration::from_secs(5);
+/// A sign of life is sent four times in the manager's limit.
+const BEATS_IN_LIMIT: u32 = 4;
+
+/// What a reload leaves behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) accounts: usize,
+    pub(super) programs: usize,
+    /// What people should know of the last reload.
+    pub(super) remark: Option<String>,
+}
+
+/// Tells the service manager how it goes.
+pub(super) struct Reporter {
+    pub(super) notifier: Notifier,
+    pub(super) standing: watch::Receiver<Standing>,
+    pub(super) link: watch::Receiver<Link>,
+    pub(super) rules: Arc<RulesSeat>,
+    pub(super) grace: watch::Receiver<Duration>,
+}
+
+impl Reporter {
+    /// READY, then the line when it changes, then STOPPING.
+    pub(super) async fn run(mut self, stopping: CancellationToken, last: CancellationToken) {
+        let mut said = self.line();
+        while self.notifier.tell(&[NotifyState::Ready, NotifyState::Status(&said)]).await == Told::Lost {
+            tokio::select! {
+                () = stopping.cancelled() => break,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+        loop {
+            tokio::select! {
+                biased;
+                () = stopping.cancelled() => break,
+                () = changed(&mut self.standing) => {}
+                () = changed(&mut self.link) => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            let line = self.line();
+            if line != said && self.notifier.tell(&[NotifyState::Status(&line)]).await == Told::Heard {
+                said = line;
+            }
+        }
+        let grace = *self.grace.borrow();
+        let line = format!("stopping; messages under way are answered, for {} s at most", grace.as_secs());
+        let states = [NotifyState::Stopping, more_time(grace + SLACK), NotifyState::Status(&line)];
+        self.notifier.tell(&states).await;
+        last.cancelled().await;
+    }
+
+    fn line(&mut self) -> String {
+        let Standing { accounts, programs, remark } = self.standing.borrow_and_update().clone();
+        let link = *self.link.borrow_and_update();
+        line(&summary(accounts, self.rules.count(), programs), link, remark.as_deref())
+    }
+}
+
+fn line(what: &str, link: Link, remark: Option<&str>) -> String {
+    let mut line = what.to_owned();
+    match link {
+        Link::Unknown | Link::Up => {}
+        Link::Down => line.push_str("; the daemon gives no token: late answers cannot be sent"),
+    }
+    if let Some(remark) = remark {
+        line.push_str("; ");
+        line.push_str(remark);
+    }
+    line
+}
+
+/// Feeds the manager's watchdog for as long as the runtime runs tasks.
+pub(super) async fn feed_watchdog(notifier: Notifier, limit: Duration) {
+    loop {
+        notifier.tell(&[NotifyState::Watchdog]).await;
+        tokio::time::sleep(limit / BEATS_IN_LIMIT).await;
+    }
+}
+
+/// Waits for a change; for ever, if whoever makes them has gone, which ends the process anyway.
+async fn changed<T>(of: &mut watch::Receiver<T>) {
+    if of.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_names_what_is_served_and_what_is_wrong() {
+        let what = summary(1, Some(5), 0);
+        assert_eq!(line(&what, Link::Up, None), "1 account, 5 rules, 0 programs");
+        let wrong = line(&what, Link::Down, Some("reload refused: x"));
+        assert_eq!(
+            wrong,
+            "1 account, 5 rules, 0 programs; the daemon gives no token: late answers cannot be sent; reload refused: x"
+        );
+    }
+}
