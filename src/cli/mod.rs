@@ -206,7 +206,7 @@ pub async fn run(asked: Asked, env: &Environment) -> Result<ExitCode, Failed> {
         Command::Completions(args) => setup::completions(&args, out),
         Command::Man(args) => man::run(&args, out),
         Command::Ledger(command) => ledger::run(command, &config, out, env).await,
-        Command::Messages(command) => messages::run(command, out, env).await,
+        Command::Messages(command) => messages::run(command, &config, out, env).await,
     };
     match done {
         Ok(()) => Ok(ExitCode::SUCCESS),

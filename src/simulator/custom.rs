@@ -175,7 +175,7 @@ fn is_id(text: &str) -> bool {
     !text.is_empty() && text.len() <= LONGEST_ID && text.chars().all(character)
 }
 
-/// Whether the JSON has a letter beyond ASCII as `\uXXXX`, which WeChat wants in UTF-8.
+/// Whether the JSON has a letter beyond ASCII as an escape of `\u`, which WeChat wants in UTF-8.
 fn escapes_beyond_ascii(body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body);
     // A pair of backslashes is a letter; what stands between them cannot begin an escape.

@@ -1,6 +1,7 @@
 //! `zhongkong messages send`, the real binary, against callbacks that are right or wrong in one way.
 
 use axum::http::StatusCode;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use zhongkong::simulator::callback::SCREEN;
 
 use super::callback_support::{AES_KEY, APPID, Callback, Seen, TOKEN, reply, right, sealed, sealed_for};
@@ -191,4 +192,66 @@ async fn what_was_typed_wrong_is_said_and_nothing_is_sent() {
         assert!(listed.stdout.contains(words), "{words}: {listed:?}");
     }
     assert!(site.run(&["messages", "send", "--list", "--json"]).await.document()["types"].is_array());
+}
+
+#[tokio::test]
+async fn account_of_the_configuration_is_used_by_its_path_or_appid() {
+    let _guard = Guard::start();
+    let (site, callback) = (site(), Callback::echoing("configured").await);
+    let config = format!(
+        "[messages]\n[[messages.account]]\nappid = \"{APPID}\"\npath = \"shop\"\ntoken_file = \
+         \"token\"\naes_key_file = \"key\"\n"
+    );
+    site.file("config.toml", &config);
+    for name in ["shop", APPID] {
+        let ran = site.run(&["messages", "send", &callback.url, "text", "--account", name]).await;
+        ran.expect(0, &[]);
+        assert!(ran.stdout.contains("the user sees: \"configured\""), "{ran:?}");
+        assert!(callback.seen().pop().unwrap().signed());
+    }
+    let ran = site.run(&["messages", "send", &callback.url, "text", "--account", "other"]).await;
+    ran.expect(2, &["\"other\"", "their paths are: shop"]);
+    assert_eq!(callback.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn callback_over_tls_is_trusted_when_the_system_trusts_its_authority() {
+    // WeChat refuses certificates of nobody known; so does the sender.
+    let _guard = Guard::start();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(async move {
+        let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            // The head and the small body come in one write.
+            let read = stream.read(&mut [0; 8192]).await.unwrap();
+            assert!(read > 0);
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nsuccess").await.unwrap();
+            // The other side may be gone already.
+            let _ = stream.shutdown().await;
+        }
+    });
+    let mut site = site();
+    let args = ["messages", "send", &url, "text", "--token-file", "token", "--retries", "0"];
+    let ran = site.run(&args).await;
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stdout.contains("no TLS"), "{ran:?}");
+    site.file("authority.pem", &made.cert.pem());
+    let authority = site.path("authority.pem").display().to_string();
+    site.env("SSL_CERT_FILE", &authority);
+    let ran = site.run(&args).await;
+    ran.expect(0, &[]);
+    assert!(ran.stdout.contains("the user sees: nothing (the callback acknowledged"), "{ran:?}");
 }

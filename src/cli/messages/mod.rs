@@ -1,10 +1,13 @@
 //! `messages`: tools for whoever writes or runs the message service.
 
+use std::path::Path;
+
 use crate::config::Environment;
 
 use super::error::CliError;
 use super::output::Output;
 
+mod account;
 mod send;
 mod shown;
 mod test;
@@ -18,9 +21,14 @@ pub(super) enum Command {
     Test(test::Args),
 }
 
-pub(super) async fn run(command: Command, out: Output, env: &Environment) -> Result<(), CliError> {
+pub(super) async fn run(
+    command: Command,
+    config: &Path,
+    out: Output,
+    env: &Environment,
+) -> Result<(), CliError> {
     match command {
-        Command::Send(args) => send::run(*args, out, env).await,
+        Command::Send(args) => send::run(*args, config, out, env).await,
         Command::Test(args) => test::run(&args, out),
     }
 }

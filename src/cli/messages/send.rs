@@ -4,22 +4,19 @@
 //! callback wished so, or a forged push was refused. Neither Token nor key is ever printed; the
 //! signatures that `-v` shows are not secret.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args as ClapArgs};
 
 use crate::config::Environment;
-use crate::secret::Secret;
-use crate::simulator::callback::{
-    ATTEMPTS, ComposeError, Fault, Format, Identity, KINDS, Mode, Push, Sender, SenderError,
-};
+use crate::simulator::callback::{ATTEMPTS, ComposeError, Fault, KINDS, Push, Sender, SenderError};
 
-use super::super::connection::private;
 use super::super::error::CliError;
 use super::super::output::Output;
 use super::super::words;
+use super::account::Console;
 use super::shown::{self, Detail};
 
 /// Longest message that is read from a file.
@@ -33,6 +30,7 @@ const MOST_RETRIES: u64 = 9;
 Examples:
   zhongkong messages send http://127.0.0.1:7790/wechat/wx1 text Content=hello --token-file token
   zhongkong messages send URL event.SCAN EventKey=42 --token-file token --aes-key-file key --appid wx1
+  zhongkong messages send URL text --account wx1
   zhongkong messages send URL verify --token-file token
   zhongkong messages send URL text --fault bad_msg_signature --token-file token --aes-key-file key
 
@@ -51,32 +49,8 @@ pub(in crate::cli) struct Args {
     /// List all types and faults
     #[arg(long, conflicts_with = "url")]
     list: bool,
-    /// The file with the callback's Token; without it the text of --token or ZHONGKONG_CALLBACK_TOKEN
-    #[arg(long, value_name = "FILE", help_heading = "Account")]
-    token_file: Option<PathBuf>,
-    /// The callback's Token itself; others on this machine can read it while the command runs
-    #[arg(long, value_name = "TEXT", conflicts_with = "token_file", help_heading = "Account")]
-    token: Option<String>,
-    /// The file with the EncodingAESKey; without it the text of ZHONGKONG_CALLBACK_AES_KEY
-    #[arg(long, value_name = "FILE", help_heading = "Account")]
-    aes_key_file: Option<PathBuf>,
-    /// The receive id of encrypted messages: the account's appid
-    #[arg(long, value_name = "APPID", default_value = "wx0123456789abcdef", help_heading = "Account")]
-    appid: String,
-    /// The account's original id
-    #[arg(long, value_name = "GH_ID", default_value = "gh_0123456789ab", help_heading = "Account")]
-    to: String,
-    /// How messages are guarded; safe where there is a key, else plain
-    #[arg(long, value_parser = names(Mode::ALL.map(Mode::as_str)), help_heading = "Account")]
-    mode: Option<String>,
-    /// How messages are written
-    #[arg(
-        long,
-        value_parser = names(Format::ALL.map(Format::as_str)),
-        default_value = "xml",
-        help_heading = "Account"
-    )]
-    format: String,
+    #[command(flatten)]
+    account: Console,
     /// The user who writes
     #[arg(long, value_name = "OPENID")]
     from: Option<String>,
@@ -106,12 +80,12 @@ fn parse_field(text: &str) -> Result<(String, String), String> {
     }
 }
 
-pub(super) async fn run(args: Args, out: Output, env: &Environment) -> Result<(), CliError> {
-    if args.list {
+pub(super) async fn run(args: Args, config: &Path, out: Output, env: &Environment) -> Result<(), CliError> {
+    let Args { url, what, fields, list, account, from, retries, wait, fault, verbose } = args;
+    if list {
         return out.result(&shown::list_document(), |_| shown::list());
     }
-    let identity = identity(&args, env)?;
-    let Args { url, what, fields, from, retries, wait, fault, verbose, .. } = args;
+    let identity = account.identity(config, env)?;
     // clap asks for both, or for --list.
     let (url, what) = (url.unwrap_or_default(), what.unwrap_or_default());
     let fault = fault.as_deref().and_then(Fault::of);
@@ -137,45 +111,6 @@ pub(super) async fn run(args: Args, out: Output, env: &Environment) -> Result<()
         done.ok()
     };
     if well { Ok(()) } else { Err(CliError::TOLD_FAILED) }
-}
-
-/// The account, as its console has it.
-fn identity(args: &Args, env: &Environment) -> Result<Identity, CliError> {
-    let from_env =
-        |name: &str| env.get(name).map(str::trim).filter(|text| !text.is_empty()).map(Secret::from);
-    let token = match (&args.token_file, &args.token) {
-        (Some(path), _) => Some(line_of(path)?),
-        (None, Some(text)) => Some(Secret::from(text.as_str())),
-        (None, None) => from_env("ZHONGKONG_CALLBACK_TOKEN"),
-    };
-    let token = token.ok_or_else(|| {
-        CliError::Usage(
-            "the callback's Token is needed: --token-file FILE, or ZHONGKONG_CALLBACK_TOKEN in the environment"
-                .to_owned(),
-        )
-    })?;
-    let aes_key = match &args.aes_key_file {
-        Some(path) => Some(line_of(path)?),
-        None => from_env("ZHONGKONG_CALLBACK_AES_KEY"),
-    };
-    let default = if aes_key.is_some() { Mode::Safe } else { Mode::Plain };
-    Ok(Identity {
-        token: token.expose().to_owned(),
-        aes_key: aes_key.map(|key| key.expose().to_owned()),
-        appid: args.appid.clone(),
-        original_id: args.to.clone(),
-        mode: args.mode.as_deref().and_then(Mode::of).unwrap_or(default),
-        format: Format::of(&args.format).unwrap_or(Format::Xml),
-    })
-}
-
-/// The one line of a file of a secret.
-fn line_of(path: &Path) -> Result<Secret, CliError> {
-    let text = private(path)?;
-    match text.expose().trim() {
-        "" => Err(CliError::File { path: path.to_owned(), why: "it is empty".to_owned() }),
-        line => Ok(Secret::from(line)),
-    }
 }
 
 /// The message: by a name, or from a file where there is no such name.
