@@ -64,6 +64,7 @@ mod logs_process;
 mod logs_support;
 mod messages_config;
 mod messages_late;
+mod messages_serve;
 mod messages_support;
 mod metrics;
 mod mirror;
