@@ -35,6 +35,7 @@ mod messages;
 mod output;
 mod pause;
 mod refresh;
+mod serve;
 mod setup;
 mod simulate;
 pub mod status;
@@ -93,6 +94,8 @@ enum Typed {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run business services in the foreground: messages answers what users send to accounts
+    Serve(serve::Args),
     /// Show every credential: its state, its age, what comes next, what to do
     Status(status::Args),
     /// Print the current value of a credential
@@ -179,6 +182,7 @@ impl Cli {
                 let ports = if free_ports { demo::Ports::Free } else { demo::Ports::Documented };
                 return Dispatch::Demo(demo::Settings { life, ports });
             }
+            Typed::Command(Command::Serve(args)) if args.runs() => Order::Serve,
             Typed::Command(command) => return Dispatch::Command(Asked { config, json, command }),
         };
         Dispatch::Launch { order, config }
@@ -191,6 +195,8 @@ pub async fn run(asked: Asked, env: &Environment) -> Result<ExitCode, Failed> {
     let form = if json { Form::Json } else { Form::Human };
     let out = Output::new(form, env);
     let done = match command {
+        // Whatever else `serve` is, it was dispatched before there was a runtime.
+        Command::Serve(_) => serve::check(&config, out, env),
         Command::Status(args) => status::run(args, out, env).await,
         Command::Get(args) => get::run(args, out, env).await,
         Command::Refresh(args) => refresh::run(args, out, env).await,

@@ -69,6 +69,7 @@ mod messages_late;
 mod messages_log;
 mod messages_rules;
 mod messages_send;
+mod messages_serve;
 mod messages_support;
 mod messages_test_cli;
 mod metrics;

@@ -1,0 +1,288 @@
+//! `zhongkong serve messages` as a process: it starts without the daemon, answers and refuses as
+//! it must, reloads, and ends without losing an answer.
+
+use std::net::SocketAddr;
+
+use rustix::process::Signal;
+use sha1::{Digest as _, Sha1};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use zhongkong::clock::Clock;
+
+use crate::support::process::{Process, Ran, Site, ran};
+
+const TOKEN: &str = "AAAAA";
+const KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
+const RULES: &str = "[[rule]]\nwhen = { type = \"text\", content = \"hello\" }\nreply = \"hello yourself\"\n";
+
+/// Two accounts, one in plain and one in safe mode, and a daemon that does not exist.
+fn site() -> Site {
+    let mut site = Site::new("http://127.0.0.1:1");
+    site.file("token", TOKEN);
+    site.file("key", KEY);
+    site.file("rules.toml", RULES);
+    site.section("serve", "listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n");
+    site.section("messages", "daemon = \"unix:/nonexistent/grpc.sock\"\nrules = \"rules.toml\"\n");
+    site.raw(
+        "[[messages.account]]\nappid = \"wx1\"\npath = \"shop\"\nmode = \"plain\"\ntoken_file = \"token\"\n\
+         verify_files = [\"MP_verify_aB3dE6gH9jK2mN5p.txt\"]\n\
+         [[messages.account]]\nappid = \"wx2\"\ntoken_file = \"token\"\naes_key_file = \"key\"\n",
+    );
+    site
+}
+
+fn command(site: &Site, args: &[&str]) -> tokio::process::Command {
+    let config = site.write();
+    let mut command = site.command();
+    command.arg("--config").arg(config).args(args);
+    command
+}
+
+async fn start(site: &Site) -> Process {
+    let process = Process::spawn(command(site, &["serve", "messages"]));
+    process.line("running: ").await;
+    process
+}
+
+async fn fails(site: &Site) -> Ran {
+    ran(command(site, &["serve", "messages"])).await
+}
+
+async fn http(process: &Process) -> SocketAddr {
+    let line = process.line("listening http=").await;
+    let (_, rest) = line.split_once("http=").unwrap();
+    rest.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// The query that WeChat would sign now, or so many seconds later.
+fn query(offset: i64) -> String {
+    let timestamp = (Clock::system().wall().seconds() + offset).to_string();
+    let mut parts = [TOKEN, timestamp.as_str(), "n0nce"];
+    parts.sort_unstable();
+    let signature = hex::encode(Sha1::digest(parts.concat().as_bytes()));
+    format!("signature={signature}&timestamp={timestamp}&nonce=n0nce")
+}
+
+fn text(content: &str, id: u64) -> String {
+    let now = Clock::system().wall().seconds();
+    format!(
+        "<xml><ToUserName><![CDATA[gh_1]]></ToUserName><FromUserName><![CDATA[o1]]></FromUserName>\
+         <CreateTime>{now}</CreateTime><MsgType><![CDATA[text]]></MsgType>\
+         <Content><![CDATA[{content}]]></Content><MsgId>{id}</MsgId></xml>"
+    )
+}
+
+/// Sends a request as it is; the answer's status and its whole text.
+async fn send(to: SocketAddr, request: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(to).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut bytes = Vec::new();
+    // What was not read may be answered by a reset, behind the answer.
+    while stream.read_buf(&mut bytes).await.is_ok_and(|read| read > 0) {}
+    let text = String::from_utf8(bytes).unwrap();
+    let status = text.split(' ').nth(1).unwrap_or_else(|| panic!("no answer: {text}")).parse().unwrap();
+    (status, text)
+}
+
+async fn get(to: SocketAddr, target: &str) -> (u16, String) {
+    send(to, &format!("GET {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")).await
+}
+
+async fn post(to: SocketAddr, target: &str, body: &str) -> (u16, String) {
+    let length = body.len();
+    send(to, &format!("POST {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"))
+        .await
+}
+
+fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").unwrap().1
+}
+
+#[tokio::test]
+async fn service_starts_without_the_daemon_and_answers_by_its_rules() {
+    // WeChat must be answered whether or not tokens are to be had.
+    let process = start(&site()).await;
+    assert!(process.line("running: ").await.contains("2 accounts, 1 rule, 0 programs"));
+    process.line("the daemon gives no token").await;
+    assert!(process.page("/readyz").await.0.contains("200"));
+    assert!(process.page("/healthz").await.0.contains("200"));
+    let to = http(&process).await;
+
+    let (status, checked) = get(to, &format!("/wechat/shop?{}&echostr=5Abc%2B1", query(0))).await;
+    assert_eq!((status, body(&checked)), (200, "5Abc+1"), "{checked}");
+    assert!(checked.contains("content-type: text/plain"), "{checked}");
+
+    let (status, said) = post(to, &format!("/wechat/shop?{}", query(0)), &text("hello", 1)).await;
+    assert_eq!(status, 200, "{said}");
+    assert!(said.contains("content-type: text/xml; charset=utf-8"), "{said}");
+    assert!(said.contains("hello yourself") && said.contains("<ToUserName><![CDATA[o1]]>"), "{said}");
+    let (_, id) = said.split_once("x-request-id: ").expect("every answer has one");
+    assert!(id[..16].bytes().all(|byte| byte.is_ascii_hexdigit()), "{said}");
+
+    // Nobody answers this one, and a type of the future: acknowledged.
+    let (status, said) = post(to, &format!("/wechat/shop?{}", query(0)), &text("else", 2)).await;
+    assert_eq!((status, body(&said)), (200, "success"), "{said}");
+    let future = text("x", 3).replace("CDATA[text]", "CDATA[hologram]");
+    let (status, said) = post(to, &format!("/wechat/shop?{}", query(0)), &future).await;
+    assert_eq!((status, body(&said)), (200, "success"), "{said}");
+
+    let (_, page) = process.page("/metrics").await;
+    assert!(page.contains("zhongkong_daemon_reachable 0"), "{page}");
+    assert!(!page.contains("zhongkong_attempts_total{"), "it is not the daemon: {page}");
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn every_refusal_has_its_status_a_line_with_the_reason_and_a_count() {
+    let process = start(&site()).await;
+    let to = http(&process).await;
+    let shop = |offset| format!("/wechat/shop?{}", query(offset));
+    let forged = format!("/wechat/shop?{}&echostr=<script>", query(0).replace("nonce=n0nce", "nonce=other"));
+    for (reason, status, target, body) in [
+        ("unsigned", 403, "/wechat/shop".to_owned(), text("hello", 1)),
+        ("signature", 403, shop(0).replace("n0nce", "other"), text("hello", 1)),
+        ("stale", 403, shop(-601), text("hello", 1)),
+        ("ahead", 403, shop(620), text("hello", 1)),
+        ("plain", 403, format!("/wechat/wx2?{}", query(0)), text("hello", 1)),
+        ("body", 400, shop(0), "hello".to_owned()),
+        ("unreadable", 400, shop(0), "<!DOCTYPE x><xml></xml>".to_owned()),
+        ("unreadable", 400, shop(0), "<xml><a>".to_owned()),
+        ("no_message", 400, shop(0), "<xml><ToUserName>gh_1</ToUserName></xml>".to_owned()),
+        ("too_large", 413, shop(0), " ".repeat(65 * 1_024)),
+        ("too_large", 413, shop(0), " ".repeat(300 * 1_024)),
+    ] {
+        let (got, said) = post(to, &target, &body).await;
+        assert_eq!(got, status, "{reason}: {said}");
+        assert!(said.contains("content-type: text/plain") && said.contains("\nrequest "), "{said}");
+        let line = process.line(&format!("reason=\"{reason}\"")).await;
+        assert!(line.contains("is refused"), "{line}");
+    }
+    let (status, said) = get(to, &forged).await;
+    assert_eq!(status, 403);
+    assert!(!said.contains("script"), "nothing of the request comes back: {said}");
+
+    // What announces too much is refused before it is sent.
+    let head = format!("POST {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 262145\r\n\r\n", shop(0));
+    assert_eq!(send(to, &head).await.0, 413);
+
+    for target in ["/", "/wechat/", "/wechat/nobody", "/wechat/shop/x", "/wechat/%73hop", "/MP_verify_0000000000000000.txt"] {
+        assert_eq!(get(to, target).await.0, 404, "{target}");
+    }
+    assert_eq!(post(to, "/wechat/nobody", "x").await.0, 404);
+    let put = format!("PUT {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", shop(0));
+    let (status, said) = send(to, &put).await;
+    assert_eq!(status, 405);
+    let allow = said.lines().find(|line| line.starts_with("allow: ")).expect("it says what is allowed");
+    assert!(allow.contains("GET") && allow.contains("POST"), "{said}");
+
+    let (_, page) = process.page("/metrics").await;
+    assert!(page.contains("zhongkong_message_refusals_total{reason=\"stale\"} 1"), "{page}");
+    let said = process.stop().await;
+    assert!(!said.contains(TOKEN) && !said.contains(KEY) && !said.contains("hello"), "{said}");
+}
+
+#[tokio::test]
+async fn verification_file_is_served_by_its_exact_name_only() {
+    let process = start(&site()).await;
+    let to = http(&process).await;
+    let (status, said) = get(to, "/MP_verify_aB3dE6gH9jK2mN5p.txt").await;
+    assert_eq!((status, body(&said)), (200, "aB3dE6gH9jK2mN5p"));
+    for other in ["/MP_verify_ab3de6gh9jk2mn5p.txt", "/MP_verify_aB3dE6gH9jK2mN5p", "/x/MP_verify_aB3dE6gH9jK2mN5p.txt"] {
+        assert_eq!(get(to, other).await.0, 404, "{other}");
+    }
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn reload_takes_over_accounts_and_rules_and_a_bad_file_leaves_the_old_ones() {
+    let mut site = site();
+    let process = start(&site).await;
+    let to = http(&process).await;
+    site.file("rules.toml", &RULES.replace("yourself", "again"));
+    site.raw("[[messages.account]]\nappid = \"wx1\"\npath = \"club\"\nmode = \"plain\"\ntoken_file = \"token\"\n");
+    site.section("serve", "listen = \"127.0.0.1:1\"\nadmin = \"127.0.0.1:0\"\n");
+    site.write();
+    process.reload("configuration taken over").await;
+    process.line("need a restart: serve.listen").await;
+    assert_eq!(get(to, &format!("/wechat/shop?{}&echostr=x", query(0))).await.0, 404);
+    let (_, said) = post(to, &format!("/wechat/club?{}", query(0)), &text("hello", 9)).await;
+    assert!(said.contains("hello again"), "{said}");
+
+    // A key that was cut off, then rules that are none.
+    site.file("key", "short");
+    site.raw("[[messages.account]]\nappid = \"wx1\"\ntoken_file = \"token\"\naes_key_file = \"key\"\n");
+    site.write();
+    let line = process.reload("not taken over, everything goes on as before").await;
+    assert!(line.contains("EncodingAESKey"), "{line}");
+    site.raw("[[messages.account]]\nappid = \"wx1\"\nmode = \"plain\"\ntoken_file = \"token\"\n");
+    site.file("rules.toml", "[[rule]]\nwehn = 1\n");
+    site.write();
+    process.reload("not taken over, everything goes on as before").await;
+    assert_eq!(get(to, &format!("/wechat/club?{}&echostr=x", query(0))).await.0, 200);
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn message_under_way_is_answered_before_the_end() {
+    // A program that takes its time is asked; the service is told to end; then the program answers.
+    let program = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut site = site();
+    site.file("hmac", "0123456789abcdef0123456789abcdef");
+    site.raw(&format!(
+        "[[messages.account]]\nappid = \"wx1\"\npath = \"shop\"\nmode = \"plain\"\ntoken_file = \"token\"\nforward = \"slow\"\n\
+         [[messages.forward]]\nname = \"slow\"\nurl = \"http://{}/\"\nsecret_file = \"hmac\"\n",
+        program.local_addr().unwrap()
+    ));
+    let process = start(&site).await;
+    let to = http(&process).await;
+    let target = format!("/wechat/shop?{}", query(0));
+    let message = text("are you there?", 5);
+    let asked = post(to, &target, &message);
+    let answers = async {
+        let (mut stream, _) = program.accept().await.unwrap();
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(b"}") {
+            assert!(stream.read_buf(&mut bytes).await.unwrap() > 0);
+        }
+        process.signal(Signal::TERM);
+        process.line("stopping; messages under way").await;
+        let body = "yes";
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n", body.len());
+        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    };
+    let ((status, said), ()) = tokio::join!(asked, answers);
+    assert_eq!(status, 200, "{said}");
+    assert!(said.contains("yes"), "{said}");
+    let mut process = process;
+    assert_eq!(process.ended().await.code(), Some(0), "{}", process.stderr());
+}
+
+#[tokio::test]
+async fn wrong_configuration_is_exit_code_two_with_a_sentence() {
+    let mut bad = site();
+    bad.section("serve", "listen = \"0.0.0.0:7790\"\n");
+    let said = fails(&bad).await;
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    assert!(said.stderr.contains("0.0.0.0:7790 is not on loopback"), "{}", said.stderr);
+    let rules = site();
+    rules.file("rules.toml", "[[rule]]\nwehn = 1\n");
+    let said = fails(&rules).await;
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    assert!(said.stderr.contains("rules.toml"), "{}", said.stderr);
+    let said = ran(command(&site(), &["serve", "oauth"])).await;
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    assert!(said.stderr.contains("does not serve oauth yet"), "{}", said.stderr);
+
+    let said = ran(command(&site(), &["serve", "messages", "--check"])).await;
+    assert_eq!((said.code, said.stdout.trim()), (Some(0), "ok: 2 accounts, 1 rule, 0 programs"), "{}", said.stderr);
+    let said = ran(command(&rules, &["serve", "messages", "--check"])).await;
+    assert_eq!(said.code, Some(2), "{}", said.stdout);
+    // A taken address is no fault of the file.
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut busy = site();
+    let listen = format!("listen = \"{}\"\nadmin = \"127.0.0.1:0\"\n", taken.local_addr().unwrap());
+    busy.section("serve", &listen);
+    let said = fails(&busy).await;
+    assert_eq!(said.code, Some(1), "{}", said.stderr);
+    assert!(said.stderr.contains("change [serve] listen"), "{}", said.stderr);
+}
