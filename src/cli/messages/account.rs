@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 
-use crate::config::messages::{CallbackMode, CallbackSettings};
+use crate::config::messages::CallbackSettings;
 use crate::config::{Environment, ServeConfig};
 use crate::secret::Secret;
+use crate::services::messages::envelope;
 use crate::simulator::callback::{Format, Identity, Mode};
 
 use super::super::connection::private;
@@ -56,9 +57,9 @@ impl Console {
         let configured = account.map(|name| find(&name, config, env)).transpose()?;
         let (token, aes_key, own_mode, receive_id) = if let Some(found) = configured {
             let mode = match found.mode {
-                CallbackMode::Plain => Mode::Plain,
-                CallbackMode::Compatible => Mode::Compatible,
-                CallbackMode::Safe => Mode::Safe,
+                envelope::Mode::Plain => Mode::Plain,
+                envelope::Mode::Compatible => Mode::Compatible,
+                envelope::Mode::Safe => Mode::Safe,
             };
             (found.token, found.aes_key, mode, found.receive_id)
         } else {
