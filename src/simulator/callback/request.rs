@@ -188,7 +188,7 @@ fn oversized(push: &Push, format: Format) -> String {
     match push.clone().set("Content", &"x".repeat(OVERSIZE)) {
         Ok(large) => large.text(format),
         // A message from a file may have a Content with fields in it.
-        Err(_) => push.text(format) + &" ".repeat(OVERSIZE),
+        Err(_) => [push.text(format), " ".repeat(OVERSIZE)].concat(),
     }
 }
 

@@ -86,7 +86,9 @@ mod tests {
             Reply::Voice { media_id: text() },
             Reply::Video(Video { media_id: text(), title: Some(text()), description: None }),
             Reply::Music(Music { url: Some(text()), thumb_media_id: text(), ..Music::default() }),
-            Reply::News { articles: vec![Article { title: text(), ..Article::default() }, Article::default()] },
+            Reply::News {
+                articles: vec![Article { title: text(), ..Article::default() }, Article::default()],
+            },
             Reply::TransferCustomerService { account: None },
             Reply::TransferCustomerService { account: Some("agent@account".to_owned()) },
         ];

@@ -121,7 +121,7 @@ mod tests {
         }
         // It hides no other reason.
         assert_eq!(said.turn("stale"), Some(0));
-        tokio::time::advance(PAUSE - Duration::from_millis(1)).await;
+        tokio::time::advance(PAUSE.saturating_sub(Duration::from_millis(1))).await;
         assert_eq!(said.turn("signature"), None);
         tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!(said.turn("signature"), Some(1_001));

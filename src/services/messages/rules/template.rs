@@ -228,7 +228,7 @@ impl Context {
             ErrorKind::OutOfFuel => format!("takes more than {FUEL} steps: a loop is too long"),
             other => format!("failed: {other}"),
         };
-        what + &line
+        format!("{what}{line}")
     }
 }
 
