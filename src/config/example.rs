@@ -87,8 +87,12 @@ fn what_the_file_shows_as_default_is_the_default() {
 /// Of three ways to name the seal keys and the bearer token the file shows all, and a process
 /// takes one.
 fn one_source_each(etc: &Path) -> String {
-    let others =
-        ["seal_keys_credential", "seal_keys_env", "token_credential = \"messages-token\"", "token_env = \"ZHONGKONG_MESSAGES_TOKEN\""];
+    let others = [
+        "seal_keys_credential",
+        "seal_keys_env",
+        "token_credential = \"messages-token\"",
+        "token_env = \"ZHONGKONG_MESSAGES_TOKEN\"",
+    ];
     let one = |line: &&str| !others.iter().any(|other| line.starts_with(other));
     let full = full();
     let full: Vec<_> = full.lines().filter(one).collect();

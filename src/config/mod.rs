@@ -101,18 +101,8 @@ impl Config {
     fn check(text: &str, base: &Path, env: &Environment) -> Result<Loaded, Vec<Problem>> {
         let source = Source::parse(text)?;
         let mut cx = Context::new(env, base);
-        let raw::File {
-            daemon,
-            wechat,
-            grpc,
-            admin,
-            audit,
-            memcached,
-            account,
-            client,
-            serve,
-            messages,
-        } = source.read(&mut cx.report);
+        let raw::File { daemon, wechat, grpc, admin, audit, memcached, account, client, serve, messages } =
+            source.read(&mut cx.report);
         let daemon = daemon::check(daemon.unwrap_or_default(), &mut cx);
         let wechat = upstream::check(wechat.unwrap_or_default(), &mut cx);
         let accounts = accounts::check(account.unwrap_or_default(), &mut cx);

@@ -97,18 +97,21 @@ impl ServiceSockets {
     /// An address cannot be used, or a socket was passed that is nobody's.
     pub fn collect(settings: &ServeSettings, inherited: Inherited) -> Result<Self, ServiceSocketError> {
         let place = |key, name, addr| Place { key, name, addr, socket: None };
-        let mut places =
-            [place("listen", "http", settings.listen), place("admin", "admin", settings.admin)];
+        let mut places = [place("listen", "http", settings.listen), place("admin", "admin", settings.admin)];
         let mut notes = Vec::new();
         // Addresses first: a name must not take a place that has its own socket.
         let listed = [settings.listen, settings.admin];
-        let by_address = |passed: &Passed| matches!(&passed.socket, Socket::Tcp(_, addr) if listed.contains(addr));
+        let by_address =
+            |passed: &Passed| matches!(&passed.socket, Socket::Tcp(_, addr) if listed.contains(addr));
         let (by_address, by_name): (Vec<_>, Vec<_>) = inherited.0.into_iter().partition(by_address);
         for Passed { name, socket } in by_address.into_iter().chain(by_name) {
             let (tcp, addr) = match socket {
                 Socket::Tcp(tcp, addr) => (tcp, addr),
                 Socket::Unix(_, path) => {
-                    return Err(ServiceSocketError::Stranger { name, addr: format!("unix:{}", path.display()) });
+                    return Err(ServiceSocketError::Stranger {
+                        name,
+                        addr: format!("unix:{}", path.display()),
+                    });
                 }
             };
             let free = |place: &&mut Place| place.socket.is_none();

@@ -300,8 +300,7 @@ impl Messages {
         let mut outcomes = Vec::new();
         for family in MessageFamily::ALL {
             for outcome in MessageOutcome::ALL {
-                let counter =
-                    counter!(MESSAGES, "family" => family.as_str(), "outcome" => outcome.as_str());
+                let counter = counter!(MESSAGES, "family" => family.as_str(), "outcome" => outcome.as_str());
                 counter.increment(0);
                 outcomes.push(counter);
             }

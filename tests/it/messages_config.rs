@@ -117,7 +117,10 @@ fn a_listener_that_others_reach_is_refused_unless_it_is_wanted_so() {
     for key in ["listen", "admin"] {
         let said = problems(&format!("[serve]\n{key} = \"192.0.2.1:7790\"\n[messages]\n"));
         assert_eq!(said.len(), 1, "{said:?}");
-        assert!(said[0].starts_with(&format!("line 2: serve.{key}: 192.0.2.1:7790 is not on loopback")), "{said:?}");
+        assert!(
+            said[0].starts_with(&format!("line 2: serve.{key}: 192.0.2.1:7790 is not on loopback")),
+            "{said:?}"
+        );
         assert!(said[0].contains("insecure = true"), "{said:?}");
         load(&format!("[serve]\ninsecure = true\n{key} = \"192.0.2.1:7790\"\n[messages]\n")).unwrap();
     }
@@ -185,7 +188,8 @@ fn encrypted_modes_need_a_key_of_43_digits_and_plain_none() {
 
 #[test]
 fn an_account_hands_over_to_a_program_that_exists() {
-    let forward = "[[messages.forward]]\nname = \"crm\"\nurl = \"http://127.0.0.1:8080/w\"\nsecret_env = \"HMAC\"\n";
+    let forward =
+        "[[messages.forward]]\nname = \"crm\"\nurl = \"http://127.0.0.1:8080/w\"\nsecret_env = \"HMAC\"\n";
     let said = problems(&format!("{}{forward}", safe("forward = \"cmr\"")));
     assert!(said[0].contains("no [[messages.forward]] has the name cmr"), "{said:?}");
     let loaded = load(&format!("{}{forward}", safe("forward = \"crm\""))).unwrap();
@@ -229,13 +233,17 @@ fn secrets_in_the_file_itself_are_refused_and_not_repeated() {
 fn what_a_reload_cannot_change_is_named_and_the_rest_is_not() {
     let base = load(&safe("")).unwrap().config;
     let changed = |text: &str| base.restart_needed(&load(text).unwrap().config);
-    let live = format!("[serve]\ngrace = \"1s\"\nlog.filter = \"debug\"\n[messages]\nrules = \"r\"\n{}", safe("path = \"x\""));
+    let live = format!(
+        "[serve]\ngrace = \"1s\"\nlog.filter = \"debug\"\n[messages]\nrules = \"r\"\n{}",
+        safe("path = \"x\"")
+    );
     assert_eq!(changed(&live), Vec::<&str>::new());
     let later = format!(
         "[serve]\nlisten = \"127.0.0.1:1\"\nlog.keep = 1\n[messages]\ndeadline = \"2s\"\nmemcached = \"a:1\"\n\
          daemon = \"unix:/x\"\nlog.file = \"m.log\"\n{}",
         safe("")
     );
-    let keys = ["serve.listen", "serve.log.keep", "messages.daemon", "messages.deadline", "messages.memcached"];
+    let keys =
+        ["serve.listen", "serve.log.keep", "messages.daemon", "messages.deadline", "messages.memcached"];
     assert_eq!(changed(&later), [&keys[..], &["messages.log"]].concat());
 }

@@ -90,8 +90,13 @@ async fn get(to: SocketAddr, target: &str) -> (u16, String) {
 
 async fn post(to: SocketAddr, target: &str, body: &str) -> (u16, String) {
     let length = body.len();
-    send(to, &format!("POST {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"))
-        .await
+    send(
+        to,
+        &format!(
+            "POST {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        ),
+    )
+    .await
 }
 
 fn body(answer: &str) -> &str {
@@ -137,7 +142,8 @@ async fn every_refusal_has_its_status_a_line_with_the_reason_and_a_count() {
     let process = start(&site()).await;
     let to = http(&process).await;
     let shop = |offset| format!("/wechat/shop?{}", query(offset));
-    let forged = format!("/wechat/shop?{}&echostr=<script>", query(0).replace("nonce=n0nce", "nonce=other"));
+    let forged =
+        format!("/wechat/shop?{}&echostr=%3Cscript%3E", query(0).replace("nonce=n0nce", "nonce=other"));
     for (reason, status, target, body) in [
         ("unsigned", 403, "/wechat/shop".to_owned(), text("hello", 1)),
         ("signature", 403, shop(0).replace("n0nce", "other"), text("hello", 1)),
@@ -162,14 +168,25 @@ async fn every_refusal_has_its_status_a_line_with_the_reason_and_a_count() {
     assert!(!said.contains("script"), "nothing of the request comes back: {said}");
 
     // What announces too much is refused before it is sent.
-    let head = format!("POST {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 262145\r\n\r\n", shop(0));
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 262145\r\n\r\n",
+        shop(0)
+    );
     assert_eq!(send(to, &head).await.0, 413);
 
-    for target in ["/", "/wechat/", "/wechat/nobody", "/wechat/shop/x", "/wechat/%73hop", "/MP_verify_0000000000000000.txt"] {
+    for target in [
+        "/",
+        "/wechat/",
+        "/wechat/nobody",
+        "/wechat/shop/x",
+        "/wechat/%73hop",
+        "/MP_verify_0000000000000000.txt",
+    ] {
         assert_eq!(get(to, target).await.0, 404, "{target}");
     }
     assert_eq!(post(to, "/wechat/nobody", "x").await.0, 404);
-    let put = format!("PUT {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", shop(0));
+    let put =
+        format!("PUT {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", shop(0));
     let (status, said) = send(to, &put).await;
     assert_eq!(status, 405);
     let allow = said.lines().find(|line| line.starts_with("allow: ")).expect("it says what is allowed");
@@ -187,7 +204,11 @@ async fn verification_file_is_served_by_its_exact_name_only() {
     let to = http(&process).await;
     let (status, said) = get(to, "/MP_verify_aB3dE6gH9jK2mN5p.txt").await;
     assert_eq!((status, body(&said)), (200, "aB3dE6gH9jK2mN5p"));
-    for other in ["/MP_verify_ab3de6gh9jk2mn5p.txt", "/MP_verify_aB3dE6gH9jK2mN5p", "/x/MP_verify_aB3dE6gH9jK2mN5p.txt"] {
+    for other in [
+        "/MP_verify_ab3de6gh9jk2mn5p.txt",
+        "/MP_verify_aB3dE6gH9jK2mN5p",
+        "/x/MP_verify_aB3dE6gH9jK2mN5p.txt",
+    ] {
         assert_eq!(get(to, other).await.0, 404, "{other}");
     }
     process.stop().await;
@@ -199,7 +220,9 @@ async fn reload_takes_over_accounts_and_rules_and_a_bad_file_leaves_the_old_ones
     let process = start(&site).await;
     let to = http(&process).await;
     site.file("rules.toml", &RULES.replace("yourself", "again"));
-    site.raw("[[messages.account]]\nappid = \"wx1\"\npath = \"club\"\nmode = \"plain\"\ntoken_file = \"token\"\n");
+    site.raw(
+        "[[messages.account]]\nappid = \"wx1\"\npath = \"club\"\nmode = \"plain\"\ntoken_file = \"token\"\n",
+    );
     site.section("serve", "listen = \"127.0.0.1:1\"\nadmin = \"127.0.0.1:0\"\n");
     site.write();
     process.reload("configuration taken over").await;
@@ -247,7 +270,8 @@ async fn message_under_way_is_answered_before_the_end() {
         process.signal(Signal::TERM);
         process.line("stopping; messages under way").await;
         let body = "yes";
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head =
+            format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n", body.len());
         stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
     };
     let ((status, said), ()) = tokio::join!(asked, answers);
@@ -274,7 +298,12 @@ async fn wrong_configuration_is_exit_code_two_with_a_sentence() {
     assert!(said.stderr.contains("does not serve oauth yet"), "{}", said.stderr);
 
     let said = ran(command(&site(), &["serve", "messages", "--check"])).await;
-    assert_eq!((said.code, said.stdout.trim()), (Some(0), "ok: 2 accounts, 1 rule, 0 programs"), "{}", said.stderr);
+    assert_eq!(
+        (said.code, said.stdout.trim()),
+        (Some(0), "ok: 2 accounts, 1 rule, 0 programs"),
+        "{}",
+        said.stderr
+    );
     let said = ran(command(&rules, &["serve", "messages", "--check"])).await;
     assert_eq!(said.code, Some(2), "{}", said.stdout);
     // A taken address is no fault of the file.

@@ -88,7 +88,8 @@ pub(super) fn check(
         let path = &settings.account.path;
         if let Some(first) = paths.get(path) {
             let path = shown(path);
-            let rule = format!("/wechat/{path} is also the path of messages.account[{first}]: each path once");
+            let rule =
+                format!("/wechat/{path} is also the path of messages.account[{first}]: each path once");
             cx.report.error(&place.key("path"), rule);
         } else {
             paths.insert(path.clone(), index);
@@ -135,17 +136,16 @@ fn account(
 
     let appid = appid_of(table, appid, cx);
     let path = path_of(table, path, appid.as_ref(), cx);
-    let modes = [
-        ("safe", Mode::Safe),
-        ("compatible", Mode::Compatible),
-        ("plain", Mode::Plain),
-    ];
+    let modes = [("safe", Mode::Safe), ("compatible", Mode::Compatible), ("plain", Mode::Plain)];
     let mode = mode.map_or(Some(Mode::Safe), |text| cx.word(&table.key("mode"), &text, &modes));
     let token = token.load_to(depth, table, cx);
     if let (Depth::Secrets, Some(token)) = (depth, &token)
         && !TOKEN_LENGTHS.contains(&token.expose().len())
     {
-        cx.report.warn(table, "its token does not look like one of WeChat's console, which has 3 to 32 letters and digits");
+        cx.report.warn(
+            table,
+            "its token does not look like one of WeChat's console, which has 3 to 32 letters and digits",
+        );
     }
     let aes_key = match mode {
         _ if !key.is_empty() => Some(aes_key_of(&key, depth, table, cx)?),
@@ -162,7 +162,8 @@ fn account(
     let previous_aes_key =
         if previous.is_empty() { None } else { Some(aes_key_of(&previous, depth, table, cx)?) };
     if previous_aes_key.is_some() && aes_key.is_none() {
-        cx.report.error(table, "a previous key without a current one: name that with aes_key_file or its like");
+        cx.report
+            .error(table, "a previous key without a current one: name that with aes_key_file or its like");
     }
     if depth == Depth::Secrets && aes_key.is_some() && aes_key == previous_aes_key {
         cx.report.warn(table, "its previous key is the current one: remove previous_aes_key");
@@ -187,10 +188,7 @@ fn account(
     })
 }
 
-fn sources<'r>(
-    prefix: &'static str,
-    [file, credential, env]: [&'r Option<String>; 3],
-) -> Sources<'r> {
+fn sources<'r>(prefix: &'static str, [file, credential, env]: [&'r Option<String>; 3]) -> Sources<'r> {
     Sources { prefix, file: file.as_deref(), credential: credential.as_deref(), env: env.as_deref() }
 }
 
@@ -225,7 +223,12 @@ fn appid_of(table: &Place, text: Option<String>, cx: &mut Context<'_>) -> Option
 }
 
 /// What stands in an address without being escaped, and is nobody's idea of a directory.
-fn path_of(table: &Place, text: Option<String>, appid: Option<&AppId>, cx: &mut Context<'_>) -> Option<String> {
+fn path_of(
+    table: &Place,
+    text: Option<String>,
+    appid: Option<&AppId>,
+    cx: &mut Context<'_>,
+) -> Option<String> {
     let fits = |text: &str| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         (1..=LONGEST_PATH).contains(&text.len()) && text.bytes().all(plain) && !text.starts_with('.')

@@ -51,12 +51,7 @@ pub(super) fn check(raw: Vec<raw::Forward>, depth: Depth, cx: &mut Context<'_>) 
     forwards
 }
 
-fn forward(
-    raw: raw::Forward,
-    depth: Depth,
-    table: &Place,
-    cx: &mut Context<'_>,
-) -> Option<ForwardSettings> {
+fn forward(raw: raw::Forward, depth: Depth, table: &Place, cx: &mut Context<'_>) -> Option<ForwardSettings> {
     let raw::Forward { name, url, secret_file, secret_credential, secret_env, timeout, concurrency } = raw;
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let name = match name {

@@ -210,9 +210,9 @@ fn daemon_addr(addr: &str, has_ca: bool) -> Result<(), &'static str> {
         && url.fragment().is_none();
     match url.scheme() {
         "http" | "https" if !bare || url.port_or_known_default().is_none() => Err(FORM),
-        "https" if !has_ca => {
-            Err("https:// needs ca beside it: the PEM file of the authority that signed the daemon's certificate")
-        }
+        "https" if !has_ca => Err(
+            "https:// needs ca beside it: the PEM file of the authority that signed the daemon's certificate",
+        ),
         "http" | "https" => Ok(()),
         _ => Err(FORM),
     }

@@ -163,9 +163,6 @@ fn callback(account: &CallbackSettings, settings: &MessagesSettings) -> Callback
             mode: *mode,
             window: settings.replay_window,
         },
-        files: verify_files
-            .iter()
-            .map(|file| (file.name().to_owned(), file.content().to_owned()))
-            .collect(),
+        files: verify_files.iter().map(|file| (file.name().to_owned(), file.content().to_owned())).collect(),
     }
 }

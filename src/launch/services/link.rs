@@ -29,7 +29,11 @@ pub(super) enum Link {
 }
 
 /// Looks for ever. Without an account there is nothing to ask for.
-pub(super) async fn watch(client: Client, mut appids: watch::Receiver<Vec<AppId>>, link: watch::Sender<Link>) {
+pub(super) async fn watch(
+    client: Client,
+    mut appids: watch::Receiver<Vec<AppId>>,
+    link: watch::Sender<Link>,
+) {
     let mut trouble = ErrorTracker::default();
     loop {
         let first = appids.borrow_and_update().first().cloned();
@@ -49,7 +53,9 @@ pub(super) async fn watch(client: Client, mut appids: watch::Receiver<Vec<AppId>
                      as before (is it running, does [messages] daemon name it, has it a [[client]] for this service?): \
                      {error}",
                 ),
-                Report::Debug(times) => tracing::debug!(app = %appid, times, error, "the daemon gives no token"),
+                Report::Debug(times) => {
+                    tracing::debug!(app = %appid, times, error, "the daemon gives no token")
+                }
                 Report::Recovered(times) => tracing::info!(times, "the daemon gives tokens again"),
                 Report::Nothing => {}
             }

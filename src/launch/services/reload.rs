@@ -93,7 +93,10 @@ impl Reloader {
                         "the configuration was not taken over, everything goes on as before: {error}"
                     );
                     let at = self.clock.wall();
-                    (metrics::Done::Failed, Some(format!("reload refused at {at}, the old configuration is in force: {error}")))
+                    (
+                        metrics::Done::Failed,
+                        Some(format!("reload refused at {at}, the old configuration is in force: {error}")),
+                    )
                 }
             };
             metrics::reload(done);

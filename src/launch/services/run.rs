@@ -164,15 +164,21 @@ impl Services {
 
         let mut parts = Parts::default();
         parts.start_stoppable("http", http::serve(http, door.router(), LIMITS, edges.clone()));
-        parts.start_stoppable("admin", http::serve(admin, view.clone().router(), admin::LIMITS, last.clone()));
+        parts
+            .start_stoppable("admin", http::serve(admin, view.clone().router(), admin::LIMITS, last.clone()));
         parts.start("metrics", &last, view.keep_up());
         parts.start("rules", &last, watch_rules(watched));
         parts.start("daemon link", &edges, link::watch(client, known, live_link));
         if let Some(writer) = writer {
             parts.start_stoppable("message log", writer.run(last.clone()));
         }
-        let reporter =
-            Reporter { notifier: notifier.clone(), standing, link, rules: rules.clone(), grace: grace.clone() };
+        let reporter = Reporter {
+            notifier: notifier.clone(),
+            standing,
+            link,
+            rules: rules.clone(),
+            grace: grace.clone(),
+        };
         parts.start_stoppable("service manager", reporter.run(edges.clone(), last.clone()));
         if let Some(limit) = notifier.watchdog() {
             parts.start("watchdog", &last, feed_watchdog(notifier.clone(), limit));

@@ -180,7 +180,11 @@ impl Door {
 }
 
 /// `GET /wechat/{account}`.
-async fn check(State(door): State<Arc<Door>>, Extension(received): Extension<Received>, request: Request) -> Response {
+async fn check(
+    State(door): State<Arc<Door>>,
+    Extension(received): Extension<Received>,
+    request: Request,
+) -> Response {
     let table = door.table.load_full();
     let Some(place) = place_of(&table, &request) else {
         return door.refused(&Refusal::NoAccount, None, &received);
@@ -201,7 +205,11 @@ async fn check(State(door): State<Arc<Door>>, Extension(received): Extension<Rec
 }
 
 /// `POST /wechat/{account}`.
-async fn push(State(door): State<Arc<Door>>, Extension(received): Extension<Received>, request: Request) -> Response {
+async fn push(
+    State(door): State<Arc<Door>>,
+    Extension(received): Extension<Received>,
+    request: Request,
+) -> Response {
     let table = door.table.load_full();
     let Some(place) = place_of(&table, &request) else {
         return door.refused(&Refusal::NoAccount, None, &received);
@@ -214,7 +222,11 @@ async fn push(State(door): State<Arc<Door>>, Extension(received): Extension<Rece
 }
 
 /// `GET /{file}`: a name that is configured, letter for letter.
-async fn file(State(door): State<Arc<Door>>, Extension(received): Extension<Received>, request: Request) -> Response {
+async fn file(
+    State(door): State<Arc<Door>>,
+    Extension(received): Extension<Received>,
+    request: Request,
+) -> Response {
     let table = door.table.load();
     match request.uri().path().strip_prefix('/').and_then(|name| table.file(name)) {
         Some(content) => with_type(TEXT, content.to_owned()),

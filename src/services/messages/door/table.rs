@@ -61,8 +61,8 @@ impl Table {
         let mut table = Self::default();
         for Callback { account, envelope, files } in callbacks {
             let path = account.path.clone();
-            let envelope = Envelope::new(envelope)
-                .map_err(|source| TableError::Key { path: path.clone(), source })?;
+            let envelope =
+                Envelope::new(envelope).map_err(|source| TableError::Key { path: path.clone(), source })?;
             let place = Place { account: Arc::new(account), envelope, said: Said::default() };
             if table.places.insert(path.clone(), place).is_some() {
                 return Err(TableError::Twice { path });
