@@ -150,11 +150,7 @@ impl Seat {
         };
         let report = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).succeeded();
         if let Report::Recovered(failures) = report {
-            tracing::info!(
-                handler = &*self.name,
-                failures,
-                "the handler recovered after {failures} failures"
-            );
+            tracing::info!(handler = &*self.name, failures, "the handler recovered after {failures} failures");
         }
         match handled {
             Handled::Answer(answer) => Some((answer, Arc::clone(&self.name))),

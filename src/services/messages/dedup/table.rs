@@ -174,10 +174,7 @@ mod tests {
         let (mut table, start) = (table(9, 9), Instant::now());
         let mut look = |after: Duration| table.find(key(1), start + after, Arc::default);
         assert!(is_new(&look(Duration::ZERO)));
-        assert!(
-            matches!(look(Duration::from_hours(9)), Found::Known(State::Working(_))),
-            "work is not forgotten"
-        );
+        assert!(matches!(look(Duration::from_hours(9)), Found::Known(State::Working(_))), "work is not forgotten");
         table.finish(key(1), Some(Arc::new(7)), start);
         let mut look = |after: Duration| table.find(key(1), start + after, Arc::default);
         let just = Duration::from_millis(1);

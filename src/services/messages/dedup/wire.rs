@@ -217,9 +217,7 @@ impl Server {
                 error,
                 "memcached {server} cannot be asked whether another instance has a message, so a retry that comes to another one may be handled twice; after the third time in a row at debug: {error}",
             ),
-            Report::Debug(failures) => {
-                tracing::debug!(server, failures, error, "memcached {server}: {error}")
-            }
+            Report::Debug(failures) => tracing::debug!(server, failures, error, "memcached {server}: {error}"),
             Report::Recovered(_) | Report::Nothing => {}
         }
         Down

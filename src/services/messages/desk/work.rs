@@ -166,13 +166,7 @@ impl Work {
                 "a late answer of {app} could not be sent, and its user gets none; let the handlers answer within the deadline, or mend what it says here; after the third time in a row at debug: {error}",
             ),
             Report::Debug(failures) => {
-                tracing::debug!(
-                    app,
-                    trace,
-                    failures,
-                    error,
-                    "a late answer of {app} could not be sent: {error}"
-                );
+                tracing::debug!(app, trace, failures, error, "a late answer of {app} could not be sent: {error}");
             }
             Report::Recovered(_) | Report::Nothing => {}
         }

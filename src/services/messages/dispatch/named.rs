@@ -139,9 +139,7 @@ impl Name {
 
     fn fits(&self, incoming: &Incoming) -> bool {
         match self {
-            Self::Event(name) => {
-                incoming.message.event().is_some_and(|event| event.eq_ignore_ascii_case(name))
-            }
+            Self::Event(name) => incoming.message.event().is_some_and(|event| event.eq_ignore_ascii_case(name)),
             Self::Type(name) => incoming.message.msg_type().eq_ignore_ascii_case(name),
             Self::Unsupported => true,
         }

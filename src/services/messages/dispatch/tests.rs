@@ -94,13 +94,7 @@ impl Round {
         self.watching(name, matches, does, Does::Passes)
     }
 
-    fn watching(
-        mut self,
-        name: &'static str,
-        matches: Option<&'static str>,
-        does: Does,
-        aside: Does,
-    ) -> Self {
+    fn watching(mut self, name: &'static str, matches: Option<&'static str>, does: Does, aside: Does) -> Self {
         let seen = Arc::clone(&self.seen);
         self.handlers.push(Arc::new(Noting { name, matches, does, aside, seen }));
         self
@@ -146,11 +140,9 @@ async fn handler_that_answers_what_it_does_not_match_never_ends_the_chain() {
     // The old framework stopped at the first handler that had a handle_not_match of its own, so
     // that the one that was meant never saw the message.
     for mode in [Mode::FirstAnswers, Mode::AllSee] {
-        let round = Round::new().watching("aside", Some("image"), Does::Answers, Does::Answers).with(
-            "meant",
-            Some("text"),
-            Does::Answers,
-        );
+        let round = Round::new()
+            .watching("aside", Some("image"), Does::Answers, Does::Answers)
+            .with("meant", Some("text"), Does::Answers);
         let (by, seen, _) = round.run(mode).await;
         assert_eq!(by.as_deref(), Some("meant"));
         assert_eq!(seen, ["not aside", "meant"]);
@@ -201,7 +193,9 @@ async fn named_handlers_are_asked_the_most_specific_first_whatever_the_order_and
         .on("event.VIEW", noting("a view", Does::Panics))
         .on("link", noting("a link", Does::Fails))
         .on("text", greets)
-        .on("image", async |incoming: &Incoming| Ok(Handled::Answer(text(incoming.message.msg_type()))))
+        .on("image", async |incoming: &Incoming| {
+            Ok(Handled::Answer(text(incoming.message.msg_type())))
+        })
         .build()
         .unwrap();
     let dispatcher = Dispatcher::new(Mode::FirstAnswers, Vec::new()).then(named);
@@ -218,8 +212,7 @@ async fn named_handlers_are_asked_the_most_specific_first_whatever_the_order_and
     assert_eq!(by("never-heard-of", None).await.1, "unsupported");
     assert_eq!(by("text", None).await, (text("hello, o1"), "text".to_owned()));
     assert_eq!(by("image", None).await, (text("image"), "image".to_owned()));
-    let order =
-        ["a scan", "any event", "a click", "any event", "a view", "any event", "a link", "rest", "rest"];
+    let order = ["a scan", "any event", "a click", "any event", "a view", "any event", "a link", "rest", "rest"];
     assert_eq!(*seen.lock().unwrap(), order);
 }
 
@@ -237,8 +230,7 @@ async fn names_are_a_handler_that_matches_what_has_one_of_them() {
         seen: Seen::default(),
     });
     let dispatcher = Dispatcher::new(Mode::FirstAnswers, vec![Arc::new(named), behind]);
-    let by =
-        async |kind: &str| dispatcher.dispatch(&incoming(kind, None)).await.answer.unwrap().1.to_string();
+    let by = async |kind: &str| dispatcher.dispatch(&incoming(kind, None)).await.answer.unwrap().1.to_string();
     assert_eq!(by("text").await, "named");
     assert_eq!(by("image").await, "behind");
 }

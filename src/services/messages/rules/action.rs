@@ -126,8 +126,9 @@ impl Form {
 impl ArticleForm {
     fn fill(&self, fill: &Filler<'_, impl FnOnce() -> Context>) -> Result<Article, RenderError> {
         let Self { title, description, pic_url, url } = self;
-        let or_empty =
-            |text: &Option<Text>, place| fill.maybe(text.as_ref(), place).map(Option::unwrap_or_default);
+        let or_empty = |text: &Option<Text>, place| {
+            fill.maybe(text.as_ref(), place).map(Option::unwrap_or_default)
+        };
         Ok(Article {
             title: fill.some(title, "reply.news.title")?,
             description: or_empty(description, "reply.news.description")?,

@@ -113,10 +113,12 @@ impl Condition {
             }
             Self::Hours(hours) => hours.hold(facts.local),
             Self::Text(About::Field(path), test) => match test.presence {
-                Presence::Needed => any(facts.message.fields(), path, &mut |value| match value {
-                    Value::Text(text) => test.accepts(&Subject::new(text)),
-                    Value::Fields(_) => test.is_empty(),
-                }),
+                Presence::Needed => {
+                    any(facts.message.fields(), path, &mut |value| match value {
+                        Value::Text(text) => test.accepts(&Subject::new(text)),
+                        Value::Fields(_) => test.is_empty(),
+                    })
+                }
                 Presence::Forbidden => !any(facts.message.fields(), path, &mut |_| true),
             },
             Self::Text(about, test) => match (facts.subject(about), test.presence) {

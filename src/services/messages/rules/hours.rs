@@ -85,10 +85,8 @@ impl Span {
             )
         };
         let (from, to) = text.split_once('-').ok_or_else(how)?;
-        let (from, to) = (
-            minute(from.trim()).ok_or_else(how)?,
-            minute(to.trim()).filter(|to| *to <= DAY).ok_or_else(how)?,
-        );
+        let (from, to) =
+            (minute(from.trim()).ok_or_else(how)?, minute(to.trim()).filter(|to| *to <= DAY).ok_or_else(how)?);
         if from >= DAY {
             return Err(how());
         }
@@ -105,8 +103,7 @@ impl Span {
 fn minute(text: &str) -> Option<u16> {
     let (hours, minutes) = text.split_once(':')?;
     let number = |text: &str| {
-        (text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit()))
-            .then(|| text.parse::<u16>().ok())?
+        (text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse::<u16>().ok())?
     };
     let minutes = number(minutes).filter(|minutes| *minutes < 60)?;
     Some(number(hours).filter(|hours| *hours <= 24)? * 60 + minutes)
@@ -221,9 +218,7 @@ mod tests {
 
     #[test]
     fn what_is_no_time_and_no_zone_is_refused() {
-        for bad in
-            ["", "9-18", "09:00", "09:00-09:00", "24:00-06:00", "09:60-10:00", "09:00-24:01", "+9:00-10:00"]
-        {
+        for bad in ["", "9-18", "09:00", "09:00-09:00", "24:00-06:00", "09:60-10:00", "09:00-24:01", "+9:00-10:00"] {
             assert!(Span::parse(bad).is_err(), "{bad}");
         }
         for bad in ["", "+8", "08:00", "+08:60", "Asia/Shanghai", "+15:00", "+14:01", "+é:00"] {

@@ -18,8 +18,7 @@ const MOST_ARTICLES: usize = 8;
 pub(super) fn load(text: &str, names: &Names<'_>) -> Result<(Book, Vec<Problem>), Vec<Problem>> {
     let report = Report::of(text);
     let Some(root) = report.parse(text) else { return Err(report.finish().0) };
-    let book =
-        Loader { report: &report, names, templates: Templates::new() }.book(&Table::root(&report, &root));
+    let book = Loader { report: &report, names, templates: Templates::new() }.book(&Table::root(&report, &root));
     let (errors, warnings) = report.finish();
     if errors.is_empty() { Ok((book, warnings)) } else { Err(errors) }
 }
@@ -52,8 +51,7 @@ impl Loader<'_> {
             let number = nth + 1;
             // The name is part of every message about the rule, so it is looked at first.
             let called = table.get("name").filter(Item::is_text).and_then(|item| item.text());
-            let name =
-                called.map_or_else(|| format!("rule {number}"), |name| format!("rule {number} \"{name}\""));
+            let name = called.map_or_else(|| format!("rule {number}"), |name| format!("rule {number} \"{name}\""));
             let table = table.called(format!("{name}: "));
             if let Some(item) = table.get("name") {
                 match item.text() {
@@ -148,11 +146,9 @@ impl Loader<'_> {
             ("text" | "image" | "voice" | "video" | "music" | "news" | "transfer", _) => {
                 Some("it stands within reply: reply.text and so on")
             }
-            (
-                "type" | "event" | "key" | "content" | "scene" | "from" | "account" | "time" | "days"
-                | "field",
-                _,
-            ) => Some("conditions stand within when: when.type and so on"),
+            ("type" | "event" | "key" | "content" | "scene" | "from" | "account" | "time" | "days" | "field", _) => {
+                Some("conditions stand within when: when.type and so on")
+            }
             _ => None,
         });
         // With an error the book is thrown away, and with it this action.

@@ -215,12 +215,7 @@ impl MessageHandler for Rules {
 fn failed(rule: &Rule, incoming: &Incoming, why: &str) {
     let trace = &*incoming.trace.0;
     if rule.fails_loudly() {
-        tracing::warn!(
-            trace,
-            "{} (line {}) could not answer, and the next one is asked: {why}",
-            rule.name,
-            rule.line
-        );
+        tracing::warn!(trace, "{} (line {}) could not answer, and the next one is asked: {why}", rule.name, rule.line);
     } else {
         tracing::debug!(trace, "{} (line {}) could not answer again: {why}", rule.name, rule.line);
     }

@@ -119,14 +119,13 @@ impl Templates {
             what,
             detail: error.map(ToString::to_string),
         };
-        let template =
-            self.env.get_template(name).map_err(|error| failed("is lost".to_owned(), Some(&error)))?;
+        let template = self.env.get_template(name).map_err(|error| failed("is lost".to_owned(), Some(&error)))?;
         let mut out = Limited(Vec::new());
         match template.render_captured_to(context.0.clone(), &mut out) {
-            Ok(_) => String::from_utf8(out.0).map_err(|_| failed("is no UTF-8".to_owned(), None)),
-            Err(error) => {
-                Err(failed(context.why(&error, &template.undeclared_variables(false)), Some(&error)))
+            Ok(_) => {
+                String::from_utf8(out.0).map_err(|_| failed("is no UTF-8".to_owned(), None))
             }
+            Err(error) => Err(failed(context.why(&error, &template.undeclared_variables(false)), Some(&error))),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Rules over whole files: what holds, what is said, what is wrong with a file.
 
 use super::*;
-use crate::clock::WallTime;
+use crate::clock::{WallTime};
 use crate::services::messages::account::Account;
 use crate::services::messages::fields::{Fields, Value};
 use crate::services::messages::message::Message;
@@ -152,9 +152,7 @@ fn each_condition_holds_for_what_it_names_and_for_nothing_else() {
 #[test]
 fn one_of_the_fields_that_repeat_is_enough() {
     let mut all = Fields::default();
-    for (name, text) in
-        [("ToUserName", "gh_1"), ("FromUserName", "o"), ("CreateTime", "1"), ("MsgType", "event")]
-    {
+    for (name, text) in [("ToUserName", "gh_1"), ("FromUserName", "o"), ("CreateTime", "1"), ("MsgType", "event")] {
         all.push(name, Value::Text(text.into()));
     }
     for status in ["reject", "accept"] {
@@ -248,12 +246,8 @@ fn templates_see_fields_names_captures_and_times() {
     ] {
         assert_eq!(rendered(reply, regex, &price).unwrap(), expected, "{reply}");
     }
-    let code =
-        message("event", &[("Event", "scancode_push"), ("EventKey", "K"), ("ScanCodeInfo.ScanResult", "42")]);
-    assert_eq!(
-        rendered("{{ ScanCodeInfo.ScanResult }} {{ event }} {{ key }}", "", &code).unwrap(),
-        "42 scancode_push K"
-    );
+    let code = message("event", &[("Event", "scancode_push"), ("EventKey", "K"), ("ScanCodeInfo.ScanResult", "42")]);
+    assert_eq!(rendered("{{ ScanCodeInfo.ScanResult }} {{ event }} {{ key }}", "", &code).unwrap(), "42 scancode_push K");
     let follow = event("subscribe", "qrscene_7");
     assert_eq!(rendered("{{ scene }} {{ EventKey }}", "", &follow).unwrap(), "7 qrscene_7");
 }
@@ -282,10 +276,7 @@ fn a_reply_that_cannot_be_written_leaves_the_answer_to_the_next_rule_and_names_n
         ("{{ ScanCodeInfo.ScanResult }}", "reply.text needs ScanCodeInfo"),
         ("{{ captures.shop }}", "reply.text has a field within a field"),
         ("{{ Content * 2000 }}", "reply.text is longer than the 2048 bytes"),
-        (
-            "{% for a in Content %}{% for b in Content %}{% for c in Content %}{% endfor %}{% endfor %}{% endfor %}",
-            "reply.text takes more than",
-        ),
+        ("{% for a in Content %}{% for b in Content %}{% for c in Content %}{% endfor %}{% endfor %}{% endfor %}", "reply.text takes more than"),
         ("{{ Content | int }}", "reply.text failed: "),
         ("{{ range(9) }}", "reply.text failed: "),
         ("{{ ' ' }}", "reply.text has come out empty"),
@@ -384,11 +375,9 @@ forward = "crm"
     assert!(problems("[[rule]\nx = 1").join("\n").starts_with("line 1: this is not TOML: "));
     let both = problems("[[rule]]\nreply = { text = 'a', image = 'b', media_id = 'c' }").join("\n");
     assert!(both.contains("text and image stand here") && both.contains("reply.media_id: "), "{both}");
-    let bomb = problems(
-        r"[[rule]]
+    let bomb = problems(r"[[rule]]
 when.content = { regex = '(\w{500}){50}' }
-reply = 'a'",
-    );
+reply = 'a'");
     assert!(bomb[0].contains("too big"), "{bomb:?}");
     let long = format!("[[rule]]\nreply = '{}'", "好".repeat(683));
     assert!(problems(&long)[0].contains("2049 bytes are too many"), "{:?}", problems(&long));
@@ -397,29 +386,16 @@ reply = 'a'",
 #[test]
 fn what_is_valid_and_probably_not_meant_is_warned_of() {
     for (text, warning) in [
-        (
-            "[[rule]]\nwhen.type = 'txt'\nreply = 'a'",
-            "line 2: rule 1: when.type: WeChat documents no type \"txt\": did you mean \"text\"?",
-        ),
+        ("[[rule]]\nwhen.type = 'txt'\nreply = 'a'", "line 2: rule 1: when.type: WeChat documents no type \"txt\": did you mean \"text\"?"),
         ("[[rule]]\nwhen.event = 'subscrbe'\nreply = 'a'", "did you mean \"subscribe\"?"),
-        (
-            "[[rule]]\nreply = 'a'\n[[rule]]\nreply = 'b'",
-            "line 3: rule 2: this never fires: rule 1 takes every message",
-        ),
+        ("[[rule]]\nreply = 'a'\n[[rule]]\nreply = 'b'", "line 3: rule 2: this never fires: rule 1 takes every message"),
         ("[fallback]\nreply = 'a'", "line 1: fallback: this answers events as well"),
-        (
-            "[[rule]]\nwhen.type = 'text'\nreply = '{{ contnt }}'",
-            "no message has a \"contnt\": did you mean content?",
-        ),
+        ("[[rule]]\nwhen.type = 'text'\nreply = '{{ contnt }}'", "no message has a \"contnt\": did you mean content?"),
     ] {
         let found = warnings(text);
         assert!(found.len() == 1 && found[0].contains(warning), "{found:?}");
     }
-    for fine in [
-        "[fallback]\nreply.success = true",
-        "[fallback]\nforward = 'crm'",
-        "[[rule]]\nreply = '{{ bizmsgmenuid }}'",
-    ] {
+    for fine in ["[fallback]\nreply.success = true", "[fallback]\nforward = 'crm'", "[[rule]]\nreply = '{{ bizmsgmenuid }}'"] {
         assert!(warnings(fine).is_empty(), "{fine}");
     }
 }

@@ -133,7 +133,8 @@ impl TextTest {
     pub(super) fn captures(&self, text: &str, mut found: impl FnMut(usize, Option<&str>, &str)) {
         for form in &self.forms {
             let Form::Regex(all) = form else { continue };
-            let Some((regex, captures)) = all.iter().find_map(|regex| Some((regex, regex.captures(text)?)))
+            let Some((regex, captures)) =
+                all.iter().find_map(|regex| Some((regex, regex.captures(text)?)))
             else {
                 continue;
             };

@@ -57,9 +57,7 @@ pub(super) fn conditions(when: &Item<'_>) -> Vec<Condition> {
             );
         }
         if content.is_some() && !is(&types, "text") {
-            table.error(
-                "content holds only for messages of type text, so this rule never fires: leave type out",
-            );
+            table.error("content holds only for messages of type text, so this rule never fires: leave type out");
         }
         found.push(Condition::Type(types));
     }
@@ -72,9 +70,11 @@ pub(super) fn conditions(when: &Item<'_>) -> Vec<Condition> {
     found.extend(table.get("account").map(|item| Condition::Account(boxed(&item.texts()))));
     found.extend(table.get("from").map(|item| Condition::From(boxed(&item.texts()))));
     found.extend(hours(&table).map(Condition::Hours));
-    for (about, item) in
-        [(About::Content, content), (About::Key, table.get("key")), (About::Scene, table.get("scene"))]
-    {
+    for (about, item) in [
+        (About::Content, content),
+        (About::Key, table.get("key")),
+        (About::Scene, table.get("scene")),
+    ] {
         found.extend(item.and_then(|item| test(&item)).map(|test| Condition::Text(about, test)));
     }
     if let Some(fields) = table.get("field").and_then(|item| item.table()) {
