@@ -42,8 +42,6 @@ const RELOADS: &str = "zhongkong_reloads_total";
 const LAST_RELOAD_SUCCESSFUL: &str = "zhongkong_last_reload_successful";
 const MESSAGES: &str = "zhongkong_messages_total";
 const HANDLER_SECONDS: &str = "zhongkong_message_handler_seconds";
-const DAEMON_REACHABLE: &str = "zhongkong_daemon_reachable";
-const PUSHES_REFUSED: &str = "zhongkong_message_refusals_total";
 const LAST_RELOAD: &str = "zhongkong_last_reload_timestamp_seconds";
 
 /// Handling times of `GetToken`, put out by `admin::exposition`.
@@ -71,6 +69,7 @@ pub fn install() -> Result<PrometheusHandle, TelemetryError> {
 /// The process counts already.
 pub fn install_for_services() -> Result<PrometheusHandle, TelemetryError> {
     let handle = record()?;
+    super::services::describe();
     for result in Done::ALL {
         zero(counter!(RELOADS, "result" => result.as_str()));
     }
@@ -106,8 +105,6 @@ fn describe() {
     describe_counter!(RELOADS, "Reloads of the configuration, by result.");
     describe_gauge!(LAST_RELOAD, Unit::Seconds, "Wall time when the configuration in effect was taken over.");
     describe_gauge!(LAST_RELOAD_SUCCESSFUL, "Whether the configuration that was read last is in effect.");
-    describe_gauge!(DAEMON_REACHABLE, "Whether the daemon hands out the tokens that late answers need.");
-    describe_counter!(PUSHES_REFUSED, "Requests to the callbacks that were refused, by reason.");
     describe_counter!(MESSAGES, "Messages of users, by family and outcome.");
     describe_histogram!(HANDLER_SECONDS, Unit::Seconds, "Time that the handlers of one message took.");
     describe_histogram!(LEDGER_SECONDS, Unit::Seconds, "Time of one operation of the ledger, by step.");
@@ -332,21 +329,6 @@ impl std::fmt::Debug for Messages {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Messages")
     }
-}
-
-/// Whether a service gets its tokens, in the process of the services.
-pub fn daemon_reachable(yes: f64) {
-    gauge!(DAEMON_REACHABLE).set(yes);
-}
-
-/// Begins a reason's count of refused requests at zero.
-pub fn push_refusals_begin(reason: &'static str) {
-    zero(counter!(PUSHES_REFUSED, "reason" => reason));
-}
-
-/// A request to a callback was refused; `reason` is a word of the door's.
-pub fn push_refused(reason: &'static str) {
-    counter!(PUSHES_REFUSED, "reason" => reason).increment(1);
 }
 
 /// The same number as the gauge, which cannot be read back.

@@ -28,6 +28,7 @@ pub mod latency;
 mod lines;
 pub mod metrics;
 mod panics;
+pub mod services;
 pub mod text;
 mod tracker;
 

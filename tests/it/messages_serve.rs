@@ -142,7 +142,8 @@ async fn every_refusal_has_its_status_a_line_with_the_reason_and_a_count() {
     let process = start(&site()).await;
     let to = http(&process).await;
     let shop = |offset| format!("/wechat/shop?{}", query(offset));
-    let forged = format!("/wechat/shop?{}&echostr=<script>", query(0).replace("nonce=n0nce", "nonce=other"));
+    let forged =
+        format!("/wechat/shop?{}&echostr=%3Cscript%3E", query(0).replace("nonce=n0nce", "nonce=other"));
     for (reason, status, target, body) in [
         ("unsigned", 403, "/wechat/shop".to_owned(), text("hello", 1)),
         ("signature", 403, shop(0).replace("n0nce", "other"), text("hello", 1)),

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::client::Client;
 use crate::daemon::chain;
 use crate::model::{AppId, Key, Kind};
-use crate::telemetry::{ErrorTracker, Report, metrics};
+use crate::telemetry::{ErrorTracker, Report, services};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(15);
@@ -54,13 +54,13 @@ pub(super) async fn watch(
                      {error}",
                 ),
                 Report::Debug(times) => {
-                    tracing::debug!(app = %appid, times, error, "the daemon gives no token")
+                    tracing::debug!(app = %appid, times, error, "the daemon gives no token");
                 }
                 Report::Recovered(times) => tracing::info!(times, "the daemon gives tokens again"),
                 Report::Nothing => {}
             }
             let now = if error.is_empty() { Link::Up } else { Link::Down };
-            metrics::daemon_reachable(if now == Link::Up { 1.0 } else { 0.0 });
+            services::daemon_reachable(if now == Link::Up { 1.0 } else { 0.0 });
             link.send_if_modified(|link| std::mem::replace(link, now) != now);
         }
         tokio::select! {

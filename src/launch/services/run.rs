@@ -27,7 +27,7 @@ use crate::launch::error::LaunchError;
 use crate::process::notify::Notifier;
 use crate::process::service_sockets::ServiceSockets;
 use crate::process::signals::{Intent, Intents};
-use crate::services::messages::door::Door;
+use crate::services::messages::door::{Door, Table};
 use crate::services::messages::rules::Watcher;
 use crate::telemetry::{self, metrics};
 
@@ -139,7 +139,7 @@ impl Services {
         let Self { config, http, admin, addresses, fixed, live, counters, clock } = self;
         let Fixed { desk, rules, programs, log, writer, client } = fixed;
         tracing::info!(http = %addresses.http, admin = %addresses.admin, "listening");
-        let door = Arc::new(Door::new(Default::default(), desk.clone(), log.clone(), clock.clone()));
+        let door = Arc::new(Door::new(Table::default(), desk.clone(), log.clone(), clock.clone()));
         let (live_grace, grace) = watch::channel(config.serve.grace);
         let (live_link, link) = watch::channel(Link::default());
         let (live_appids, known) = watch::channel(appids(&config));

@@ -24,7 +24,7 @@ use axum::{Extension, Router};
 
 use crate::clock::Clock;
 use crate::http::{self, Received, RequestId, no_such_method, no_such_path, read_body};
-use crate::telemetry::metrics;
+use crate::telemetry::services as metrics;
 
 use super::desk::{Answered, Desk, How};
 use super::envelope::{self, Opened, Query};

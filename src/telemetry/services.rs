@@ -1,0 +1,22 @@
+//! Metrics that only a process of business services has; the daemon's page is without them.
+
+use ::metrics::{counter, describe_counter, describe_gauge, gauge};
+
+const DAEMON_REACHABLE: &str = "zhongkong_daemon_reachable";
+const PUSHES_REFUSED: &str = "zhongkong_message_refusals_total";
+
+/// Says what they mean.
+pub(super) fn describe() {
+    describe_gauge!(DAEMON_REACHABLE, "1 while the daemon hands out the tokens that late answers need.");
+    describe_counter!(PUSHES_REFUSED, "Requests to the callbacks that were refused, by reason.");
+}
+
+/// The daemon hands out tokens: 1, or does not: 0.
+pub fn daemon_reachable(level: f64) {
+    gauge!(DAEMON_REACHABLE).set(level);
+}
+
+/// A request to a callback was refused; `reason` is a word of the door's.
+pub fn push_refused(reason: &'static str) {
+    counter!(PUSHES_REFUSED, "reason" => reason).increment(1);
+}
