@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each bench uses its part")]
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use aes::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
@@ -66,9 +67,8 @@ impl Bare {
         let (timestamp, nonce) = (now.to_string(), format!("{}", 1_000_000_000 + number));
         let signature = sign([TOKEN, &timestamp, &nonce, &encrypt]);
         let query = format!(
-            "signature={0}&timestamp={timestamp}&nonce={nonce}&openid=oia2TjuEGTNoeX76QEjQNrcURxG8\
-             &encrypt_type=aes&msg_signature={0}",
-            signature
+            "signature={signature}&timestamp={timestamp}&nonce={nonce}&openid=oia2TjuEGTNoeX76QEjQNrcURxG8\
+             &encrypt_type=aes&msg_signature={signature}"
         );
         let body = format!(
             "<xml>\n    <ToUserName><![CDATA[gh_7f083739789a]]></ToUserName>\n    \
@@ -134,7 +134,9 @@ impl Bare {
 fn sign(mut parts: [&str; 4]) -> String {
     parts.sort_unstable();
     let mut hash = Sha1::new();
-    parts.iter().for_each(|part| hash.update(part));
+    for part in parts {
+        hash.update(part);
+    }
     hex::encode(hash.finalize())
 }
 
@@ -155,10 +157,11 @@ impl Service {
             let answers = number + 2 == RULES;
             let content =
                 if answers { "营业时间".to_owned() } else { format!("第{number}个关键词") };
-            text.push_str(&format!(
+            write!(
+                text,
                 "[[rule]]\nname = \"r{number}\"\nwhen.type = \"text\"\nwhen.content = {{ contains = \"{content}\" }}\n\
                  reply.text = \"每天 9:00 到 21:00\"\n\n"
-            ));
+            )?;
         }
         std::fs::write(&path, text)?;
         let (rules, _watcher) = Rules::open(&path, BTreeMap::new(), clock.clone())?;
