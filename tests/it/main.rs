@@ -64,6 +64,7 @@ mod logs_process;
 mod logs_support;
 mod messages_config;
 mod messages_desk;
+mod messages_door;
 mod messages_forward;
 mod messages_instances;
 mod messages_late;

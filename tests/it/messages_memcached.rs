@@ -74,9 +74,14 @@ fn desk(memcached: &str, deadline: Duration) -> (Desk, Arc<Program>) {
 }
 
 fn message() -> Arc<Incoming> {
+    numbered(1)
+}
+
+fn numbered(id: u64) -> Arc<Incoming> {
+    let id = id.to_string();
     let mut fields = Fields::default();
     let pairs = [("ToUserName", "gh_1"), ("FromUserName", "o1"), ("CreateTime", "1"), ("MsgType", "text")];
-    for (name, text) in pairs.into_iter().chain([("Content", "hello"), ("MsgId", "1")]) {
+    for (name, text) in pairs.into_iter().chain([("Content", "hello"), ("MsgId", &id)]) {
         fields.push(name, Value::Text(text.into()));
     }
     Arc::new(Incoming {
@@ -233,4 +238,73 @@ async fn server_that_speaks_another_language_costs_three_lines_and_no_message() 
         assert!(line.contains("cannot be asked whether another instance has a message"), "{line}");
         assert!(!line.contains("400"), "what strangers say is not repeated: {line}");
     }
+}
+
+#[tokio::test]
+async fn answer_of_another_instance_is_never_sent_late_by_this_one() {
+    // It was given in time there; here nobody waits for it any more.
+    let _guard = Guard::start();
+    let memcached = Memcached::start();
+    let (first, program) = desk(&memcached.addr(), PATIENT);
+    let (second, idle) = desk(&memcached.addr(), Duration::from_millis(200));
+    let answers = async {
+        while program.runs.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(second.answer(message(), Instant::now()).await.unwrap().how, How::TooSlow);
+        program.go.notify_one();
+    };
+    let (answered, ()) = tokio::join!(first.answer(message(), Instant::now()), answers);
+    assert_eq!(answered.unwrap().how, How::Handled);
+    assert_eq!((first.close(PATIENT).await, second.close(PATIENT).await), (0, 0));
+    for program in [program, idle] {
+        assert_eq!(program.late.load(Ordering::SeqCst), 0);
+    }
+}
+
+/// Answers each connection's first command; counts them.
+fn server(listener: TcpListener, says: fn(&str) -> &'static str) -> (Arc<AtomicUsize>, JoinSet<()>) {
+    let (asked, mut serving) = (Arc::<AtomicUsize>::default(), JoinSet::new());
+    let count = Arc::clone(&asked);
+    serving.spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            count.fetch_add(1, Ordering::SeqCst);
+            let mut command = [0; 4_096];
+            let read = stream.read(&mut command).await.unwrap_or(0);
+            let _ = stream.write_all(says(&String::from_utf8_lossy(&command[..read])).as_bytes()).await;
+        }
+    });
+    (asked, serving)
+}
+
+#[tokio::test]
+async fn server_that_has_neither_room_nor_owner_costs_no_message() {
+    let _guard = Guard::start();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap().to_string();
+    let (asked, _serving) =
+        server(listener, |command| if command.starts_with("ms ") { "NS\r\n" } else { "EN\r\n" });
+    let (desk, program) = desk(&addr, PATIENT);
+    program.go.notify_one();
+    assert_eq!(desk.answer(message(), Instant::now()).await.unwrap().how, How::Handled);
+    assert!(asked.load(Ordering::SeqCst) < 20);
+}
+
+#[tokio::test]
+async fn server_that_fails_again_and_again_is_left_alone_for_a_second() {
+    let _guard = Guard::start();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap().to_string();
+    let (asked, _serving) = server(listener, |_| "no idea\r\n");
+    let (desk, program) = desk(&addr, PATIENT);
+    let begun = Instant::now();
+    for id in 0..40 {
+        program.go.notify_one();
+        assert_eq!(desk.answer(numbered(id), Instant::now()).await.unwrap().how, How::Handled);
+    }
+    assert_eq!(desk.close(PATIENT).await, 0);
+    let (asked, seconds) = (asked.load(Ordering::SeqCst), begun.elapsed().as_secs());
+    // Three before the first rest, and one behind each.
+    assert!(asked as u64 <= 4 + seconds, "{asked} connections in {seconds} s");
 }
