@@ -195,7 +195,12 @@ struct Never;
 
 #[async_trait]
 impl LateSender for Never {
-    async fn send(&self, _: &Incoming, _: &Reply) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    async fn send(
+        &self,
+        _: &Incoming,
+        _: &Reply,
+        _: Option<&str>,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         Err("nothing is sent late here".into())
     }
 }

@@ -69,6 +69,7 @@ impl LateSender for Late {
         &self,
         _incoming: &Incoming,
         _reply: &Reply,
+        _by: Option<&str>,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         self.0.send_modify(|sent| *sent += 1);
         Ok(())

@@ -18,7 +18,7 @@ use crate::services::messages::rules::{Rules, Watcher};
 use crate::services::messages::{envelope, log};
 use crate::services::wechat_api::{self, WechatApi};
 
-use super::answerers::{ProgramSeat, Programs, RulesSeat};
+use super::answerers::{Program, ProgramSeat, Programs, RulesSeat};
 use super::error::ServicesError;
 use super::late::NotedLate;
 
@@ -70,7 +70,7 @@ impl Live {
         let rules = rules.transpose()?;
         let program = |account: &CallbackSettings| {
             let (_, forwarder) = forwarders.get(account.forward.as_ref()?)?;
-            Some((account.account.path.clone(), forwarder.clone()))
+            Some((account.account.path.clone(), Program::new(forwarder.clone())))
         };
         let programs = settings.accounts.iter().filter_map(program).collect();
         Ok(Self { table, rules, forwarders, programs })
@@ -94,6 +94,7 @@ impl Fixed {
                 api_base: settings.wechat.api_base.clone(),
                 connect_timeout: settings.wechat.connect_timeout,
                 timeout: settings.wechat.timeout,
+                proxy: settings.wechat.proxy.clone(),
                 daemon: settings.daemon.addr.clone(),
             },
         )?;

@@ -22,7 +22,12 @@ pub(super) struct NotedLate {
 
 #[async_trait]
 impl LateSender for NotedLate {
-    async fn send(&self, incoming: &Incoming, reply: &Reply) -> Result<(), Box<dyn Error + Send + Sync>> {
+    async fn send(
+        &self,
+        incoming: &Incoming,
+        reply: &Reply,
+        by: Option<&str>,
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
         let sent = self.late.send(incoming, reply).await;
         let why = sent.as_ref().err().map(|error| chain(error));
         self.log.note(Entry {
@@ -30,7 +35,7 @@ impl LateSender for NotedLate {
             account: &incoming.account,
             message: &incoming.message,
             delivery: Delivery::First,
-            handler: None,
+            handler: by,
             outcome: why.as_deref().map_or(Outcome::Late(reply), Outcome::Lost),
             took: since(incoming.message.created(), self.clock.wall()),
         });

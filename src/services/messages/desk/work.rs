@@ -128,14 +128,14 @@ impl Work {
             None => true,
         };
         if mine {
-            self.send_late(late).await;
+            self.send_late(late, verdict.by.as_deref()).await;
         }
         self.done(None);
     }
 
-    async fn send_late(&self, reply: &Reply) {
+    async fn send_late(&self, reply: &Reply, by: Option<&str>) {
         let limit = self.core.settings.handler_timeout;
-        let sent = timeout(limit, self.core.late.send(&self.incoming, reply)).await;
+        let sent = timeout(limit, self.core.late.send(&self.incoming, reply, by)).await;
         let error = match sent {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(chain(&*error)),
@@ -150,7 +150,7 @@ impl Work {
             if let Report::Recovered(failures) = report {
                 tracing::info!(failures, "late answers can be sent again after {failures} failures");
             }
-            tracing::debug!(app, trace, "the answer was sent late, as a customer-service message");
+            tracing::debug!(app, trace, handler = by, "the answer was sent late, as a customer-service message");
             return;
         };
         self.core.counts.count(family, MessageOutcome::LateFailed);
@@ -159,6 +159,7 @@ impl Work {
             Report::Warn(failures) => tracing::warn!(
                 app,
                 trace,
+                handler = by,
                 failures,
                 error,
                 "a late answer of {app} could not be sent, and its user gets none; let the handlers answer within the deadline, or mend what it says here; after the third time in a row at debug: {error}",
@@ -167,6 +168,7 @@ impl Work {
                 tracing::debug!(
                     app,
                     trace,
+                    handler = by,
                     failures,
                     error,
                     "a late answer of {app} could not be sent: {error}"

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::clock::WallTime;
@@ -69,6 +70,8 @@ pub enum Then {
 pub(super) struct Rule {
     /// For logs: `rule 3 "hours"`.
     pub(super) name: Box<str>,
+    /// For the message log: `rules: hours`, or `rules: tell the CRM, forward: crm`.
+    pub(super) answers_as: Arc<str>,
     /// Its own name, if it has one.
     pub(super) called: Option<Box<str>>,
     pub(super) part: Part,
