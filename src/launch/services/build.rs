@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use crate::client::Client;
 use crate::clock::Clock;
-use crate::config::ServeConfig;
 use crate::config::messages::{CallbackSettings, ForwardSettings, MessagesSettings};
 use crate::services::messages::desk::{self, Desk};
 use crate::services::messages::dispatch::{Dispatcher, Mode};
@@ -114,13 +113,6 @@ impl Fixed {
         );
         Ok(Self { desk: Arc::new(desk), rules, programs, log, writer, client })
     }
-}
-
-/// Whether everything could be made, and how much there is.
-pub(super) fn check(config: &ServeConfig) -> Result<String, ServicesError> {
-    let live = Live::new(&config.messages, &Forwarders::new(), &Clock::system())?;
-    let rules = live.rules.map_or(0, |(rules, _)| rules.book().len());
-    Ok(summary(live.table.accounts(), Some(rules), live.forwarders.len()))
 }
 
 /// "2 accounts, 5 rules, 1 program".

@@ -177,6 +177,11 @@ impl Book {
         self.rules.is_empty()
     }
 
+    /// What the rules are called, each with its line, in the order of the file; the fallback last.
+    pub fn names(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.rules.iter().chain(&self.fallback).map(|rule| (rule.line, &*rule.name))
+    }
+
     /// An instant as somebody in the file's zone writes it: `09:30` (of today), `2026-11-20 09:30`,
     /// or with an offset of its own, `2026-11-20T09:30:00+08:00`.
     pub fn instant(&self, text: &str, now: WallTime) -> Option<WallTime> {
