@@ -29,6 +29,7 @@ mod config;
 mod config_files;
 mod doctor;
 mod doctor_files;
+mod doctor_messages;
 mod doctor_support;
 mod engine_budget;
 mod engine_complaints;

@@ -106,6 +106,6 @@ impl ServedAccount {
 impl ServedProgram {
     fn of(settings: &ForwardSettings) -> Self {
         let ForwardSettings { name, url, .. } = settings;
-        Self { name: name.clone(), url: url[..Position::BeforeQuery].to_owned() }
+        Self { name: name.clone(), url: url[..Position::AfterPath].to_owned() }
     }
 }

@@ -75,12 +75,7 @@ enum Sending {
 
 #[async_trait]
 impl LateSender for Recorder {
-    async fn send(
-        &self,
-        incoming: &Incoming,
-        reply: &Reply,
-        by: Option<&str>,
-    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+    async fn send(&self, incoming: &Incoming, reply: &Reply, by: Option<&str>) -> Sent {
         assert_eq!(by, Some("handler"), "who said it is told with it");
         self.sent.send_modify(|sent| sent.push((incoming.message.from().to_owned(), reply.clone())));
         match self.does {
