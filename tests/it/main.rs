@@ -74,6 +74,7 @@ mod messages_send;
 mod messages_serve;
 mod messages_support;
 mod messages_test_cli;
+mod messages_wechatpy;
 mod metrics;
 mod mirror;
 mod mirror_trouble;
