@@ -67,6 +67,7 @@ mod messages_forward;
 mod messages_instances;
 mod messages_late;
 mod messages_log;
+mod messages_page;
 mod messages_rules;
 mod messages_send;
 mod messages_serve;
