@@ -19,8 +19,8 @@ fn read(path: &str) -> String {
 fn blocks<'t>(page: &'t str, heading: &str, kind: &str) -> Vec<&'t str> {
     let (_, from) = page.split_once(heading).unwrap_or_else(|| panic!("no {heading:?}"));
     let section = from.split("\n## ").next().unwrap();
-    let opened = section.split(&format!("```{kind}\n")).skip(1);
-    opened.map(|block| block.split("```\n").next().unwrap()).collect()
+    let fence = format!("```{kind}\n");
+    section.split(&fence).skip(1).map(|block| block.split("```\n").next().unwrap()).collect()
 }
 
 /// A port that nobody has at the moment.
