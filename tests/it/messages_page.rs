@@ -33,7 +33,11 @@ fn free() -> String {
 fn typed(start: &str) -> String {
     let (port, admin, program) = (free(), free(), free());
     let serve = format!("[serve]\nlisten = \"127.0.0.1:{port}\"\nadmin = \"127.0.0.1:{admin}\"\nEND\n");
-    let open = |port: &str| format!("until (: </dev/tcp/127.0.0.1/{port}) 2>/dev/null; do sleep 0.05; done");
+    let open = |port: &str| {
+        format!(
+            "for i in {{1..600}}; do (: </dev/tcp/127.0.0.1/{port}) 2>/dev/null && break; sleep 0.05; done"
+        )
+    };
     let example = root().join("examples/forward/app.py");
     let start = start
         .replace("127.0.0.1:7790", &format!("127.0.0.1:{port}"))
