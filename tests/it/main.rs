@@ -69,6 +69,7 @@ mod messages_instances;
 mod messages_late;
 mod messages_log;
 mod messages_named;
+mod messages_page;
 mod messages_rules;
 mod messages_send;
 mod messages_serve;
