@@ -231,20 +231,22 @@ impl Loader<'_> {
                 tables.len()
             ));
         }
+        let none = tables.is_empty();
         for table in tables {
             let title = self.needed(&table, "title");
             let description = self.optional(&table, "description");
             let pic_url = self.optional(&table, "pic_url");
-            let url = self.optional(&table, "url");
+            let url = self.needed(&table, "url");
             table.finish(|word| match word {
                 "picture" | "image" | "picurl" => Some("it is called pic_url"),
                 "link" => Some("it is called url"),
                 _ => None,
             });
-            articles.extend(title.map(|title| ArticleForm { title, description, pic_url, url }));
+            let whole = title.zip(url);
+            articles.extend(whole.map(|(title, url)| ArticleForm { title, description, pic_url, url }));
         }
-        if articles.is_empty() {
-            item.error("news need an article: a list of tables, each with a title");
+        if none {
+            item.error("news need an article: a list of tables, each with a title and a url");
         }
         Form::News(articles)
     }
