@@ -53,7 +53,12 @@ struct Late;
 
 #[async_trait]
 impl LateSender for Late {
-    async fn send(&self, incoming: &Incoming, _reply: &Reply) -> Result<(), Box<dyn Error + Send + Sync>> {
+    async fn send(
+        &self,
+        incoming: &Incoming,
+        _reply: &Reply,
+        _by: Option<&str>,
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
         if incoming.account.appid.as_str() == "wx2" { Err("errcode 48001".into()) } else { Ok(()) }
     }
 }

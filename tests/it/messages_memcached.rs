@@ -59,6 +59,7 @@ impl LateSender for Program {
         &self,
         _incoming: &Incoming,
         _reply: &Reply,
+        _by: Option<&str>,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         self.late.fetch_add(1, Ordering::SeqCst);
         Ok(())

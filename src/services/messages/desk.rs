@@ -66,19 +66,22 @@ pub struct Settings {
     pub memcached_timeout: Duration,
 }
 
+/// What came of sending it.
+pub type Sent = Result<(), Box<dyn Error + Send + Sync>>;
+
 /// Sends what was not ready in time.
 #[async_trait]
 pub trait LateSender: Send + Sync + 'static {
-    /// Sends a reply to the sender of the message.
+    /// Sends a reply to the sender of the message. `by` is who gave it, for logs.
     ///
     /// # Errors
     /// It was not sent, or nobody knows. It is not tried again.
-    async fn send(&self, incoming: &Incoming, reply: &Reply) -> Result<(), Box<dyn Error + Send + Sync>>;
+    async fn send(&self, incoming: &Incoming, reply: &Reply, by: Option<&str>) -> Sent;
 }
 
 #[async_trait]
 impl LateSender for Late {
-    async fn send(&self, incoming: &Incoming, reply: &Reply) -> Result<(), Box<dyn Error + Send + Sync>> {
+    async fn send(&self, incoming: &Incoming, reply: &Reply, _by: Option<&str>) -> Sent {
         Ok(Self::send(self, incoming, reply).await?)
     }
 }

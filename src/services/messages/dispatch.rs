@@ -65,8 +65,7 @@ impl Dispatcher {
         Self { places: handlers.into_iter().map(|handler| Place::One(Seat::new(handler))).collect(), mode }
     }
 
-    /// Asks these names behind the others. Unlike in the `Vec` of handlers, where they can be as
-    /// well, [`Dispatched`] tells which of the names answered.
+    /// Asks these names behind the others.
     #[must_use]
     pub fn then(mut self, named: Named) -> Self {
         self.places.push(Place::Names(named));
@@ -164,6 +163,7 @@ impl Seat {
         }
         match handled {
             Handled::Answer(answer) => Some((answer, Arc::clone(&self.name))),
+            Handled::AnswerOf(answer, part) => Some((answer, part)),
             Handled::Pass => None,
         }
     }

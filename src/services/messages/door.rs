@@ -27,7 +27,7 @@ use crate::http::{self, Received, RequestId, no_such_method, no_such_path, read_
 use crate::telemetry::services as metrics;
 
 use super::desk::{Answered, Desk, How};
-use super::envelope::{self, Opened, Query};
+use super::envelope::{Opened, Query};
 use super::fields::{Fields, Format};
 use super::handler::{Incoming, Trace};
 use super::log::{Delivery, Entry, MessageLog, Outcome, Refused};
@@ -89,8 +89,7 @@ impl Door {
         body: Body,
     ) -> Result<Response, Refusal> {
         let query = Query::parse(head.uri.query().unwrap_or_default());
-        // The larger of the two limits; the envelope knows which is the message's.
-        let body = read_body(&head.headers, body, envelope::MAX_BODY).await?;
+        let body = read_body(&head.headers, body, query.body_limit()).await?;
         let opened = place.envelope.open(&query, &body, self.clock.wall())?;
         let message = Message::read(Fields::parse(opened.format, &opened.plain)?)?;
         let trace = Trace(received.id.text().clone());

@@ -78,7 +78,8 @@ enum Sending {
 
 #[async_trait]
 impl LateSender for Recorder {
-    async fn send(&self, incoming: &Incoming, reply: &Reply) -> Result<(), Box<dyn Error + Send + Sync>> {
+    async fn send(&self, incoming: &Incoming, reply: &Reply, by: Option<&str>) -> Sent {
+        assert_eq!(by, Some("scripted"), "who said it is told with it");
         self.sent.send_modify(|sent| sent.push((incoming.message.from().to_owned(), reply.clone())));
         match self.does {
             Sending::Works => Ok(()),

@@ -122,7 +122,7 @@ impl Work {
             None => true,
         };
         if mine {
-            self.send_late(late).await;
+            self.send_late(late, verdict.by.as_deref()).await;
         }
         self.done(None);
     }
@@ -133,9 +133,9 @@ impl Work {
         !self.incoming.message.event().is_some_and(|event| event.eq_ignore_ascii_case("unsubscribe"))
     }
 
-    async fn send_late(&self, reply: &Reply) {
+    async fn send_late(&self, reply: &Reply, by: Option<&str>) {
         let limit = self.core.settings.handler_timeout;
-        let sent = timeout(limit, self.core.late.send(&self.incoming, reply)).await;
+        let sent = timeout(limit, self.core.late.send(&self.incoming, reply, by)).await;
         let error = match sent {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(chain(&*error)),
@@ -157,7 +157,7 @@ impl Work {
                     "late answers of {app} can be sent again after {failures} failures"
                 );
             }
-            tracing::debug!(app, trace, "the answer was sent late, as a customer-service message");
+            tracing::debug!(app, trace, handler = by, "the answer was sent late, as a customer-service message");
             return;
         };
         self.core.counts.count(family, MessageOutcome::LateFailed);
@@ -165,6 +165,7 @@ impl Work {
             Report::Warn(failures) => tracing::warn!(
                 app,
                 trace,
+                handler = by,
                 failures,
                 error,
                 "a late answer of {app} could not be sent, and its user gets none; let the handlers answer within the deadline, or mend what it says here; after the third time in a row at debug: {error}",
@@ -173,6 +174,7 @@ impl Work {
                 tracing::debug!(
                     app,
                     trace,
+                    handler = by,
                     failures,
                     error,
                     "a late answer of {app} could not be sent: {error}"
