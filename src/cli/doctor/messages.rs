@@ -164,16 +164,13 @@ async fn daemon(settings: &MessagesSettings, callers: &[Caller]) -> Vec<Finding>
     if let Identity::Uid(uid) = identity
         && uid != Uid::effective().as_raw()
     {
-        let found = match caller {
-            Some(caller) => {
-                let detail = format!("[[client]] {} has read and complain for user {USER}", caller.name);
-                Finding::ok(Group::Messages, "daemon", detail)
-            }
-            None => {
-                let detail = format!("no [[client]] here is for its user {USER} (uid {uid})");
-                let fix = format!("add a [[client]] with uid = {uid} and actions = [\"read\", \"complain\"]");
-                Finding::warn(Group::Messages, "daemon", detail, fix)
-            }
+        let found = if let Some(caller) = caller {
+            let detail = format!("[[client]] {} has read and complain for user {USER}", caller.name);
+            Finding::ok(Group::Messages, "daemon", detail)
+        } else {
+            let detail = format!("no [[client]] here is for its user {USER} (uid {uid})");
+            let fix = format!("add a [[client]] with uid = {uid} and actions = [\"read\", \"complain\"]");
+            Finding::warn(Group::Messages, "daemon", detail, fix)
         };
         return vec![about(found)];
     }
@@ -280,9 +277,7 @@ async fn runs(config: &ServeConfig, clock: &Clock) -> Vec<Finding> {
     }
     let Ok(url) = format!("http://{}/readyz", http::near(admin)).parse() else { return Vec::new() };
     let said = http::get(url, LIMIT, 4_096, clock).await;
-    vec![judge(
-        said.as_ref().map(|answer| (answer.status, answer.body.trim())).map_err(|error| error.to_string()),
-    )]
+    vec![judge(said.as_ref().map(|answer| (answer.status, answer.body.trim())).map_err(ToString::to_string))]
 }
 
 fn judge(said: Result<(u16, &str), String>) -> Finding {

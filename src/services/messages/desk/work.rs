@@ -150,7 +150,12 @@ impl Work {
             if let Report::Recovered(failures) = report {
                 tracing::info!(failures, "late answers can be sent again after {failures} failures");
             }
-            tracing::debug!(app, trace, handler = by, "the answer was sent late, as a customer-service message");
+            tracing::debug!(
+                app,
+                trace,
+                handler = by,
+                "the answer was sent late, as a customer-service message"
+            );
             return;
         };
         self.core.counts.count(family, MessageOutcome::LateFailed);
