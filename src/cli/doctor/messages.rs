@@ -1,6 +1,6 @@
 //! The message service: its secrets, its rules, whether the daemon serves it, whether it runs.
 //!
-//! Where the configuration has no `[messages]` nothing is said. Nothing is complained about at the
+//! Where the configuration has no `[[messages.account]]` nothing is said. Nothing is complained about at the
 //! daemon to find out whether that is allowed: its own configuration tells.
 
 use std::path::Path;
@@ -41,6 +41,10 @@ pub(super) async fn findings(path: &Path, survey: &Survey, env: &Environment, cl
     let Some(parts) = &survey.parts else { return Vec::new() };
     // Without its secrets, which perhaps cannot be read from here.
     let Some(form) = &parts.services else { return Vec::new() };
+    // The packaged file has the section, and no account that a service would be for.
+    if form.messages.accounts.is_empty() {
+        return Vec::new();
+    }
     let (mut found, loaded) = secrets(path, survey, env);
     found.extend(rules(&form.messages));
     let daemon = async {
