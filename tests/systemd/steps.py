@@ -268,11 +268,12 @@ def the_message_service_gets_its_secrets_answers_the_consoles_check_and_reloads(
     rules.chmod(0o644)
     user = site.box.run("id", "-u", "zhongkong-messages").out.strip()
     packaged = site.box.path(CONFIG).read_text()
-    site.box.path(CONFIG).write_text(packaged + f"""
-[messages]
-rules = "/etc/zhongkong/rules.toml"
-[messages.log]
-file = "/var/log/zhongkong-messages/messages.log"
+    text = packaged
+    for example, real in [('#: rules = "rules.toml"', 'rules = "/etc/zhongkong/rules.toml"'),
+                          ('#: file = "/var/log/zhongkong-messages/messages.log"', 'file = "/var/log/zhongkong-messages/messages.log"')]:
+        assert text.count(example) == 1, f"{example} is not in the packaged file"
+        text = text.replace(example, real)
+    site.box.path(CONFIG).write_text(text + f"""
 [[messages.account]]
 appid = "{APPID}"
 path = "shop"
