@@ -17,11 +17,10 @@ from container import wait_for
 
 UNIT = "zhongkong.service"
 SOCKET = "zhongkong.socket"
-MESSAGES = "zhongkong-messages.service"
 APPID = "wxsystemd00000001"
 SECOND = "wxsystemd00000002"
 SECRETS = {APPID: "0123456789abcdef0123456789abcdef", SECOND: "fedcba9876543210fedcba9876543210"}
-GRPC, ADMIN, WECHAT, SERVING = 7780, 7781, 7770, 7791
+GRPC, ADMIN, WECHAT = 7780, 7781, 7770
 CONFIG = "/etc/zhongkong/config.toml"
 CLONE_NEWNET = 0x40000000
 

@@ -9,7 +9,7 @@ import socket
 import time
 
 from container import wait_for
-from installed import ADMIN, APPID, CONFIG, GRPC, MESSAGES, SECOND, SECRETS, SERVING, SOCKET, UNIT, Callers
+from installed import ADMIN, APPID, CONFIG, GRPC, SECOND, SECRETS, SOCKET, UNIT, Callers
 
 MESSAGES, MESSAGES_PORT, MESSAGES_ADMIN = "zhongkong-messages.service", 7790, 7791
 MESSAGE_TOKEN, MESSAGE_KEY = "8fa35e1c7d90b624", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
@@ -268,11 +268,11 @@ def the_message_service_gets_its_secrets_answers_the_consoles_check_and_reloads(
     rules.chmod(0o644)
     user = site.box.run("id", "-u", "zhongkong-messages").out.strip()
     packaged = site.box.path(CONFIG).read_text()
-    site.box.path(CONFIG).write_text(packaged + f"""
-[messages]
-rules = "/etc/zhongkong/rules.toml"
-[messages.log]
-file = "/var/log/zhongkong-messages/messages.log"
+    text = packaged
+    for line in ('rules = "rules.toml"', 'file = "/var/log/zhongkong-messages/messages.log"'):
+        assert f"#: {line}" in text, f"{line} is not in the packaged file"
+        text = text.replace(f"#: {line}", line)
+    site.box.path(CONFIG).write_text(text + f"""
 [[messages.account]]
 appid = "{APPID}"
 path = "shop"
@@ -445,7 +445,7 @@ actions = ["read", "complain"]
 
     answers()
     # Known to the daemon by its uid, so that late answers can be sent.
-    reachable = lambda: "zhongkong_daemon_reachable 1" in site.http(SERVING, "GET", "/metrics")[1]
+    reachable = lambda: "zhongkong_daemon_reachable 1" in site.http(MESSAGES_ADMIN, "GET", "/metrics")[1]
     wait_for("a token of the daemon", reachable, 40)
     pid = site.show("MainPID", unit=MESSAGES)
     install(site, site.newer)
@@ -459,7 +459,7 @@ def removing_keeps_the_state_and_a_new_installation_goes_on_with_the_same_tokens
     before, calls = site.fingerprints(), site.calls()
     site.box.run("dpkg", "--remove", "zhongkong", env=DEBIAN)
     assert not site.box.path("/usr/bin/zhongkong").exists()
-    assert not site.answers(ADMIN, "/healthz") and not site.answers(SERVING, "/healthz")
+    assert not site.answers(ADMIN, "/healthz") and not site.answers(MESSAGES_ADMIN, "/healthz")
     loaded = site.show("LoadState", "ActiveState")
     assert loaded[0] in ("masked", "not-found") and loaded[1] in ("inactive", "failed"), loaded
     for kept in (CONFIG, f"/etc/zhongkong/secrets/{APPID}", "/var/lib/zhongkong/ledger.db"):
