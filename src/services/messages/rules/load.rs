@@ -141,8 +141,13 @@ impl Loader<'_> {
         });
         // With an error the book is thrown away, and with it this action.
         let action = action.unwrap_or(Action::Reply(Form::Success));
+        let own = called.as_deref().unwrap_or(name);
+        let answers_as = match &action {
+            Action::Reply(_) => format!("rules: {own}").into(),
+            Action::Forward(program) => format!("rules: {own}, forward: {program}").into(),
+        };
         let failures = AtomicU32::new(0);
-        Rule { name: name.into(), called, part, line, conditions, action, then, failures }
+        Rule { name: name.into(), answers_as, called, part, line, conditions, action, then, failures }
     }
 
     fn forward(&self, item: &Item<'_>) -> Option<Action> {

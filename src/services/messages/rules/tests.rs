@@ -259,6 +259,25 @@ fn templates_see_fields_names_captures_and_times() {
 }
 
 #[test]
+fn moment_that_no_calendar_has_is_a_number_and_no_panic() {
+    let mut fields = Fields::default();
+    let late = [
+        ("ToUserName", "a"),
+        ("FromUserName", "b"),
+        ("CreateTime", "18446744073709551615"),
+        ("MsgType", "c"),
+    ];
+    for (name, text) in late {
+        fields.push(name, Value::Text(text.into()));
+    }
+    let far = Message::read(fields).unwrap();
+    for reply in ["{{ created }}", "{{ created ~ '' }}", "{{ created | string | upper }}"] {
+        assert_eq!(rendered(reply, "", &far).unwrap(), "9223372036854775807", "{reply}");
+    }
+    assert!(rendered("{{ created.date }}", "", &far).is_err());
+}
+
+#[test]
 fn what_a_user_writes_is_never_a_template() {
     // The text is a value: it is put in and not looked at again, in whatever way it is used.
     for evil in ["{{ 7 * 7 }}", "{% for x in y %}", "{# no #}", "{{ from }}", "<![CDATA[", "\u{0}{{"] {
