@@ -86,7 +86,8 @@ impl Reporter {
             tokio::select! {
                 biased;
                 () = stopping.cancelled() => break,
-                () = changed(&mut self.standing) => {}
+                // A reload has written a line of its own over ours.
+                () = changed(&mut self.standing) => said.clear(),
                 () = changed(&mut self.link) => {}
                 () = tokio::time::sleep(LOOK) => {}
             }
