@@ -109,7 +109,10 @@ async fn each_message_has_a_line_under_its_request_id_and_no_line_a_secret_or_a_
     // A first message's trace is the one that its program was told.
     for asked in bench.program.seen() {
         let line = lines.iter().find(|line| line["trace"] == asked["trace"]).expect("it has a line");
-        assert_eq!((line["delivery"].as_str(), line["handler"].as_str()), (Some("first"), Some("forward")));
+        assert_eq!(
+            (line["delivery"].as_str(), line["handler"].as_str()),
+            (Some("first"), Some("forward: program"))
+        );
     }
 
     let log = std::fs::read_to_string(bench.site.path("messages.log")).unwrap();

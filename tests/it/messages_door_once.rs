@@ -221,13 +221,12 @@ async fn message_of_a_killed_process_is_run_by_the_one_that_gets_the_retry() {
     assert!(matches!(delivery.attempts[0].ending, Ending::Broken(_)), "{delivery:?}");
 
     let retry = other.sender("a", Mode::Safe, Format::Xml);
-    let mut asked = std::pin::pin!(retry.push(&push));
-    tokio::select! {
-        () = bench.program.got(2) => {}
-        delivery = &mut asked => panic!("it was not run again: {delivery:?}"),
-    }
-    bench.program.open();
-    let delivery = asked.await;
+    let asked = retry.push(&push);
+    let answers = async {
+        bench.program.got(2).await;
+        bench.program.open();
+    };
+    let (delivery, ()) = tokio::join!(asked, answers);
     other.process.stop().await;
     let sent = bench.wechat.control.messages("wx-a").len();
     match shown_text(&delivery.shown) {
