@@ -68,6 +68,7 @@ mod messages_instances;
 mod messages_late;
 mod messages_log;
 mod messages_rules;
+mod messages_rules_reload;
 mod messages_send;
 mod messages_serve;
 mod messages_support;

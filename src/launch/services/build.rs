@@ -14,7 +14,7 @@ use crate::services::messages::forward::{self, Forwarder};
 use crate::services::messages::handler::MessageHandler;
 use crate::services::messages::late::Late;
 use crate::services::messages::log::MessageLog;
-use crate::services::messages::rules::{Rules, Watcher};
+use crate::services::messages::rules::{Beside, Rules, Watcher};
 use crate::services::messages::{envelope, log};
 use crate::services::wechat_api::{self, WechatApi};
 
@@ -49,6 +49,7 @@ impl Live {
     pub(super) fn new(
         settings: &MessagesSettings,
         before: &Forwarders,
+        beside: &Beside,
         clock: &Clock,
     ) -> Result<Self, ServicesError> {
         let mut forwarders = Forwarders::new();
@@ -66,8 +67,8 @@ impl Live {
             .iter()
             .map(|(name, (_, forwarder))| (name.clone(), forwarder.clone() as Arc<dyn MessageHandler>))
             .collect();
-        let rules = settings.rules.as_ref().map(|path| Rules::open(path, handlers, clock.clone()));
-        let rules = rules.transpose()?;
+        let open = |path| Rules::open(path, handlers, beside.clone(), clock.clone());
+        let rules = settings.rules.as_ref().map(open).transpose()?;
         let program = |account: &CallbackSettings| {
             let (_, forwarder) = forwarders.get(account.forward.as_ref()?)?;
             Some((account.account.path.clone(), forwarder.clone()))
@@ -117,7 +118,7 @@ impl Fixed {
 
 /// Whether everything could be made, and how much there is.
 pub(super) fn check(config: &ServeConfig) -> Result<String, ServicesError> {
-    let live = Live::new(&config.messages, &Forwarders::new(), &Clock::system())?;
+    let live = Live::new(&config.messages, &Forwarders::new(), &Beside::default(), &Clock::system())?;
     let rules = live.rules.map_or(0, |(rules, _)| rules.book().len());
     Ok(summary(live.table.accounts(), Some(rules), live.forwarders.len()))
 }
