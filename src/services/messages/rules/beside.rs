@@ -66,15 +66,12 @@ mod tests {
     #[tokio::test]
     async fn what_is_told_at_once_is_bounded_and_there_is_room_again_afterwards() {
         let beside = Beside::default();
-        let gate = Arc::new(tokio::sync::Notify::new());
+        let gate = tokio_util::sync::CancellationToken::new();
         for _ in 0..MOST {
-            let gate = gate.clone();
-            beside.tell(async move { gate.notified().await }).unwrap();
+            beside.tell(gate.clone().cancelled_owned()).unwrap();
         }
         assert!(beside.tell(async {}).is_err());
-        // Each is waiting once the runtime has had its turn; then all of them end.
-        tokio::task::yield_now().await;
-        gate.notify_waiters();
+        gate.cancel();
         while beside.tell(async {}).is_err() {
             tokio::task::yield_now().await;
         }

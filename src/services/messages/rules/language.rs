@@ -156,8 +156,9 @@ fn times(number: &Value, by: &Value) -> Result<Value, Error> {
     if !number.is_number() || !by.is_number() {
         return Err(broken());
     }
-    if let (Some(number), Some(by)) = (number.as_i64(), by.as_i64()) {
-        return number.checked_mul(by).map(Value::from).ok_or_else(broken);
+    if number.is_integer() && by.is_integer() {
+        let product = number.as_i64().zip(by.as_i64()).and_then(|(number, by)| number.checked_mul(by));
+        return product.map(Value::from).ok_or_else(broken);
     }
     let float = |value: &Value| f64::try_from(value.clone()).map_err(|_| broken());
     Ok(Value::from(float(number)? * float(by)?))
@@ -382,6 +383,7 @@ mod language_tests {
         assert_eq!(of(3.into(), 5.into()).as_deref(), Some("15"));
         assert_eq!(of(3.into(), 0.5.into()).as_deref(), Some("1.5"));
         assert_eq!(of(i64::MAX.into(), 2.into()), None);
+        assert_eq!(of(i128::MAX.into(), 1.into()), None);
         assert_eq!(of("x".into(), 3.into()), None);
         assert_eq!(of(3.into(), "x".into()), None);
     }
