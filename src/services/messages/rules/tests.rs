@@ -125,6 +125,7 @@ fn each_condition_holds_for_what_it_names_and_for_nothing_else() {
         ("when.content = { contains = 'WORLD' }", &hello, false),
         ("when.content = { prefix = 'ÄÖ', ignore_case = true }", &said("äöü"), true),
         ("when.content = { present = true }", &voice, false),
+        ("when.content = { present = true }", &message("news", &[("Content", "a")]), false),
         ("when.scene = 'shop_1'", &follow, true),
         ("when.scene = 'shop_1'", &scan, true),
         ("when.scene = 'shop_1'", &click, false),

@@ -150,6 +150,9 @@ fn captures_are_of_the_first_expression_and_names_are_of_all() {
     let shown =
         rendered("{{ captures[0] }} {{ captures[2] }} {{ captures.kind }} {{ captures.t }}", when, &scan);
     assert_eq!(shown.unwrap(), "shop_7 7 shop T");
+    // Not even a number that only a later expression has is taken from that.
+    let when = when.replace("(?<kind>.)'", "(?<kind>.)()()'");
+    assert!(rendered("{{ captures[2] }}{{ captures[3] }}", &when, &scan).is_err());
     // Without an expression there is nothing captured, and asking for it is an error.
     assert!(rendered("{{ captures[0] }}", "when.key = 'shop_7'", &scan).is_err());
 }
