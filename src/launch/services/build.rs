@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use crate::client::Client;
 use crate::clock::Clock;
-use crate::config::ServeConfig;
 use crate::config::messages::{CallbackSettings, ForwardSettings, MessagesSettings};
 use crate::services::messages::desk::{self, Desk};
 use crate::services::messages::dispatch::{Dispatcher, Mode};
@@ -18,7 +17,7 @@ use crate::services::messages::rules::{Beside, Rules, Watcher};
 use crate::services::messages::{envelope, log};
 use crate::services::wechat_api::{self, WechatApi};
 
-use super::answerers::{ProgramSeat, Programs, RulesSeat};
+use super::answerers::{Program, ProgramSeat, Programs, RulesSeat};
 use super::error::ServicesError;
 use super::late::NotedLate;
 
@@ -71,7 +70,7 @@ impl Live {
         let rules = settings.rules.as_ref().map(open).transpose()?;
         let program = |account: &CallbackSettings| {
             let (_, forwarder) = forwarders.get(account.forward.as_ref()?)?;
-            Some((account.account.path.clone(), forwarder.clone()))
+            Some((account.account.path.clone(), Program::new(forwarder.clone())))
         };
         let programs = settings.accounts.iter().filter_map(program).collect();
         Ok(Self { table, rules, forwarders, programs })
@@ -95,6 +94,7 @@ impl Fixed {
                 api_base: settings.wechat.api_base.clone(),
                 connect_timeout: settings.wechat.connect_timeout,
                 timeout: settings.wechat.timeout,
+                proxy: settings.wechat.proxy.clone(),
                 daemon: settings.daemon.addr.clone(),
             },
         )?;
@@ -114,13 +114,6 @@ impl Fixed {
         );
         Ok(Self { desk: Arc::new(desk), rules, programs, log, writer, client })
     }
-}
-
-/// Whether everything could be made, and how much there is.
-pub(super) fn check(config: &ServeConfig) -> Result<String, ServicesError> {
-    let live = Live::new(&config.messages, &Forwarders::new(), &Beside::default(), &Clock::system())?;
-    let rules = live.rules.map_or(0, |(rules, _)| rules.book().len());
-    Ok(summary(live.table.accounts(), Some(rules), live.forwarders.len()))
 }
 
 /// "2 accounts, 5 rules, 1 program".

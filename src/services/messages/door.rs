@@ -27,7 +27,7 @@ use crate::http::{self, Received, RequestId, no_such_method, no_such_path, read_
 use crate::telemetry::services as metrics;
 
 use super::desk::{Answered, Desk, How};
-use super::envelope::{self, Opened, Query};
+use super::envelope::{Opened, Query};
 use super::fields::{Fields, Format};
 use super::handler::{Incoming, Trace};
 use super::log::{Delivery, Entry, MessageLog, Outcome, Refused};
@@ -39,7 +39,7 @@ mod table;
 
 pub use table::{Callback, Table, TableError};
 
-use refusal::Refusal;
+use refusal::{Refusal, Said};
 use table::Place;
 
 /// The prefix of the accounts' addresses.
@@ -89,21 +89,26 @@ impl Door {
         body: Body,
     ) -> Result<Response, Refusal> {
         let query = Query::parse(head.uri.query().unwrap_or_default());
-        // The larger of the two limits; the envelope knows which is the message's.
-        let body = read_body(&head.headers, body, envelope::MAX_BODY).await?;
+        let body = read_body(&head.headers, body, query.body_limit()).await?;
         let opened = place.envelope.open(&query, &body, self.clock.wall())?;
         let message = Message::read(Fields::parse(opened.format, &opened.plain)?)?;
         let trace = Trace(received.id.text().clone());
         let incoming = Arc::new(Incoming { account: place.account.clone(), message, trace });
         let answered = self.desk.answer(incoming.clone(), received.at).await?;
-        let (text, misfit) = self.write(&answered, &incoming, opened.format);
+        let (text, misfit) = self.write(&answered, &incoming, opened.format, &place.said);
         self.note(&answered, misfit.as_deref(), &incoming, received);
         Ok(sent(&opened, &text, &self.clock))
     }
 
     /// The answer as WeChat reads it. One that it would not show is acknowledged instead: the user
     /// would see a fault of the account.
-    fn write(&self, answered: &Answered, incoming: &Incoming, format: Format) -> (String, Option<String>) {
+    fn write(
+        &self,
+        answered: &Answered,
+        incoming: &Incoming,
+        format: Format,
+        said: &Said,
+    ) -> (String, Option<String>) {
         let acknowledged = || "success".to_owned();
         let reply = match &*answered.answer {
             Answer::Success => return (acknowledged(), None),
@@ -113,13 +118,16 @@ impl Door {
         match reply::passive(&incoming.message, reply, self.clock.wall(), format) {
             Ok(text) => (text, None),
             Err(error) => {
-                let handler = answered.by.as_deref().unwrap_or_default();
-                tracing::warn!(
-                    trace = &*incoming.trace.0,
-                    account = incoming.account.path,
-                    handler,
-                    "the answer of {handler} is not sent, and the message only acknowledged: {error}",
-                );
+                if let Some(others) = said.turn("misfit") {
+                    let handler = answered.by.as_deref().unwrap_or("another instance");
+                    tracing::warn!(
+                        trace = &*incoming.trace.0,
+                        account = incoming.account.path,
+                        handler,
+                        others,
+                        "the answer of {handler} is not sent, and the message only acknowledged: {error}; others like it in the next minute are only in the message log",
+                    );
+                }
                 (acknowledged(), Some(error.to_string()))
             }
         }

@@ -149,12 +149,14 @@ impl Rules {
         self.0.current.load_full()
     }
 
-    /// What a program says to a message; `None` if it failed.
-    async fn ask(&self, program: &str, rule: &Rule, incoming: &Incoming) -> Option<Handled> {
+    /// The answer of a program to a message; `None` if it has none, or failed.
+    async fn ask(&self, program: &str, rule: &Rule, incoming: &Incoming) -> Option<Answer> {
         // Checked when the file was read: names and programs come and go together.
         let program = self.0.forwards.get(program)?;
         match hand(&**program, incoming).await {
-            Ok(handled) => Some(handled),
+            Ok(Handled::Answer(answer) | Handled::AnswerOf(answer, _)) => Some(answer),
+            // It leaves the answer to the next rule.
+            Ok(Handled::Pass) => None,
             Err(error) => {
                 failed(rule, incoming, &chain(&error));
                 None
@@ -203,7 +205,7 @@ impl MessageHandler for Rules {
         let book = self.book();
         let now = self.0.clock.wall();
         let facts = book.facts(&incoming.account, &incoming.message, now);
-        let mut answer: Option<Answer> = None;
+        let mut answer: Option<(Answer, &Rule)> = None;
         for (nth, rule) in book.rules.iter().chain(&book.fallback).enumerate() {
             if rule.is_fallback() && answer.is_some() {
                 break;
@@ -212,26 +214,29 @@ impl MessageHandler for Rules {
                 continue;
             }
             tracing::debug!(trace = &*incoming.trace.0, "{} fires", rule.name);
-            match &rule.action {
+            let said = match &rule.action {
                 Action::Forward(program) if answer.is_some() || rule.then == Then::GoOn => {
                     self.tell(program, &book, nth, incoming);
+                    None
                 }
-                Action::Forward(program) => match self.ask(program, rule, incoming).await {
-                    Some(Handled::Answer(said)) => answer = Some(said),
-                    // It leaves the answer to the next rule.
-                    Some(Handled::Pass) | None => {}
-                },
-                Action::Reply(_) if answer.is_some() => {}
+                Action::Forward(program) => self.ask(program, rule, incoming).await,
+                Action::Reply(_) if answer.is_some() => None,
                 Action::Reply(form) => match book.fill(rule, form, &facts, now) {
-                    Ok(said) => answer = Some(said),
-                    Err(error) => failed(rule, incoming, &error.to_string()),
+                    Ok(said) => Some(said),
+                    Err(error) => {
+                        failed(rule, incoming, &error.to_string());
+                        None
+                    }
                 },
+            };
+            if let Some(said) = said {
+                answer = Some((said, rule));
             }
             if answer.is_some() && rule.then == Then::Stop {
                 break;
             }
         }
-        Ok(answer.map_or(Handled::Pass, Handled::Answer))
+        Ok(answer.map_or(Handled::Pass, |(answer, rule)| Handled::AnswerOf(answer, rule.answers_as.clone())))
     }
 }
 

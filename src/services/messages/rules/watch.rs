@@ -18,8 +18,6 @@ use crate::clock::WallTime;
 
 use super::{Problem, Rules, RulesError, chain};
 
-/// How often it looks: a new rule works this late at most.
-const LOOK: Duration = Duration::from_secs(1);
 /// How long a file's times may stay the same while it is written to. The kernel's clock ticks in
 /// milliseconds, that of some file systems in two seconds.
 const TICK: Duration = Duration::from_secs(2);
@@ -89,6 +87,9 @@ struct Seen {
 }
 
 impl Watcher {
+    /// How often to look: a new rule works after two looks at most.
+    pub const PAUSE: Duration = Duration::from_secs(1);
+
     pub(super) fn new(rules: Rules, judged: Option<Option<Identity>>) -> Self {
         Self { rules, seen: Seen { judged, ..Seen::default() } }
     }
@@ -99,7 +100,7 @@ impl Watcher {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(Self::PAUSE) => {}
             }
             self.look().await;
         }
