@@ -140,6 +140,7 @@ fn each_condition_holds_for_what_it_names_and_for_nothing_else() {
         ("when.field.Recognition = { contains = '好' }", &voice, true),
         ("when.field.Recognition = { present = true }", &hello, false),
         ("when.field.Recognition = { present = false }", &hello, true),
+        ("when.field.Recognition = { present = false }", &voice, false),
         ("when.field.'ScanCodeInfo.ScanResult' = '42'", &code, true),
         ("when.field.'ScanCodeInfo.ScanType' = '42'", &code, false),
         ("when.field.'ScanCodeInfo' = { present = true }", &code, true),
