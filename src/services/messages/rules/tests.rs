@@ -289,16 +289,6 @@ fn moment_that_no_calendar_has_is_a_number_and_no_panic() {
 }
 
 #[test]
-fn what_a_user_writes_is_never_a_template() {
-    // The text is a value: it is put in and not looked at again, in whatever way it is used.
-    for evil in ["{{ 7 * 7 }}", "{% for x in y %}", "{# no #}", "{{ from }}", "<![CDATA[", "\u{0}{{"] {
-        assert_eq!(rendered("{{ Content }}", "", &said(evil)).unwrap(), evil);
-        let regex = "when.content = { regex = '(?s)^(.*)$' }";
-        assert_eq!(rendered("{{ captures[1] ~ '' }}", regex, &said(evil)).unwrap(), evil);
-    }
-}
-
-#[test]
 fn a_reply_that_cannot_be_written_leaves_the_answer_to_the_next_rule_and_names_no_text() {
     let file = "
         [[rule]]

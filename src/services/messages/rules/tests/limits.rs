@@ -8,6 +8,16 @@ fn longest() -> String {
 }
 
 #[test]
+fn what_a_user_writes_is_never_a_template() {
+    // The text is a value: it is put in and not looked at again, in whatever way it is used.
+    for evil in ["{{ 7 * 7 }}", "{% for x in y %}", "{# no #}", "{{ from }}", "<![CDATA[", "\u{0}{{"] {
+        assert_eq!(rendered("{{ Content }}", "", &said(evil)).unwrap(), evil);
+        let regex = "when.content = { regex = '(?s)^(.*)$' }";
+        assert_eq!(rendered("{{ captures[1] ~ '' }}", regex, &said(evil)).unwrap(), evil);
+    }
+}
+
+#[test]
 fn no_text_of_a_user_makes_a_template_write_or_work_much() {
     // Rules that a careful administrator could write, and users who try what can be done with them.
     let number = "when.content = { regex = '^(?<n>[0-9]+)$' }";
