@@ -291,6 +291,40 @@ async fn message_under_way_is_answered_before_the_end() {
 }
 
 #[tokio::test]
+async fn program_that_is_told_delays_no_answer_and_is_waited_for_at_the_end() {
+    // The program takes the message and is silent; the user has the rule's answer meanwhile. Then
+    // a reload makes new rules, and a stop comes: the telling goes on until the program is done.
+    let program = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut site = site();
+    site.file("hmac", "a secret that is long enough for anybody");
+    site.file("rules.toml", &format!("[[rule]]\nforward = \"log\"\ncontinue = true\n{RULES}"));
+    site.raw(&format!(
+        "[[messages.account]]\nappid = \"wx1\"\npath = \"shop\"\nmode = \"plain\"\ntoken_file = \"token\"\n\
+         [[messages.forward]]\nname = \"log\"\nurl = \"http://{}/\"\nsecret_file = \"hmac\"\n",
+        program.local_addr().unwrap()
+    ));
+    let mut process = start(&site).await;
+    let target = format!("/wechat/shop?{}", query(0));
+    let to = http(&process).await;
+    let (status, said) = post(to, &target, &text("hello", 1)).await;
+    assert!(status == 200 && said.contains("hello yourself"), "{said}");
+    let (mut stream, _) = program.accept().await.unwrap();
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"}") {
+        assert!(stream.read_buf(&mut bytes).await.unwrap() > 0);
+    }
+    process.signal(Signal::HUP);
+    process.line("configuration taken over").await;
+    process.signal(Signal::TERM);
+    process.line("stopping; messages under way").await;
+    // Nothing else keeps it once it takes no more messages.
+    while TcpStream::connect(to).await.is_ok() {}
+    stream.write_all(b"HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    process.line("rule 1 (line 1) may not have told its program of a message").await;
+    assert_eq!(process.ended().await.code(), Some(0), "{}", process.stderr());
+}
+
+#[tokio::test]
 async fn check_lists_what_would_be_served_and_warns_of_what_is_not_meant() {
     let site = site();
     let said = ran(command(&site, &["serve", "messages", "--check"])).await;

@@ -14,6 +14,7 @@ use crate::config::{Environment, ServeConfig};
 use crate::launch::error::LaunchError;
 use crate::process::hardening::harden;
 use crate::services::messages::envelope::Mode;
+use crate::services::messages::rules::Beside;
 
 use super::build::{Forwarders, Live, summary};
 
@@ -72,7 +73,7 @@ pub struct ServedProgram {
 pub fn check(path: &Path, env: &Environment) -> Result<Checked, LaunchError> {
     harden()?;
     let LoadedServe { config, warnings } = ServeConfig::load(path, env)?;
-    let live = Live::new(&config.messages, &Forwarders::new(), &Clock::system())?;
+    let live = Live::new(&config.messages, &Forwarders::new(), &Beside::default(), &Clock::system())?;
     let book = live.rules.map(|(rules, _)| rules.book());
     let rules = book.iter().flat_map(|book| book.names());
     let rules: Vec<_> = rules.map(|(line, name)| ServedRule { line, name: name.to_owned() }).collect();
