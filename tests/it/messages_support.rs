@@ -95,6 +95,7 @@ pub(crate) fn api_within(client: Client, base: &str, timeout: Duration) -> Wecha
         api_base: base.parse().unwrap(),
         connect_timeout: timeout,
         timeout,
+        proxy: None,
         daemon: "unix:/run/zhongkong/grpc.sock".to_owned(),
     };
     WechatApi::new(client, settings).unwrap()

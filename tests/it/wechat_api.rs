@@ -78,10 +78,15 @@ async fn base_that_leads_nowhere_is_refused_before_any_call() {
             api_base: base.parse().unwrap(),
             connect_timeout: std::time::Duration::from_secs(3),
             timeout: std::time::Duration::from_secs(10),
+            proxy: None,
             daemon: site.addr(),
         };
-        let refused = WechatApi::new(client.clone(), settings);
+        let refused = WechatApi::new(client.clone(), settings.clone());
         assert!(matches!(refused, Err(SetupError::ApiBase)), "{base}");
+        let api_base = "https://api.weixin.qq.com".parse().unwrap();
+        let settings = Settings { api_base, proxy: Some(base.parse().unwrap()), ..settings };
+        let refused = WechatApi::new(client.clone(), settings);
+        assert!(matches!(refused, Err(SetupError::Proxy)), "{base}");
     }
     daemon.stop().await;
 }

@@ -115,6 +115,9 @@ pub enum SetupError {
     /// Not an address of an API.
     #[error("the base of WeChat's API must be an http:// or https:// URL with a host")]
     ApiBase,
+    /// Not an address of a proxy. Does not show it.
+    #[error("the proxy must be an http:// or https:// URL with a host")]
+    Proxy,
     /// The HTTP client, most often because no CA certificates are installed.
     #[error("the HTTPS client cannot be set up (is the package ca-certificates installed?)")]
     Client(#[source] reqwest::Error),

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect, retry};
+use reqwest::{Client, Proxy, RequestBuilder, Response, StatusCode, redirect, retry};
 use url::Url;
 
 use crate::secret::Secret;
@@ -40,7 +40,7 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn new(settings: &Settings) -> Result<Self, SetupError> {
-        let Settings { api_base, connect_timeout, timeout, daemon: _ } = settings;
+        let Settings { api_base, connect_timeout, timeout, proxy, daemon: _ } = settings;
         if !matches!(api_base.scheme(), "http" | "https") || !api_base.has_host() {
             return Err(SetupError::ApiBase);
         }
@@ -57,7 +57,15 @@ impl Wire {
             .redirect(redirect::Policy::none())
             .retry(retry::never())
             .no_proxy();
-        if api_base.scheme() == "http" {
+        let mut tls = api_base.scheme() == "https";
+        if let Some(proxy) = proxy {
+            if !matches!(proxy.scheme(), "http" | "https") || !proxy.has_host() {
+                return Err(SetupError::Proxy);
+            }
+            tls |= proxy.scheme() == "https";
+            builder = builder.proxy(Proxy::all(proxy.clone()).map_err(|_| SetupError::Proxy)?);
+        }
+        if !tls {
             // Without TLS (the simulator) a machine without CA certificates will do.
             builder = builder.tls_certs_only([]);
         }
