@@ -143,6 +143,7 @@ impl Services {
         let (live_grace, grace) = watch::channel(config.serve.grace);
         let (live_link, link) = watch::channel(Link::default());
         let (live_appids, known) = watch::channel(appids(&config));
+        let daemon = config.messages.daemon.addr.clone();
         let (accounts, forwards) = (live.table.accounts(), live.forwarders.len());
         let (live_standing, standing) =
             watch::channel(Standing { accounts, programs: forwards, remark: None });
@@ -168,7 +169,7 @@ impl Services {
             .start_stoppable("admin", http::serve(admin, view.clone().router(), admin::LIMITS, last.clone()));
         parts.start("metrics", &last, view.keep_up());
         parts.start("rules", &last, watch_rules(watched));
-        parts.start("daemon link", &edges, link::watch(client, known, live_link));
+        parts.start("daemon link", &edges, link::watch(client, daemon, known, live_link));
         if let Some(writer) = writer {
             parts.start_stoppable("message log", writer.run(last.clone()));
         }
