@@ -39,21 +39,34 @@ docs:
 bench:
 	$(CARGO) bench
 
-# Each fuzz target for so many seconds. A crash is kept in fuzz/artifacts and ends the run; what
-# was found on the way is in fuzz/found, from where the next run goes on.
+# Each fuzz target for so many seconds; fuzz/README.md says what they are. What was found on the way
+# is in fuzz/found, from where the next run goes on.
 FUZZ_SECONDS ?= 60
+FUZZ_TARGETS = envelope xml json rules
 # Without a sanitizer, which slows the search down: there is no unsafe code here to watch.
-FUZZ = $(CARGO) +nightly fuzz run --fuzz-dir fuzz --sanitizer none --target-dir $(CURDIR)/target/fuzz
-FUZZ_LIMITS = -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -timeout=10 -print_final_stats=1
+FUZZ_HOW = --fuzz-dir fuzz --sanitizer none --target-dir $(CURDIR)/target/fuzz
+FUZZ_LIMITS = -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -timeout=10 -dict=fuzz/words.dict -print_final_stats=1
+FUZZ_SEEDS_xml = tests/data/messages
 
-fuzz: needs-cargo-fuzz
+fuzz: needs-cargo-fuzz fuzz/Cargo.lock
+	$(CARGO) +nightly fuzz build $(FUZZ_HOW)
+	$(foreach target,$(FUZZ_TARGETS),$(call fuzz-one,$(target)))
+
+define fuzz-one
+@mkdir -p fuzz/found/$(1)
+$(CARGO) +nightly fuzz run $(FUZZ_HOW) $(1) fuzz/found/$(1) fuzz/corpus/$(1) $(FUZZ_SEEDS_$(1)) -- $(FUZZ_LIMITS) || { \
+  echo 'A fault was found: what brings it about is in fuzz/artifacts/$(1), the newest file. Show it again with' >&2; \
+  echo '  $(CARGO) +nightly fuzz run $(FUZZ_HOW) $(1) FILE' >&2; \
+  echo 'mend it with a test that has the input in it, and then remove the file.' >&2; exit 1; }
+
+endef
+
+# The versions that are built are the versions that are fuzzed.
+fuzz/Cargo.lock: Cargo.lock
 	cp Cargo.lock fuzz/Cargo.lock
-	mkdir -p fuzz/found/envelope fuzz/found/xml fuzz/found/json
-	$(FUZZ) envelope fuzz/found/envelope fuzz/corpus/envelope -- $(FUZZ_LIMITS)
-	$(FUZZ) xml fuzz/found/xml tests/data/messages -- $(FUZZ_LIMITS)
-	$(FUZZ) json fuzz/found/json fuzz/corpus/json -- $(FUZZ_LIMITS)
 
 needs-cargo-fuzz:
+	@command -v rustup >/dev/null || { echo 'Fuzzing needs a nightly compiler, which rustup installs: see https://rustup.rs' >&2; exit 1; }
 	@rustup toolchain list | grep -q '^nightly' || rustup toolchain install nightly --profile minimal
 	@command -v cargo-fuzz >/dev/null || $(CARGO) install cargo-fuzz --version 0.13.2 --locked --target-dir target/cargo-fuzz
 

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use zhongkong::clock::Clock;
 use zhongkong::secret::Secret;
 use zhongkong::services::messages::account::Account;
-use zhongkong::services::messages::desk::{self, Desk, LateSender};
+use zhongkong::services::messages::desk::{self, Desk, LateSender, Sent};
 use zhongkong::services::messages::dispatch::{Dispatcher, Mode};
 use zhongkong::services::messages::door::{Callback, Door, Table};
 use zhongkong::services::messages::envelope;
@@ -195,7 +195,7 @@ struct Never;
 
 #[async_trait]
 impl LateSender for Never {
-    async fn send(&self, _: &Incoming, _: &Reply) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    async fn send(&self, _: &Incoming, _: &Reply, _: Option<&str>) -> Sent {
         Err("nothing is sent late here".into())
     }
 }

@@ -153,7 +153,14 @@ mod tests {
             let name = format!("zhongkong-{}.1", command.get_name());
             assert_eq!(made(&name), !command.is_hide_set(), "{name}");
         }
-        for name in ["zhongkong.1", "zhongkong-ledger-forget-values.1", CONFIG_PAGE] {
+        for name in [
+            "zhongkong.1",
+            "zhongkong-ledger-forget-values.1",
+            "zhongkong-serve.1",
+            "zhongkong-messages-send.1",
+            "zhongkong-messages-test.1",
+            CONFIG_PAGE,
+        ] {
             assert!(made(name), "{name} is missing");
         }
     }

@@ -86,7 +86,8 @@ enum Typed {
     Restart(launch::RestartArgs),
     /// Check the configuration, then have the daemon that `start` started read it again
     Reload(launch::ReloadArgs),
-    /// Try it: a simulated WeChat and the daemon in one process, on loopback, nothing left behind
+    /// Try it: a simulated WeChat, the daemon and the message service in one process, on loopback,
+    /// nothing left behind
     Demo(Demo),
     #[command(flatten)]
     Command(Command),
@@ -139,7 +140,7 @@ struct Demo {
     /// How long a simulated token lives: short, so that rotation is seen
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = words::parse_span)]
     life: Duration,
-    /// Use free ports instead of 7780, 7781 and 7770
+    /// Use free ports instead of 7780, 7781, 7770, 7790 and 7791
     #[arg(long)]
     free_ports: bool,
 }

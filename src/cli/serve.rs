@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::config::Environment;
-use crate::launch::services;
+use crate::launch::services::{self, Checked, ServedAccount, ServedProgram, ServedRule};
 
 use super::error::CliError;
 use super::output::{Output, note};
@@ -43,22 +43,44 @@ fn parse_service(text: &str) -> Result<Service, String> {
 }
 
 #[derive(Serialize)]
-struct Checked<'a> {
+struct Document<'a> {
     ok: bool,
     config: &'a Path,
-    summary: &'a str,
-    warnings: &'a [String],
+    #[serde(flatten)]
+    checked: &'a Checked,
 }
 
 /// `serve --check`.
 pub(super) fn check(config: &Path, out: Output, env: &Environment) -> Result<(), CliError> {
-    let (warnings, summary) = services::check(config, env)?;
-    out.result(&Checked { ok: true, config, summary: &summary, warnings: &warnings }, |_| {
-        for warning in &warnings {
+    let checked = services::check(config, env)?;
+    out.result(&Document { ok: true, config, checked: &checked }, |_| {
+        for warning in &checked.warnings {
             note(&format!("warning: {warning}"));
         }
-        format!("ok: {summary}\n")
+        page(&checked)
     })
+}
+
+/// What would be served, a line each.
+fn page(checked: &Checked) -> String {
+    let Checked { summary, warnings: _, accounts, rules_file, rules, programs } = checked;
+    let mut lines = vec![format!("ok: {summary}")];
+    for ServedAccount { path, appid, mode, forward } in accounts {
+        let who = match (rules_file, forward) {
+            (Some(_), Some(program)) => format!("the rules, then {program}"),
+            (Some(_), None) => "the rules".to_owned(),
+            (None, Some(program)) => program.clone(),
+            (None, None) => "nobody".to_owned(),
+        };
+        lines.push(format!("account {path} ({appid}, {mode} mode): answered by {who}"));
+    }
+    if let Some(file) = rules_file {
+        let file = file.display();
+        lines.extend(rules.iter().map(|ServedRule { line, name }| format!("{name} ({file}:{line})")));
+    }
+    lines.extend(programs.iter().map(|ServedProgram { name, url }| format!("program {name}: {url}")));
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ impl Config {
         let admin = listeners::check_admin(admin.unwrap_or_default(), &mut cx);
         let audit = audit::check(&audit.unwrap_or_default(), &mut cx);
         let mirror = memcached::check(memcached.unwrap_or_default(), &mut cx);
-        check_services(serve, messages, wechat.as_ref(), &mut cx);
+        let _ = check_services(serve, messages, wechat.as_ref(), &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
         match wechat {
             Some(wechat) if errors.is_empty() => {
@@ -124,15 +124,14 @@ impl Config {
 }
 
 /// What can be said of the services' sections without their secrets, which are not this
-/// process's to read: one file serves both.
+/// process's to read: one file serves both. Without `[messages]` there is none of them.
 fn check_services(
     serve: Option<raw::Serve>,
     messages: Option<raw::Messages>,
     wechat: Option<&wechat::Settings>,
     cx: &mut Context<'_>,
-) {
-    let _ = serve::check(serve.unwrap_or_default(), cx);
-    if let Some(messages) = messages {
-        let _ = messages::check(messages, wechat.cloned(), Depth::Form, cx);
-    }
+) -> Option<ServeConfig> {
+    let serve = serve::check(serve.unwrap_or_default(), cx);
+    let messages = messages::check(messages?, wechat.cloned(), Depth::Form, cx)?;
+    Some(ServeConfig { serve, messages })
 }

@@ -1,9 +1,12 @@
-//! `zhongkong demo`: a simulated WeChat and a daemon in one process, to be tried at once.
+//! `zhongkong demo`: a simulated WeChat, a daemon and a message service in one process, to be
+//! tried at once.
 //!
-//! Everything is on loopback and in memory, so the end leaves nothing behind. Lives are
-//! short, so that rotation is seen; what is printed can be pasted into another terminal.
-//! The daemon is the real one, with a real client credential, over real sockets.
+//! Everything is on loopback, and in memory or in a temporary directory that goes with it, so the
+//! end leaves nothing behind. Lives are short, so that rotation is seen; what is printed can be
+//! pasted into another terminal. Daemon and service are the real ones, with real credentials, over
+//! real sockets.
 
+use std::convert::Infallible;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -12,16 +15,21 @@ use std::time::Duration;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Action, Client, Grants, Identity, Scope};
 use crate::admin::{self, Audience};
 use crate::clock::Clock;
-use crate::config::{AdminSettings, Config, DaemonSettings, new_client};
+use crate::config::{
+    AdminSettings, Config, ConfigError, DaemonSettings, Environment, ServeConfig, new_client,
+};
 use crate::grpc::settings::Listen;
 use crate::hub::{AccountSettings, Change, Hub};
+use crate::launch::services::ServicesError;
 use crate::model::{AppId, Kind, TokenMode};
 use crate::process::notify::Notifier;
+use crate::process::service_sockets::ServiceSocketError;
 use crate::process::signals::Intent;
 use crate::process::sockets::{Inherited, SocketError, Sockets};
 use crate::refresh::view::View;
@@ -30,15 +38,21 @@ use crate::simulator::{self, Account, Accounts, Limits, Simulator};
 use crate::telemetry::LogSettings;
 use crate::{grpc, mirror, wechat};
 
-use super::{Addresses, Daemon, RunError, StartError, Store};
+use super::{Daemon, RunError, StartError, Store};
+
+mod guide;
+mod messages;
+
+use guide::Guide;
+use messages::{Around, Messages};
 
 /// How the demo is run.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Life of a simulated token.
     pub life: Duration,
-    /// Port of the gRPC face, the admin listener next to it, the simulator: 7780, 7781, 7770 as
-    /// everywhere, or free ones if one of these is taken.
+    /// Ports of the gRPC face, the admin listener next to it, the simulator, the message service and
+    /// its admin listener: 7780, 7781, 7770, 7790, 7791 as everywhere, or free ones if one is taken.
     pub ports: Ports,
 }
 
@@ -63,6 +77,18 @@ pub enum DemoError {
     /// The daemon ended.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// The message service's files.
+    #[error("the demo's files cannot be written into the directory for temporary files")]
+    Files(#[source] io::Error),
+    /// Its configuration, which a visitor may have changed.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Its sockets.
+    #[error(transparent)]
+    Sockets(#[from] ServiceSocketError),
+    /// It does not start, or it ended.
+    #[error(transparent)]
+    Services(#[from] ServicesError),
     /// The terminal is gone.
     #[error("cannot print")]
     Print(#[source] io::Error),
@@ -71,6 +97,9 @@ pub enum DemoError {
 /// The demo's accounts: one of each token mode.
 const ACCOUNTS: [(&str, &str, TokenMode); 2] =
     [("wxdemo0000000shop", "shop", TokenMode::Stable), ("wxdemo0000000club", "club", TokenMode::Classic)];
+
+/// How many intents may wait for one who is busy.
+const INTENTS: usize = 8;
 
 /// Runs the demo until an intent ends it.
 pub async fn run(
@@ -99,10 +128,15 @@ pub async fn run(
         bound => bound,
     };
     let (bound, sockets) = bound.map_err(StartError::Sockets)?;
-    let daemon = Daemon::build(bound, sockets, clock, Store::Memory, counters).await?;
+    let daemon = Daemon::build(bound, sockets, clock, Store::Memory, counters.clone()).await?;
 
     let addresses = daemon.addresses();
-    print_guide(&addresses, upstream, &credential.token).map_err(DemoError::Print)?;
+    let grpc = addresses.grpc.first().copied().unwrap_or(upstream);
+    let around = Around { upstream, daemon: grpc, token: &credential.token };
+    let Messages { services, addresses: serving, home } = Messages::build(&around, settings.ports, counters)?;
+    let guide =
+        Guide { grpc, admin: addresses.admin, upstream, serving, home: &home, token: &credential.token };
+    guide.print().map_err(DemoError::Print)?;
     let simulator = Simulator::new(simulated(settings.life));
     let stop = CancellationToken::new();
     let _stop_on_return = stop.clone().drop_guard();
@@ -111,10 +145,43 @@ pub async fn run(
         let config = config(settings.ports);
         move || Ok(crate::config::Loaded { config: config.clone(), warnings: Vec::new() })
     };
+    let rules_to_reload = {
+        let path = home.config();
+        move || ServeConfig::load(&path, &Environment::default())
+    };
+    let (to_daemon, mut for_daemon) = mpsc::channel(INTENTS);
+    let (to_services, mut for_services) = mpsc::channel(INTENTS);
+    let both = async {
+        let daemon = daemon.run(async || next(&mut for_daemon).await, nothing_to_reload, Notifier::default());
+        let services =
+            services.run(async || next(&mut for_services).await, rules_to_reload, Notifier::default());
+        tokio::try_join!(async { daemon.await.map_err(DemoError::Run) }, async {
+            services.await.map_err(DemoError::Services)
+        })
+    };
     tokio::select! {
-        ended = daemon.run(intents, nothing_to_reload, Notifier::default()) => ended.map_err(DemoError::Run),
+        ended = both => ended.map(|((), ())| ()),
         served = simulator.serve(wechat, stop) => served.map_err(DemoError::Listen),
         printed = narrate(&hub) => printed.map_err(DemoError::Print),
+        never = relay(intents, [to_daemon, to_services]) => match never {},
+    }
+}
+
+/// Tells both what somebody wants. Who has ended, or does not listen any more, misses it.
+async fn relay(mut intents: impl AsyncFnMut() -> Intent, to: [mpsc::Sender<Intent>; 2]) -> Infallible {
+    loop {
+        let intent = intents().await;
+        for one in &to {
+            let _ = one.try_send(intent);
+        }
+    }
+}
+
+async fn next(intents: &mut mpsc::Receiver<Intent>) -> Intent {
+    match intents.recv().await {
+        Some(intent) => intent,
+        // Whoever tells them ends with the demo.
+        None => std::future::pending().await,
     }
 }
 
@@ -208,53 +275,6 @@ fn config(upstream: SocketAddr, token: &Secret, life: Duration, ports: Ports) ->
         },
         accounts,
     }
-}
-
-fn print_guide(addresses: &Addresses, upstream: SocketAddr, token: &Secret) -> io::Result<()> {
-    let grpc = addresses.grpc.first().map_or_else(String::new, SocketAddr::to_string);
-    let admin = addresses.admin;
-    let program = std::env::current_exe()
-        .ok()
-        .and_then(|path| path.to_str().map(str::to_owned))
-        .unwrap_or_else(|| "zhongkong".to_owned());
-    let [(shop, ..), (club, ..)] = ACCOUNTS;
-    let mut out = io::stdout().lock();
-    writeln!(
-        out,
-        "zhongkong demo: a simulated WeChat on {upstream}, the daemon on {grpc}; Ctrl-C ends both.
-
-In another terminal:
-
-  export ZHONGKONG_ADDR=http://{grpc}
-  export ZHONGKONG_TOKEN={}
-  alias zhongkong={program}
-
-  zhongkong status                      every credential, its age, what comes next
-  zhongkong get {shop}       the access token, for scripts
-  zhongkong watch                       each rotation as it happens
-  zhongkong explain {club}   why a credential is in its state
-
-In a browser, live; to pause, resume or refresh there, sign in with the token above:
-
-  http://{admin}/
-
-Let a stranger kill a token, then report it as a program would that got 40001:
-
-  curl -X POST http://{upstream}/_sim/foreign_fetch -H 'content-type: application/json' -d '{{\"appid\":\"{club}\"}}'
-  curl -X POST http://{upstream}/_sim/kill -H 'content-type: application/json' -d '{{\"appid\":\"{club}\",\"kind\":\"classic\"}}'
-  zhongkong refresh {club} --errcode 40001
-
-What the simulated WeChat saw, and the daemon's health and metrics:
-
-  curl http://{upstream}/_sim/log
-  curl http://{admin}/readyz
-  curl http://{admin}/metrics
-
-Below, each change as it happens (values are only ever named by their fingerprints):
-",
-        token.expose()
-    )?;
-    out.flush()
 }
 
 /// A line for every change.

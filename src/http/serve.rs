@@ -1,8 +1,9 @@
 //! From the bound listener to served connections.
 //!
 //! Owns the connections: how many at once, the time for a request's head and for its body, and
-//! for a caller to take what is sent. At the stop no connection is accepted, answers under way
-//! are finished, and what is left after [`Limits::drain`] is cut off.
+//! for a caller to take what is sent. At the stop no connection is accepted but those that the
+//! kernel has made already, answers under way are finished, and what is left after
+//! [`Limits::drain`] is cut off.
 
 use std::convert::Infallible;
 use std::io;
@@ -49,11 +50,8 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
         };
         match accepted {
             Ok((stream, peer, permit)) => {
-                let (router, stop) = (router.clone(), stop.clone());
-                connections.spawn(async move {
-                    connection(stream, peer, router, limits, stop).await;
-                    drop(permit);
-                });
+                let served = connection(stream, peer, router.clone(), limits, stop.clone());
+                connections.spawn(held(permit, served));
             }
             Err(error) => {
                 let listener = limits.listener;
@@ -62,7 +60,9 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             }
         }
     }
-    drop(listener);
+    for (stream, peer, permit) in waiting(listener, &permits) {
+        connections.spawn(held(permit, connection(stream, peer, router.clone(), limits, stop.clone())));
+    }
     let drained = async { while connections.join_next().await.is_some() {} };
     // What is left goes with the set.
     let _ = tokio::time::timeout(limits.drain, drained).await;
@@ -76,6 +76,33 @@ async fn accept(
     let permit = permits.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
     Ok((stream, peer, permit))
+}
+
+/// Ends the listening. What the kernel has accepted already is taken over: with the socket it would
+/// be reset, and its callers have been told that they are connected.
+fn waiting(
+    listener: TcpListener,
+    permits: &Arc<Semaphore>,
+) -> Vec<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let mut found = Vec::new();
+    // Asked of the kernel: the runtime may not have heard of them yet.
+    let Ok(listener) = listener.into_std() else { return found };
+    while let Ok(permit) = permits.clone().try_acquire_owned()
+        && let Ok((stream, peer)) = listener.accept()
+    {
+        if stream.set_nonblocking(true).is_ok()
+            && let Ok(stream) = TcpStream::from_std(stream)
+        {
+            found.push((stream, peer, permit));
+        }
+    }
+    found
+}
+
+/// Serves a connection and gives its place back.
+async fn held(permit: OwnedSemaphorePermit, served: impl Future<Output = ()>) {
+    served.await;
+    drop(permit);
 }
 
 async fn connection(
@@ -160,4 +187,43 @@ fn timely(body: Body, until: Instant) -> Body {
         }
     });
     Body::from_stream(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_that_the_kernel_has_made_are_served_although_the_stop_came_first() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let mut callers = Vec::new();
+        for _ in 0..20 {
+            let mut caller = TcpStream::connect(addr).await.unwrap();
+            caller.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+            callers.push(caller);
+        }
+        let long = Duration::from_secs(60);
+        let limits = Limits {
+            listener: "test",
+            connections: 100,
+            head: long,
+            body: long,
+            buffer: 16 * 1_024,
+            taking: long,
+            drain: long,
+        };
+        let stop = CancellationToken::new();
+        stop.cancel();
+        serve(listener, Router::new().route("/", get(async || "ok")), limits, stop).await;
+        for mut caller in callers {
+            let mut answer = String::new();
+            caller.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.ends_with("ok"), "{answer}");
+        }
+        assert!(TcpStream::connect(addr).await.is_err());
+    }
 }

@@ -45,7 +45,7 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// Limit for one whole call.
     pub timeout: Duration,
-    /// An HTTP proxy, if WeChat is reached through one. Without a user and password: `Debug` shows it.
+    /// An HTTP proxy. The environment's is never used.
     pub proxy: Option<Url>,
     /// The daemon's address as the configuration has it, for errors only.
     pub daemon: String,

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use zhongkong::services::messages::account::Account;
 use zhongkong::services::messages::dedup::DedupKey;
-use zhongkong::services::messages::desk::{Answered, Busy, Desk, How, LateSender, Settings};
+use zhongkong::services::messages::desk::{Answered, Busy, Desk, How, LateSender, Sent, Settings};
 use zhongkong::services::messages::dispatch::{Dispatcher, Mode};
 use zhongkong::services::messages::fields::{Fields, Value};
 use zhongkong::services::messages::handler::{Handled, HandlerError, Incoming, MessageHandler, Trace};
@@ -65,11 +65,7 @@ struct Late(watch::Sender<usize>);
 
 #[async_trait]
 impl LateSender for Late {
-    async fn send(
-        &self,
-        _incoming: &Incoming,
-        _reply: &Reply,
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    async fn send(&self, _incoming: &Incoming, _reply: &Reply, _by: Option<&str>) -> Sent {
         self.0.send_modify(|sent| *sent += 1);
         Ok(())
     }

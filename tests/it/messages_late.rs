@@ -18,7 +18,7 @@ use zhongkong::services::messages::handler::{Incoming, Trace};
 use zhongkong::services::messages::late::{Late, LateError};
 use zhongkong::services::messages::message::Message;
 use zhongkong::services::messages::reply::{Article, Music, Reply, Video};
-use zhongkong::services::wechat_api::{ApiError, LostKind, Settings, UnsentKind, WechatApi};
+use zhongkong::services::wechat_api::{ApiError, LostKind, UnsentKind};
 use zhongkong::simulator::{Call, Endpoint, Fault, Kind, Outcome, Script};
 
 use super::messages_support::{Came, Says, Standin, api, api_within};
@@ -102,26 +102,6 @@ async fn late_answer_goes_to_the_sender_with_the_daemons_token_in_utf8() {
     let error = late.send(&incoming(), &transfer).await.unwrap_err();
     assert!(matches!(error, LateError::Transfer), "{error}");
     assert_eq!(standin.came().len(), 1);
-    daemon.stop().await;
-}
-
-#[tokio::test]
-async fn late_answer_goes_through_the_configured_proxy() {
-    // No such host; its proxy would know it.
-    let _guard = Guard::start();
-    let (_wechat, site, daemon) = daemon().await;
-    let proxy = Standin::start([]).await;
-    let settings = Settings {
-        api_base: "http://api.invalid".parse().unwrap(),
-        connect_timeout: Duration::from_secs(20),
-        timeout: Duration::from_secs(20),
-        proxy: Some(proxy.base.parse().unwrap()),
-        daemon: site.addr(),
-    };
-    let late = Late::new(WechatApi::new(site.connect().await, settings).unwrap());
-    send(&late).await.unwrap();
-    let came = proxy.came();
-    assert!(came[0].line.starts_with(&format!("POST http://api.invalid{SEND}?access_token=")), "{came:?}");
     daemon.stop().await;
 }
 

@@ -95,8 +95,8 @@ impl Bench {
 
 fn said(handled: Handled) -> Option<String> {
     match handled {
-        Handled::Answer(Answer::Reply(Reply::Text { content })) => Some(content),
-        Handled::Answer(other) => panic!("{other:?}"),
+        Handled::AnswerOf(Answer::Reply(Reply::Text { content }), _) => Some(content),
+        other @ (Handled::Answer(_) | Handled::AnswerOf(..)) => panic!("{other:?}"),
         Handled::Pass => None,
     }
 }

@@ -183,7 +183,7 @@ async fn completions_generate_for_every_shell_and_know_the_commands() {
         command.args(["completions", shell]);
         let script = ran(command).await;
         script.expect(0, &[]);
-        for word in ["check-config", "forget-values", "wx_card_ticket"] {
+        for word in ["check-config", "forget-values", "serve", "aes-key-file", "wx_card_ticket"] {
             let offers_values = word != "wx_card_ticket" || ["bash", "zsh", "fish"].contains(&shell);
             assert!(!offers_values || script.stdout.contains(word), "{shell} does not know {word}");
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -45,7 +46,7 @@ async fn the_demo_guides_rotates_answers_and_leaves_nothing_behind() {
     let guide = demo.stdout();
     let exported = exported(&guide);
     let addresses = addresses(&guide);
-    assert_eq!(addresses.len(), 3, "WeChat, gRPC and admin: {guide}");
+    assert_eq!(addresses.len(), 5, "WeChat, gRPC and messages, and two for admins: {guide}");
     assert!(exported.contains_key("ZHONGKONG_ADDR") && exported.contains_key("ZHONGKONG_TOKEN"), "{guide}");
 
     // Two generations of one key: a rotation is seen.
@@ -100,7 +101,22 @@ async fn the_demo_guides_rotates_answers_and_leaves_nothing_behind() {
     for addr in &addresses {
         ready += usize::from(raw_get(*addr, "/readyz").await.body().starts_with("ready"));
     }
-    assert_eq!(ready, 1, "one of them is the admin listener");
+    assert_eq!(ready, 2, "two of them are admin listeners");
+
+    // A visitor changes what is answered, and what came is in the log with who answered it.
+    let hello = guide.lines().find_map(|line| line.trim().strip_prefix("zhongkong messages ")).unwrap();
+    let hello: Vec<&str> = ["messages"].into_iter().chain(hello.split_whitespace()).collect();
+    let said = run(&hello).await;
+    assert!(said.stdout.contains("the user sees: \"Hello "), "{said:?}");
+    let home = Path::new(&exported["ZHONGKONG_CONFIG"]).parent().unwrap();
+    let rules = std::fs::read_to_string(home.join("rules.toml")).unwrap();
+    std::fs::write(home.join("rules.toml"), rules.replace("Hello", "Good morning,")).unwrap();
+    while !run(&hello).await.stdout.contains("the user sees: \"Good morning, ") {}
+    let log = std::fs::read_to_string(home.join("messages.log")).unwrap();
+    for words in ["\"handler\":\"rules: hello\"", "\"handler\":\"rules: welcome\"", "\"outcome\":\"refused\""]
+    {
+        assert!(log.contains(words), "{words}: {log}");
+    }
 
     demo.signal(Signal::INT);
     assert_eq!(demo.ended().await.code(), Some(0), "{}", demo.stderr());

@@ -67,7 +67,7 @@ async fn many_calls_with_one_dead_token_cost_one_fetch_and_two_requests_each() {
 }
 
 #[tokio::test]
-async fn base_that_leads_nowhere_is_refused_before_any_call() {
+async fn base_or_proxy_that_leads_nowhere_is_refused_before_any_call() {
     let _guard = Guard::start();
     let wechat = Simulated::start(listed_with(&[("wx1", SECRET)])).await;
     let site = Site::classic(&wechat.base);
@@ -83,7 +83,7 @@ async fn base_that_leads_nowhere_is_refused_before_any_call() {
         };
         let refused = WechatApi::new(client.clone(), settings.clone());
         assert!(matches!(refused, Err(SetupError::ApiBase)), "{base}");
-        let api_base = "https://api.weixin.qq.com".parse().unwrap();
+        let api_base = wechat.base.parse().unwrap();
         let settings = Settings { api_base, proxy: Some(base.parse().unwrap()), ..settings };
         let refused = WechatApi::new(client.clone(), settings);
         assert!(matches!(refused, Err(SetupError::Proxy)), "{base}");

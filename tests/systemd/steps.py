@@ -1,5 +1,6 @@
 """What happens to an installed daemon, in the order of its life. Each name is what is shown."""
 
+import hashlib
 import json
 import os
 import re
@@ -10,6 +11,8 @@ import time
 from container import wait_for
 from installed import ADMIN, APPID, CONFIG, GRPC, SECOND, SECRETS, SOCKET, UNIT, Callers
 
+MESSAGES, MESSAGES_PORT, MESSAGES_ADMIN = "zhongkong-messages.service", 7790, 7791
+MESSAGE_TOKEN, MESSAGE_KEY = "8fa35e1c7d90b624", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 DEBIAN = {"DEBIAN_FRONTEND": "noninteractive"}
 STEPS = []
 
@@ -46,7 +49,8 @@ def a_fresh_installation_is_enabled_not_started_and_says_what_is_left_to_do(site
     assert checked.out.startswith("ok: 0 accounts, 1 client"), checked
     for path in ("bash-completion/completions/zhongkong", "zsh/vendor-completions/_zhongkong",
                  "fish/vendor_completions.d/zhongkong.fish", "man/man1/zhongkong.1.gz", "man/man1/zhongkong-status.1.gz",
-                 "man/man5/zhongkong.toml.5.gz"):
+                 "man/man1/zhongkong-serve.1.gz", "man/man1/zhongkong-messages-send.1.gz", "man/man5/zhongkong.toml.5.gz",
+                 "doc/zhongkong/examples/rules.toml"):
         # This root leaves manual pages out of no package: debootstrap has no such filter.
         assert site.box.path(f"/usr/share/{path}").exists(), path
 
@@ -247,6 +251,83 @@ def secrets_come_as_credentials_that_nobody_else_can_open(site):
     site.write_secrets()
     site.configure(accounts=(APPID, SECOND))
     site.systemctl("restart", UNIT)
+
+
+@step
+def the_message_service_gets_its_secrets_answers_the_consoles_check_and_reloads(site):
+    # Everything that an administrator does: secrets, the drop-in of the examples, a rule, a client.
+    for name, text in (("shop-token", MESSAGE_TOKEN), ("shop-aes-key", MESSAGE_KEY)):
+        site.box.run("install", "-m", "600", "/dev/stdin", f"/etc/zhongkong/secrets/{name}", text=text + "\n")
+    example = site.box.path("/usr/share/doc/zhongkong/examples/messages-credentials.conf").read_text()
+    drop_in = site.box.path(f"/etc/systemd/system/{MESSAGES}.d/credentials.conf")
+    drop_in.parent.mkdir(parents=True)
+    drop_in.write_text(example)
+    site.systemctl("daemon-reload")
+    rules = site.box.path("/etc/zhongkong/rules.toml")
+    rules.write_text('[[rule]]\nname = "hello"\nwhen.content = "hello"\nreply = "from the unit"\n')
+    rules.chmod(0o644)
+    user = site.box.run("id", "-u", "zhongkong-messages").out.strip()
+    packaged = site.box.path(CONFIG).read_text()
+    site.box.path(CONFIG).write_text(packaged + f"""
+[messages]
+rules = "/etc/zhongkong/rules.toml"
+[messages.log]
+file = "/var/log/zhongkong-messages/messages.log"
+[[messages.account]]
+appid = "{APPID}"
+path = "shop"
+token_credential = "shop-token"
+aes_key_credential = "shop-aes-key"
+[[client]]
+name = "messages"
+uid = {user}
+accounts = ["*"]
+actions = ["read", "complain"]
+""")
+    # The file names accounts and holds no secret; the service reads it by its group.
+    site.systemctl("reload", UNIT)
+    mark = site.mark()
+    site.systemctl("start", MESSAGES)
+    assert site.show("ActiveState", "User", unit=MESSAGES) == ("active", "zhongkong-messages")
+    # WeChat's console asks for the URL, and somebody without the Token does.
+    assert site.http(MESSAGES_PORT, "GET", verification("5Abc")) == (200, "5Abc")
+    assert site.http(MESSAGES_PORT, "GET", verification("5Abc", token="other"))[0] == 403
+    credentials = f"/run/credentials/{MESSAGES}"
+    send = ("messages", "send", f"http://127.0.0.1:{MESSAGES_PORT}/wechat/shop", "text", "Content=hello", f"--appid={APPID}",
+            f"--token-file={credentials}/shop-token", f"--aes-key-file={credentials}/shop-aes-key")
+    # Over the Unix socket the daemon knows its uid: late answers could be sent.
+    wait_for("the link to the daemon", lambda: "zhongkong_daemon_reachable 1" in site.http(MESSAGES_ADMIN, "GET", "/metrics")[1])
+    assert site.http(MESSAGES_ADMIN, "GET", "/readyz") == (200, "ready\n")
+    assert "from the unit" in site.command(*send).out
+    found = site.command("doctor", check=False)
+    assert "fail" not in found.out.split() and "Message service" in found.out, found
+    # A new rule, and the same process.
+    pid = site.show("MainPID", unit=MESSAGES)
+    rules.write_text('[[rule]]\nname = "hello"\nwhen.content = "hello"\nreply = "from the reload"\n')
+    site.systemctl("reload", MESSAGES)
+    wait_for("the new rule", lambda: "from the reload" in site.command(*send).out)
+    assert site.show("MainPID", unit=MESSAGES) == pid
+    wait_for("the status line", lambda: site.show("StatusText", unit=MESSAGES) == "1 account, 1 rule, 0 programs")
+    log = site.box.path("/var/log/zhongkong-messages/messages.log").read_text()
+    assert '"handler":"rules: hello"' in log and "from the unit" not in log, log
+    site.systemctl("stop", MESSAGES)
+    assert site.show("ActiveState", "Result", "ExecMainStatus", unit=MESSAGES) == ("inactive", "success", "0")
+    said = site.journal(mark, MESSAGES)
+    assert MESSAGE_TOKEN not in said and MESSAGE_KEY not in said and "SIGKILL" not in said, said
+    # As if it had never been there.
+    site.box.path(CONFIG).write_text(packaged)
+    site.box.run("rm", "-rf", str("/etc/systemd/system/" + MESSAGES + ".d"), "/etc/zhongkong/rules.toml",
+                 "/etc/zhongkong/secrets/shop-token", "/etc/zhongkong/secrets/shop-aes-key")
+    site.systemctl("daemon-reload")
+    site.systemctl("reload", UNIT)
+
+
+def verification(echo, token=None):
+    """What WeChat's console asks for when an address is entered."""
+    timestamp = str(int(time.time()))
+    signed = "".join(sorted([token or MESSAGE_TOKEN, timestamp, "n0nce"]))
+    signature = hashlib.sha1(signed.encode()).hexdigest()
+    return f"/wechat/shop?signature={signature}&timestamp={timestamp}&nonce=n0nce&echostr={echo}"
 
 
 @step

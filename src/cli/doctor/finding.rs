@@ -43,6 +43,8 @@ pub(super) enum Group {
     Memcached,
     /// Where WeChat sends messages.
     Callback,
+    /// The message service.
+    Messages,
 }
 
 /// One finding.
@@ -181,6 +183,7 @@ const fn heading(group: Group) -> &'static str {
         Group::Accounts => "Accounts",
         Group::Memcached => "memcached",
         Group::Callback => "Callback",
+        Group::Messages => "Message service",
     }
 }
 

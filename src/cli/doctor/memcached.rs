@@ -80,6 +80,41 @@ pub(super) async fn findings(settings: &Settings, clock: &Clock) -> Vec<Finding>
     found
 }
 
+/// Asks the servers through which instances of the message service share what they have seen.
+pub(super) async fn shared(servers: &[String], clock: &Clock) -> Vec<Finding> {
+    let found = join_all(servers.iter().map(async |server| {
+        let asked = match timeout(LIMIT, ask(server, clock)).await {
+            Ok(asked) => asked,
+            Err(_) => Err(Trouble::Slow(LIMIT)),
+        };
+        judge_shared(asked).about(server)
+    }));
+    found.await
+}
+
+fn judge_shared(asked: Result<Facts, Trouble>) -> Finding {
+    const NAME: &str = "memcached";
+    match asked {
+        Ok(Facts { evictions: 0, version, trip, .. }) => {
+            let detail =
+                format!("set, read and deleted a key ({} ms each); memcached {version}", trip.as_millis());
+            Finding::ok(Group::Messages, NAME, detail)
+        }
+        Ok(Facts { evictions, .. }) => Finding::warn(
+            Group::Messages,
+            NAME,
+            format!("{evictions} keys were thrown out for want of memory: a message may be handled twice"),
+            "give it more memory (-m)",
+        ),
+        Err(trouble) => Finding::fail(
+            Group::Messages,
+            NAME,
+            format!("{trouble}: instances do not know what the others have handled"),
+            "start it (systemctl start memcached), or correct [messages] memcached; 1.6 or later, without a login",
+        ),
+    }
+}
+
 async fn ask(server: &str, clock: &Clock) -> Result<Facts, Trouble> {
     let stream = TcpStream::connect(server).await.map_err(Trouble::Unreachable)?;
     let mut talk = BufReader::new(stream);

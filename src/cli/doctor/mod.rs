@@ -39,6 +39,7 @@ mod finding;
 mod http;
 mod machine;
 mod memcached;
+mod messages;
 mod service;
 mod setting;
 mod upstream;
@@ -137,6 +138,7 @@ struct Document<'a> {
 
 pub(super) async fn run(args: Args, path: &Path, out: Output, env: &Environment) -> Result<(), CliError> {
     let clock = Clock::system();
+    let own = env;
     let env = &if Path::new(CREDENTIALS).is_dir() {
         env.clone().or("CREDENTIALS_DIRECTORY", CREDENTIALS)
     } else {
@@ -149,7 +151,13 @@ pub(super) async fn run(args: Args, path: &Path, out: Output, env: &Environment)
     };
     let valid = unfit.is_none() && survey.as_ref().is_ok_and(|survey| survey.errors.is_empty());
     let Seen { mut findings, seen_ip } = match survey {
-        Ok(survey) => examine(args, &survey, unfit, env, &clock).await?,
+        Ok(survey) => {
+            let messages = messages::findings(path, &survey, own, &clock);
+            let (seen, messages) = tokio::join!(examine(args, &survey, unfit, env, &clock), messages);
+            let mut seen = seen?;
+            seen.findings.extend(messages);
+            seen
+        }
         Err(error) => without_configuration(args, &error, env).await,
     };
     // Within a group the order is that of the checks.

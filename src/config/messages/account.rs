@@ -67,10 +67,20 @@ impl VerifyFile {
     }
 }
 
+/// Who answers the messages of an account that forwards none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answered {
+    /// There is a file of rules.
+    ByRules,
+    /// Nobody.
+    ByForwardsOnly,
+}
+
 /// Validates every account.
 pub(super) fn check(
     raw: Vec<raw::MessagesAccount>,
     forwards: &[ForwardSettings],
+    answered: Answered,
     depth: Depth,
     cx: &mut Context<'_>,
 ) -> Vec<CallbackSettings> {
@@ -85,6 +95,7 @@ pub(super) fn check(
     for (index, raw) in raw.into_iter().enumerate() {
         let place = list.index(index);
         let Some(settings) = account(raw, forwards, depth, &place, cx) else { continue };
+        odd(&settings, answered, depth, &place, cx);
         let path = &settings.account.path;
         if let Some(first) = paths.get(path) {
             let path = shown(path);
@@ -103,6 +114,26 @@ pub(super) fn check(
         accounts.push(settings);
     }
     accounts
+}
+
+/// What works, and is probably not meant. Told to who runs the service.
+fn odd(settings: &CallbackSettings, answered: Answered, depth: Depth, place: &Place, cx: &mut Context<'_>) {
+    let CallbackSettings { mode, forward, .. } = settings;
+    match (depth, answered, forward) {
+        (Depth::Secrets, Answered::ByForwardsOnly, None) => cx.report.warn(
+            place,
+            "nobody answers its messages, which are only acknowledged: set [messages] rules, or its forward",
+        ),
+        (Depth::Secrets, _, _) | (Depth::Form, _, _) => {}
+    }
+    match (depth, mode) {
+        (Depth::Secrets, Mode::Plain) => cx.report.warn(
+            &place.key("mode"),
+            "in plain mode nothing proves what a message says, and everybody on the way can read it: use safe mode, in WeChat's \
+             console first",
+        ),
+        (Depth::Secrets, Mode::Compatible | Mode::Safe) | (Depth::Form, _) => {}
+    }
 }
 
 fn account(

@@ -23,6 +23,8 @@ mod account;
 mod forward;
 
 pub use account::{CallbackSettings, VerifyFile};
+
+use account::Answered;
 pub use forward::ForwardSettings;
 
 /// The socket of an installed daemon, where a caller is known by its uid.
@@ -101,7 +103,8 @@ pub(super) fn check(
     let memcached = servers(memcached.as_ref(), &table.key("memcached"), cx);
     let log = message_log(log.unwrap_or_default(), &table.key("log"), cx);
     let forwards = forward::check(forward.unwrap_or_default(), depth, cx);
-    let accounts = account::check(account.unwrap_or_default(), &forwards, depth, cx);
+    let answered = if rules.is_some() { Answered::ByRules } else { Answered::ByForwardsOnly };
+    let accounts = account::check(account.unwrap_or_default(), &forwards, answered, depth, cx);
     Some(MessagesSettings {
         daemon: daemon?,
         wechat: wechat?,

@@ -22,7 +22,14 @@ pub(super) struct RulesSeat(ArcSwapOption<Rules>);
 pub(super) struct ProgramSeat(ArcSwap<Programs>);
 
 /// Which program gets which account's messages.
-pub(super) type Programs = HashMap<String, Arc<Forwarder>>;
+pub(super) type Programs = HashMap<String, Program>;
+
+/// A program with its name for logs: `forward: crm`.
+#[derive(Clone)]
+pub(super) struct Program {
+    forwarder: Arc<Forwarder>,
+    answers_as: Arc<str>,
+}
 
 impl RulesSeat {
     pub(super) fn fill(&self, rules: Option<Rules>) {
@@ -32,6 +39,13 @@ impl RulesSeat {
     /// How many rules there are now, if there is a file of them.
     pub(super) fn count(&self) -> Option<usize> {
         self.0.load().as_ref().map(|rules| rules.book().len())
+    }
+}
+
+impl Program {
+    pub(super) fn new(forwarder: Arc<Forwarder>) -> Self {
+        let answers_as = format!("forward: {}", forwarder.name()).into();
+        Self { forwarder, answers_as }
     }
 }
 
@@ -71,9 +85,10 @@ impl MessageHandler for ProgramSeat {
 
     async fn handle(&self, incoming: &Incoming) -> Result<Handled, HandlerError> {
         let program = self.0.load().get(&incoming.account.path).cloned();
-        match program {
-            Some(program) => program.handle(incoming).await,
-            None => Ok(Handled::Pass),
-        }
+        let Some(Program { forwarder, answers_as }) = program else { return Ok(Handled::Pass) };
+        Ok(match forwarder.handle(incoming).await? {
+            Handled::Answer(answer) => Handled::AnswerOf(answer, answers_as),
+            handled @ (Handled::AnswerOf(..) | Handled::Pass) => handled,
+        })
     }
 }

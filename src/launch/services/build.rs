@@ -1,15 +1,10 @@
 //! The message service's parts from a configuration: what a reload makes anew, and what stays.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
-
-use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use crate::client::Client;
 use crate::clock::Clock;
-use crate::config::ServeConfig;
 use crate::config::messages::{CallbackSettings, ForwardSettings, MessagesSettings};
 use crate::services::messages::desk::{self, Desk};
 use crate::services::messages::dispatch::{Dispatcher, Mode};
@@ -17,13 +12,12 @@ use crate::services::messages::door::{Callback, Table};
 use crate::services::messages::forward::{self, Forwarder};
 use crate::services::messages::handler::MessageHandler;
 use crate::services::messages::late::Late;
-use crate::services::messages::log::{LogError, MessageLog};
+use crate::services::messages::log::MessageLog;
 use crate::services::messages::rules::{Rules, Watcher};
 use crate::services::messages::{envelope, log};
 use crate::services::wechat_api::{self, WechatApi};
-use crate::wechat;
 
-use super::answerers::{ProgramSeat, Programs, RulesSeat};
+use super::answerers::{Program, ProgramSeat, Programs, RulesSeat};
 use super::error::ServicesError;
 use super::late::NotedLate;
 
@@ -75,7 +69,7 @@ impl Live {
         let rules = rules.transpose()?;
         let program = |account: &CallbackSettings| {
             let (_, forwarder) = forwarders.get(account.forward.as_ref()?)?;
-            Some((account.account.path.clone(), forwarder.clone()))
+            Some((account.account.path.clone(), Program::new(forwarder.clone())))
         };
         let programs = settings.accounts.iter().filter_map(program).collect();
         Ok(Self { table, rules, forwarders, programs })
@@ -93,10 +87,16 @@ impl Fixed {
             None => (MessageLog::without_file(log::OpenIdPolicy::Hash, clock.clone()), None),
         };
         let client = Client::lazy(&settings.daemon.addr, settings.daemon.credentials.clone())?;
-        let wechat::Settings { api_base, connect_timeout, timeout, proxy } = settings.wechat.clone();
-        let daemon = settings.daemon.addr.clone();
-        let api = wechat_api::Settings { api_base, connect_timeout, timeout, proxy, daemon };
-        let api = WechatApi::new(client.clone(), api)?;
+        let api = WechatApi::new(
+            client.clone(),
+            wechat_api::Settings {
+                api_base: settings.wechat.api_base.clone(),
+                connect_timeout: settings.wechat.connect_timeout,
+                timeout: settings.wechat.timeout,
+                proxy: settings.wechat.proxy.clone(),
+                daemon: settings.daemon.addr.clone(),
+            },
+        )?;
         let late = NotedLate { late: Late::new(api), log: log.clone(), clock: clock.clone() };
         let (rules, programs) = (Arc::<RulesSeat>::default(), Arc::<ProgramSeat>::default());
         let dispatcher = Dispatcher::new(Mode::FirstAnswers, vec![rules.clone(), programs.clone()]);
@@ -113,25 +113,6 @@ impl Fixed {
         );
         Ok(Self { desk: Arc::new(desk), rules, programs, log, writer, client })
     }
-}
-
-/// Whether everything could be made, and how much there is.
-pub(super) fn check(config: &ServeConfig) -> Result<String, ServicesError> {
-    let live = Live::new(&config.messages, &Forwarders::new(), &Clock::system())?;
-    if let Some(path) = &config.serve.log.file {
-        writable(path).map_err(|source| ServicesError::OwnLog { path: path.clone(), source })?;
-    }
-    if let Some(log) = &config.messages.log {
-        writable(&log.path).map_err(|source| LogError::Open { path: log.path.clone(), source })?;
-    }
-    let rules = live.rules.map_or(0, |(rules, _)| rules.book().len());
-    Ok(summary(live.table.accounts(), Some(rules), live.forwarders.len()))
-}
-
-/// Whether a file could be opened for writing, or made. Makes none: a check leaves nothing behind.
-fn writable(path: &Path) -> io::Result<()> {
-    let there = if path.exists() { path } else { path.parent().unwrap_or(Path::new("/")) };
-    Ok(accessat(CWD, there, Access::WRITE_OK, AtFlags::EACCESS)?)
 }
 
 /// "2 accounts, 5 rules, 1 program".

@@ -1,13 +1,12 @@
 //! Sends what was not ready in time, and notes what came of it.
 
-use std::error::Error;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::clock::{Clock, WallTime};
 use crate::daemon::chain;
-use crate::services::messages::desk::LateSender;
+use crate::services::messages::desk::{LateSender, Sent};
 use crate::services::messages::handler::Incoming;
 use crate::services::messages::late::Late;
 use crate::services::messages::log::{Delivery, Entry, MessageLog, Outcome};
@@ -22,7 +21,7 @@ pub(super) struct NotedLate {
 
 #[async_trait]
 impl LateSender for NotedLate {
-    async fn send(&self, incoming: &Incoming, reply: &Reply) -> Result<(), Box<dyn Error + Send + Sync>> {
+    async fn send(&self, incoming: &Incoming, reply: &Reply, by: Option<&str>) -> Sent {
         let sent = self.late.send(incoming, reply).await;
         let why = sent.as_ref().err().map(|error| chain(error));
         self.log.note(Entry {
@@ -30,7 +29,7 @@ impl LateSender for NotedLate {
             account: &incoming.account,
             message: &incoming.message,
             delivery: Delivery::First,
-            handler: None,
+            handler: by,
             outcome: why.as_deref().map_or(Outcome::Late(reply), Outcome::Lost),
             took: since(incoming.message.created(), self.clock.wall()),
         });

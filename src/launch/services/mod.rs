@@ -5,11 +5,11 @@
 //! ```
 //!
 //! [`build`] makes the parts from a configuration, [`reload`] makes them again and swaps them,
-//! [`run`] owns the tasks and the signals, [`link`] looks whether the daemon is there, [`status`]
+//! [`check`](mod@check) only looks, [`run`] owns the tasks and the signals, [`link`] looks whether the daemon is there, [`status`]
 //! tells the service manager and the admin listener. The process starts and serves without the
 //! daemon: only answers that are late need it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::config::serve::LoadedServe;
 use crate::config::{Environment, ServeConfig};
@@ -23,6 +23,7 @@ use crate::telemetry::{self, TelemetryError};
 mod admin;
 mod answerers;
 mod build;
+mod check;
 mod error;
 mod late;
 mod link;
@@ -30,6 +31,7 @@ mod reload;
 mod run;
 mod status;
 
+pub use check::{Checked, ServedAccount, ServedProgram, ServedRule, check};
 pub use error::ServicesError;
 pub use run::{Addresses, Services};
 
@@ -45,18 +47,6 @@ pub(super) fn foreground(path: PathBuf, env: Environment) -> Result<(), LaunchEr
         Err(error) => Notifier::from_env(&told).did_not_start(error),
     }
     done
-}
-
-/// `zhongkong serve messages --check`: all that a start would ask of its files, and no more.
-/// What is odd, and the sentence that all is well.
-///
-/// # Errors
-/// It would not start.
-pub fn check(path: &Path, env: &Environment) -> Result<(Vec<String>, String), LaunchError> {
-    harden()?;
-    let LoadedServe { config, warnings } = ServeConfig::load(path, env)?;
-    let said = build::check(&config)?;
-    Ok((warnings.iter().map(ToString::to_string).collect(), said))
 }
 
 fn serve(path: PathBuf, env: Environment) -> Result<(), LaunchError> {

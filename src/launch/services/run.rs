@@ -28,7 +28,7 @@ use crate::process::notify::Notifier;
 use crate::process::service_sockets::ServiceSockets;
 use crate::process::signals::{Intent, Intents};
 use crate::services::messages::door::{Door, Table};
-use crate::services::messages::rules::Watcher;
+use crate::services::messages::rules::{Looked, Watcher};
 use crate::telemetry::{self, metrics};
 
 use super::admin::{self, View};
@@ -36,7 +36,7 @@ use super::build::{Fixed, Forwarders, Live, summary};
 use super::error::ServicesError;
 use super::link::{self, Link};
 use super::reload::{Reloader, Swap, appids};
-use super::status::{Reporter, Standing, feed_watchdog};
+use super::status::{Reporter, RulesFile, Standing, feed_watchdog};
 
 /// For WeChat, or the proxy before us.
 const LIMITS: Limits = Limits {
@@ -146,7 +146,7 @@ impl Services {
         let daemon = config.messages.daemon.addr.clone();
         let (accounts, forwards) = (live.table.accounts(), live.forwarders.len());
         let (live_standing, standing) =
-            watch::channel(Standing { accounts, programs: forwards, remark: None });
+            watch::channel(Standing { accounts, programs: forwards, ..Standing::default() });
         let (watchers, watched) = mpsc::channel(1);
         let mut swap = Swap {
             door: door.clone(),
@@ -158,7 +158,7 @@ impl Services {
         };
         swap.take_over(live, appids(&config)).await;
         let (ready, readiness) = watch::channel(Readiness::Ready);
-        let view = View { readiness, counters };
+        let view = View { readiness, standing: standing.clone(), link: link.clone(), counters };
         let (edges, last) = (CancellationToken::new(), CancellationToken::new());
         let asked = Arc::new(Notify::new());
         metrics::reloaded_at(clock.wall());
@@ -168,7 +168,7 @@ impl Services {
         parts
             .start_stoppable("admin", http::serve(admin, view.clone().router(), admin::LIMITS, last.clone()));
         parts.start("metrics", &last, view.keep_up());
-        parts.start("rules", &last, watch_rules(watched));
+        parts.start("rules", &last, watch_rules(watched, live_standing.clone()));
         parts.start("daemon link", &edges, link::watch(client, daemon, known, live_link));
         if let Some(writer) = writer {
             parts.start_stoppable("message log", writer.run(last.clone()));
@@ -239,23 +239,27 @@ impl Services {
 }
 
 /// Looks at the file of the rules of the moment.
-async fn watch_rules(mut watchers: mpsc::Receiver<Option<Watcher>>) {
-    let mut current = None;
+async fn watch_rules(mut watchers: mpsc::Receiver<Option<Watcher>>, standing: watch::Sender<Standing>) {
+    let mut current: Option<Watcher> = None;
     loop {
-        let watching = async {
-            match current.take() {
-                Some(watcher) => Watcher::run(watcher, CancellationToken::new()).await,
-                None => std::future::pending::<()>().await,
-            }
+        let file = tokio::select! {
+            next = watchers.recv() => match next {
+                Some(watcher) => {
+                    current = watcher;
+                    RulesFile::InForce
+                }
+                // Whoever sends them has gone: the process ends.
+                None => match std::future::pending::<Infallible>().await {},
+            },
+            () = tokio::time::sleep(Watcher::PAUSE) => match &mut current {
+                None => continue,
+                Some(watcher) => match watcher.look().await {
+                    Looked::Same => continue,
+                    Looked::Taken(_) => RulesFile::InForce,
+                    Looked::Refused(_) => RulesFile::Refused,
+                },
+            },
         };
-        let next = tokio::select! {
-            next = watchers.recv() => next,
-            () = watching => None,
-        };
-        match next {
-            Some(watcher) => current = watcher,
-            // Whoever sends them has gone: the process ends.
-            None => match std::future::pending::<Infallible>().await {},
-        }
+        standing.send_if_modified(|standing| std::mem::replace(&mut standing.file, file) != file);
     }
 }

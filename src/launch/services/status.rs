@@ -1,4 +1,4 @@
-//! How the services are, in the one line that `systemctl status` shows.
+//! How the services are, in the one line that `systemctl status` and `/readyz` show.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +26,41 @@ pub(super) struct Standing {
     pub(super) programs: usize,
     /// What people should know of the last reload.
     pub(super) remark: Option<String>,
+    /// How the rules' file is on the disk.
+    pub(super) file: RulesFile,
+}
+
+/// The rules' file on the disk beside the rules in force.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum RulesFile {
+    /// Its rules are in force, or there is none.
+    #[default]
+    InForce,
+    /// It was changed and is bad: the rules before are in force.
+    Refused,
+}
+
+/// What is wrong though messages are answered, in sentences with what to do; empty if nothing is.
+pub(super) fn trouble(standing: &Standing, link: Link) -> String {
+    let Standing { accounts, programs: _, remark, file } = standing;
+    let mut wrong = Vec::new();
+    if *accounts == 0 {
+        wrong.push("there is no [[messages.account]], and every message is refused");
+    }
+    match link {
+        Link::Unknown | Link::Up => {}
+        Link::Down => wrong.push("the daemon gives no token: late answers cannot be sent"),
+    }
+    match file {
+        RulesFile::InForce => {}
+        RulesFile::Refused => {
+            wrong.push(
+                "the rules file is bad, and the rules before it are in force: the log names each mistake",
+            );
+        }
+    }
+    wrong.extend(remark.as_deref());
+    wrong.join("; ")
 }
 
 /// Tells the service manager how it goes.
@@ -68,23 +103,17 @@ impl Reporter {
     }
 
     fn line(&mut self) -> String {
-        let Standing { accounts, programs, remark } = self.standing.borrow_and_update().clone();
-        let link = *self.link.borrow_and_update();
-        line(&summary(accounts, self.rules.count(), programs), link, remark.as_deref())
+        let standing = self.standing.borrow_and_update().clone();
+        line(&standing, self.rules.count(), *self.link.borrow_and_update())
     }
 }
 
-fn line(what: &str, link: Link, remark: Option<&str>) -> String {
-    let mut line = what.to_owned();
-    match link {
-        Link::Unknown | Link::Up => {}
-        Link::Down => line.push_str("; the daemon gives no token: late answers cannot be sent"),
+fn line(standing: &Standing, rules: Option<usize>, link: Link) -> String {
+    let what = summary(standing.accounts, rules, standing.programs);
+    match trouble(standing, link) {
+        wrong if wrong.is_empty() => what,
+        wrong => format!("{what}; {wrong}"),
     }
-    if let Some(remark) = remark {
-        line.push_str("; ");
-        line.push_str(remark);
-    }
-    line
 }
 
 /// Feeds the manager's watchdog for as long as the runtime runs tasks.
@@ -108,12 +137,16 @@ mod tests {
 
     #[test]
     fn line_names_what_is_served_and_what_is_wrong() {
-        let what = summary(1, Some(5), 0);
-        assert_eq!(line(&what, Link::Up, None), "1 account, 5 rules, 0 programs");
-        let wrong = line(&what, Link::Down, Some("reload refused: x"));
+        let well = Standing { accounts: 1, ..Standing::default() };
+        assert_eq!(line(&well, Some(5), Link::Up), "1 account, 5 rules, 0 programs");
+        let wrong =
+            Standing { remark: Some("reload refused: x".to_owned()), file: RulesFile::Refused, ..well };
         assert_eq!(
-            wrong,
-            "1 account, 5 rules, 0 programs; the daemon gives no token: late answers cannot be sent; reload refused: x"
+            line(&wrong, Some(5), Link::Down),
+            "1 account, 5 rules, 0 programs; the daemon gives no token: late answers cannot be sent; the rules file is bad, \
+             and the rules before it are in force: the log names each mistake; reload refused: x"
         );
+        let none = trouble(&Standing::default(), Link::Unknown);
+        assert_eq!(none, "there is no [[messages.account]], and every message is refused");
     }
 }

@@ -11,14 +11,14 @@
 //! the one that gets WeChat's next retry, if both share a memcached. Nothing survives the end of
 //! all instances: WeChat's retries are the only journal.
 
+use std::collections::HashMap;
 use std::error::Error;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -30,8 +30,9 @@ use super::handler::Incoming;
 use super::late::Late;
 use super::message::Message;
 use super::reply::{Answer, Reply};
+use crate::model::AppId;
+use crate::telemetry::ErrorTracker;
 use crate::telemetry::metrics::{MessageFamily, MessageOutcome, Messages};
-use crate::telemetry::{ErrorTracker, Report};
 
 mod run;
 #[cfg(test)]
@@ -56,25 +57,31 @@ pub struct Settings {
     pub window: Duration,
     /// How many messages that are done are remembered; each takes about 100 bytes.
     pub remembered: usize,
+    /// How many of their answers are kept, for a minute, to be repeated. They take the most: a
+    /// text about 500 bytes, news 10 KiB.
+    pub answers: usize,
     /// Memcached servers that all instances share; empty for a single instance.
     pub memcached: Vec<String>,
     /// For one exchange with one of them, connecting included; then the instance goes on alone.
     pub memcached_timeout: Duration,
 }
 
+/// What came of sending it.
+pub type Sent = Result<(), Box<dyn Error + Send + Sync>>;
+
 /// Sends what was not ready in time.
 #[async_trait]
 pub trait LateSender: Send + Sync + 'static {
-    /// Sends a reply to the sender of the message.
+    /// Sends a reply to the sender of the message. `by` is who gave it, for logs.
     ///
     /// # Errors
     /// It was not sent, or nobody knows. It is not tried again.
-    async fn send(&self, incoming: &Incoming, reply: &Reply) -> Result<(), Box<dyn Error + Send + Sync>>;
+    async fn send(&self, incoming: &Incoming, reply: &Reply, by: Option<&str>) -> Sent;
 }
 
 #[async_trait]
 impl LateSender for Late {
-    async fn send(&self, incoming: &Incoming, reply: &Reply) -> Result<(), Box<dyn Error + Send + Sync>> {
+    async fn send(&self, incoming: &Incoming, reply: &Reply, _by: Option<&str>) -> Sent {
         Ok(Self::send(self, incoming, reply).await?)
     }
 }
@@ -102,9 +109,13 @@ pub enum How {
 }
 
 /// There is no room for another message, or the process ends. To be answered with 503, so that
-/// WeChat sends it again. It has been logged.
+/// WeChat sends it again. It has been counted, and is the caller's to log: for a flood one line in
+/// a while is enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too many messages are waiting")]
+#[error(
+    "there is no room for another message, and WeChat sends it again: too many wait for their handlers, or \
+     the process ends; look at what the handlers wait for, or start another instance"
+)]
 pub struct Busy;
 
 /// What came of a run.
@@ -112,7 +123,6 @@ pub struct Busy;
 pub(super) struct Verdict {
     answer: Arc<Answer>,
     by: Option<Arc<str>>,
-    failed: bool,
     /// Another instance's.
     foreign: bool,
 }
@@ -122,7 +132,6 @@ pub(super) struct Verdict {
 pub struct Desk {
     core: Arc<Core>,
     runs: Mutex<JoinSet<()>>,
-    closing: AtomicBool,
 }
 
 /// What runs need.
@@ -133,9 +142,11 @@ pub(super) struct Core {
     table: Mutex<Table<Run, Verdict>>,
     slots: Semaphore,
     shared: Option<Arc<Shared>>,
+    /// A message is done.
+    done: Notify,
     counts: Messages,
-    refusals: Mutex<ErrorTracker>,
-    late_failures: Mutex<ErrorTracker>,
+    /// One for each account: what one may not do, another may.
+    late_failures: Mutex<HashMap<AppId, ErrorTracker>>,
     /// What is said of everything that is merely acknowledged.
     acknowledged: Arc<Answer>,
 }
@@ -149,6 +160,7 @@ impl Default for Settings {
             queue: 1_024,
             window: Duration::from_mins(10),
             remembered: 500_000,
+            answers: 50_000,
             memcached: Vec::new(),
             memcached_timeout: Duration::from_millis(100),
         }
@@ -159,8 +171,9 @@ impl Desk {
     /// Lets these handlers answer, and this sender send what is late.
     pub fn new(settings: Settings, dispatcher: Dispatcher, late: Arc<dyn LateSender>) -> Self {
         let bounds = Bounds {
-            working: settings.in_flight.saturating_add(settings.queue),
+            working: settings.in_flight.max(1).saturating_add(settings.queue),
             done: settings.remembered,
+            answers: settings.answers,
             window: settings.window,
         };
         let core = Core {
@@ -169,14 +182,14 @@ impl Desk {
             shared: Shared::new(settings.memcached.clone(), settings.memcached_timeout, settings.window)
                 .map(Arc::new),
             counts: Messages::new(),
-            refusals: Mutex::default(),
+            done: Notify::new(),
             late_failures: Mutex::default(),
             acknowledged: Arc::new(Answer::Success),
             settings,
             dispatcher,
             late,
         };
-        Self { core: Arc::new(core), runs: Mutex::default(), closing: AtomicBool::new(false) }
+        Self { core: Arc::new(core), runs: Mutex::default() }
     }
 
     /// Answers a request that arrived at this instant. Dropping it is what a hang-up of the caller
@@ -188,14 +201,9 @@ impl Desk {
         let family = family(&incoming.message);
         let key = DedupKey::of(&incoming.account, &incoming.message);
         let deadline = arrived + self.core.settings.deadline;
-        let found = if self.closing.load(Ordering::SeqCst) {
-            Found::Full
-        } else {
-            self.core.table().find(key, Instant::now(), Arc::default)
-        };
+        let found = self.core.table().find(key, Instant::now(), Arc::default);
         let (end, first) = match found {
             Found::New(run) => {
-                self.core.accepted();
                 let open = run.enter();
                 self.start(Work::new(&self.core, key, run, incoming), &open).await;
                 (open.wait(deadline).await, First::Yes)
@@ -205,7 +213,6 @@ impl Desk {
             Found::Known(State::Done) => (Some(End::Late), First::No),
             Found::Full => {
                 self.core.counts.count(family, MessageOutcome::RefusedBusy);
-                self.core.refused(&incoming);
                 return Err(Busy);
             }
         };
@@ -234,28 +241,48 @@ impl Desk {
     }
 
     /// Refuses new messages and waits until what runs is finished, late answers included, but not
-    /// longer than this; what is left is given up and logged. Returns how much that was.
+    /// longer than this; what is left is given up and logged. Returns how much that was. Retries of
+    /// what is known are answered as before. Dropped midway, nothing is given up.
     pub async fn close(&self, grace: Duration) -> usize {
-        self.closing.store(true, Ordering::SeqCst);
+        self.core.table().close();
         let end = Instant::now() + grace;
-        loop {
-            // Taken out, because it is waited for; a request that slipped in puts its run into a
-            // new one, so there is another round.
-            let mut runs = std::mem::take(&mut *self.runs());
-            if runs.is_empty() {
-                return 0;
-            }
-            while let Ok(Some(_)) = tokio::time::timeout_at(end, runs.join_next()).await {}
-            let left = runs.len();
-            if left > 0 {
-                runs.shutdown().await;
-                tracing::warn!(
-                    count = left,
-                    "{left} messages were still being handled at the end of the grace and are given up; their senders get no answer: handlers are slow, or the grace is short",
-                );
-                return left;
-            }
+        if tokio::time::timeout_at(end, self.finished()).await.is_ok() {
+            return 0;
         }
+        let left = {
+            let mut runs = self.runs();
+            while runs.try_join_next().is_some() {}
+            runs.abort_all();
+            runs.len()
+        };
+        self.ended().await;
+        if left > 0 {
+            tracing::warn!(
+                count = left,
+                "{left} messages were still being handled at the end of the grace and are given up; their senders get no answer: handlers are slow, or the grace is short",
+            );
+        }
+        left
+    }
+
+    /// Waits until nothing is worked on.
+    async fn finished(&self) {
+        // First the table, in which a message is from the moment it is taken; then the tasks, which
+        // end a little later, and of which a desk that is closed gets no new ones.
+        loop {
+            let done = self.core.done.notified();
+            if self.core.table().working() == 0 {
+                break;
+            }
+            done.await;
+        }
+        self.ended().await;
+    }
+
+    /// Waits until there are no runs.
+    async fn ended(&self) {
+        // In its place, and not taken out: this may be dropped, and a run must not be.
+        while std::future::poll_fn(|context| self.runs().poll_join_next(context)).await.is_some() {}
     }
 
     fn runs(&self) -> MutexGuard<'_, JoinSet<()>> {
@@ -292,26 +319,6 @@ impl Core {
             Some(End::Late) | None => (Arc::clone(&self.acknowledged), None),
         };
         Answered { answer, by, how }
-    }
-
-    fn refused(&self, incoming: &Incoming) {
-        let trace = &*incoming.trace.0;
-        match self.refusals.lock().unwrap_or_else(PoisonError::into_inner).failed() {
-            Report::Warn(failures) => tracing::warn!(
-                trace,
-                failures,
-                "a message is refused with 503, and WeChat sends it again: too many are waiting for their handlers, or the process ends; after the third in a row at debug",
-            ),
-            Report::Debug(failures) => tracing::debug!(trace, failures, "a message is refused with 503"),
-            Report::Recovered(_) | Report::Nothing => {}
-        }
-    }
-
-    fn accepted(&self) {
-        let report = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).succeeded();
-        if let Report::Recovered(failures) = report {
-            tracing::info!(failures, "messages are taken again after {failures} refusals");
-        }
     }
 
     fn table(&self) -> MutexGuard<'_, Table<Run, Verdict>> {

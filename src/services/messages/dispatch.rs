@@ -65,8 +65,7 @@ impl Dispatcher {
         Self { places: handlers.into_iter().map(|handler| Place::One(Seat::new(handler))).collect(), mode }
     }
 
-    /// Asks these names behind the others. Unlike in the `Vec` of handlers, where they can be as
-    /// well, [`Dispatched`] tells which of the names answered.
+    /// Asks these names behind the others.
     #[must_use]
     pub fn then(mut self, named: Named) -> Self {
         self.places.push(Place::Names(named));
@@ -76,6 +75,13 @@ impl Dispatcher {
     /// Asks for an answer.
     pub async fn dispatch(&self, incoming: &Incoming) -> Dispatched {
         let mut round = Dispatched::default();
+        self.dispatch_into(incoming, &mut round).await;
+        round
+    }
+
+    /// Asks for an answer, which is in `round` as soon as it is certain: with [`Mode::AllSee`] before
+    /// those that merely see the message. Can be dropped midway.
+    pub async fn dispatch_into(&self, incoming: &Incoming, round: &mut Dispatched) {
         // The answer of one that it is not for counts only if nobody else has one.
         let mut aside = None;
         for place in &self.places {
@@ -85,23 +91,22 @@ impl Dispatcher {
                     round.failures += inner.failures;
                     inner.answer
                 }
-                Place::One(seat) => match seat.matches(incoming, &mut round) {
-                    Some(true) => seat.ask(incoming, &mut round).await,
+                Place::One(seat) => match seat.matches(incoming, round) {
+                    Some(true) => seat.ask(incoming, round).await,
                     Some(false) => {
-                        let answer = seat.show(incoming, &mut round).await;
+                        let answer = seat.show(incoming, round).await;
                         aside = aside.or(answer);
                         None
                     }
                     None => None,
                 },
             };
-            round.answer = round.answer.or(answer);
+            round.answer = round.answer.take().or(answer);
             if round.answer.is_some() && self.mode == Mode::FirstAnswers {
                 break;
             }
         }
-        round.answer = round.answer.or(aside);
-        round
+        round.answer = round.answer.take().or(aside);
     }
 }
 
@@ -158,6 +163,7 @@ impl Seat {
         }
         match handled {
             Handled::Answer(answer) => Some((answer, Arc::clone(&self.name))),
+            Handled::AnswerOf(answer, part) => Some((answer, part)),
             Handled::Pass => None,
         }
     }

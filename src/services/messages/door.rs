@@ -27,7 +27,7 @@ use crate::http::{self, Received, RequestId, no_such_method, no_such_path, read_
 use crate::telemetry::services as metrics;
 
 use super::desk::{Answered, Desk, How};
-use super::envelope::{self, Opened, Query};
+use super::envelope::{Opened, Query};
 use super::fields::{Fields, Format};
 use super::handler::{Incoming, Trace};
 use super::log::{Delivery, Entry, MessageLog, Outcome, Refused};
@@ -93,14 +93,13 @@ impl Door {
         body: Body,
     ) -> Result<Response, Refusal> {
         let query = Query::parse(head.uri.query().unwrap_or_default());
-        // The larger of the two limits; the envelope knows which is the message's.
-        let body = read_body(&head.headers, body, envelope::MAX_BODY).await?;
+        let body = read_body(&head.headers, body, query.body_limit()).await?;
         let opened = place.envelope.open(&query, &body, self.clock.wall())?;
         let message = Message::read(Fields::parse(opened.format, &opened.plain)?)?;
         let trace = Trace(received.id.text().clone());
         let incoming = Arc::new(Incoming { account: place.account.clone(), message, trace });
         let answered = self.desk.answer(incoming.clone(), received.at).await?;
-        let (text, misfit) = self.write(&answered, &incoming, place, opened.format);
+        let (text, misfit) = self.write(&answered, &incoming, opened.format, &place.said);
         self.note(&answered, misfit.as_deref(), &incoming, received);
         Ok(sent(&opened, &text, &self.clock))
     }
@@ -111,8 +110,8 @@ impl Door {
         &self,
         answered: &Answered,
         incoming: &Incoming,
-        place: &Place,
         format: Format,
+        said: &Said,
     ) -> (String, Option<String>) {
         let acknowledged = || "success".to_owned();
         let reply = match &*answered.answer {
@@ -123,16 +122,14 @@ impl Door {
         match reply::passive(&incoming.message, reply, self.clock.wall(), format) {
             Ok(text) => (text, None),
             Err(error) => {
-                // Users can bring it about as often as they like.
-                if let Some(others) = place.said.turn("unfit") {
-                    let handler = answered.by.as_deref().unwrap_or_default();
+                if let Some(others) = said.turn("misfit") {
+                    let handler = answered.by.as_deref().unwrap_or("another instance");
                     tracing::warn!(
                         trace = &*incoming.trace.0,
                         account = incoming.account.path,
                         handler,
                         others,
-                        "the answer of {handler} is not sent, and the message only acknowledged; the message log has \
-                         others of the next minute: {error}",
+                        "the answer of {handler} is not sent, and the message only acknowledged: {error}; others like it in the next minute are only in the message log",
                     );
                 }
                 (acknowledged(), Some(error.to_string()))

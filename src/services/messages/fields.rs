@@ -13,6 +13,8 @@
 mod json;
 mod xml;
 
+pub(super) use json::mended;
+
 use std::borrow::Cow;
 use std::str::Utf8Error;
 

@@ -33,6 +33,8 @@ pub struct Incoming {
 pub enum Handled {
     /// This is the answer.
     Answer(Answer),
+    /// This is the answer of a part of the handler, which logs are to name: `rules: hours`.
+    AnswerOf(Answer, Arc<str>),
     /// It saw the message and leaves the answer to those behind it.
     Pass,
 }

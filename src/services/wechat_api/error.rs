@@ -115,7 +115,7 @@ pub enum SetupError {
     /// Not an address of an API.
     #[error("the base of WeChat's API must be an http:// or https:// URL with a host")]
     ApiBase,
-    /// Not an address of a proxy. Does not show it.
+    /// Not an address of a proxy.
     #[error("the proxy must be an http:// or https:// URL with a host")]
     Proxy,
     /// The HTTP client, most often because no CA certificates are installed.

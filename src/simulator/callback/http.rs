@@ -144,19 +144,32 @@ enum More {
 }
 
 /// The answer in these bytes, if all of it is there.
-fn whole(bytes: &[u8], more: More) -> Result<Option<RawAnswer>, HttpError> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
-    let mut parsed = httparse::Response::new(&mut headers);
-    let length = match parsed.parse(bytes) {
-        Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(_) => return Err(HttpError::NotHttp),
-    };
-    let status = parsed.code.ok_or(HttpError::NotHttp)?;
-    let rest = bytes.get(length..).unwrap_or_default();
-    if status == 100 {
-        return whole(rest, more);
+fn whole(mut bytes: &[u8], more: More) -> Result<Option<RawAnswer>, HttpError> {
+    // Any number of `100 Continue` may come first: in a loop, because each is the callback's choice.
+    loop {
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS];
+        let mut parsed = httparse::Response::new(&mut headers);
+        let length = match parsed.parse(bytes) {
+            Ok(httparse::Status::Complete(length)) => length,
+            Ok(httparse::Status::Partial) => return Ok(None),
+            Err(_) => return Err(HttpError::NotHttp),
+        };
+        let status = parsed.code.ok_or(HttpError::NotHttp)?;
+        let rest = bytes.get(length..).unwrap_or_default();
+        if status != 100 {
+            return body(&parsed, status, rest, more);
+        }
+        bytes = rest;
     }
+}
+
+/// The answer with this head, if these bytes are all of its body.
+fn body(
+    parsed: &httparse::Response<'_, '_>,
+    status: u16,
+    rest: &[u8],
+    more: More,
+) -> Result<Option<RawAnswer>, HttpError> {
     let header = |name: &str| {
         let found = parsed.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
         Some(String::from_utf8_lossy(found.value).trim().to_owned())
@@ -198,6 +211,8 @@ mod tests {
         assert_eq!(whole(open, More::Ended).unwrap().unwrap().content_type, "text/plain");
         let late = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n";
         assert_eq!(whole(late, More::MayCome).unwrap().unwrap().status, 403);
+        let many = [b"HTTP/1.1 100 Continue\r\n\r\n".repeat(40_000), known.to_vec()].concat();
+        assert_eq!(body(&many, More::MayCome).unwrap(), b"success");
         assert!(matches!(whole(b"SSH-2.0-OpenSSH\r\n", More::MayCome), Err(HttpError::NotHttp)));
     }
 }

@@ -24,10 +24,12 @@ const LEASE: u32 = 3;
 /// Between two renewals: two may fail.
 const RENEWAL: Duration = Duration::from_millis(700);
 /// How long a claim must have been gone: one that was flushed is renewed within this time, and its
-/// owner lives.
-const GONE: Duration = Duration::from_secs(1);
+/// owner lives. After an outage it first waits out its rest (see [`super::wire`]).
+const GONE: Duration = Duration::from_secs(2);
 /// Between two looks at another instance's work.
 const LOOK: Duration = Duration::from_millis(50);
+/// The longest that memcached takes for a span; a greater number is a date to it.
+const LONGEST: u64 = 30 * 24 * 60 * 60;
 /// Exchanges with the server to find out where one stands.
 const TRIES: u8 = 4;
 
@@ -35,8 +37,10 @@ const TRIES: u8 = 4;
 #[derive(Debug)]
 pub struct Shared {
     servers: Vec<Server>,
-    /// This instance: `working {owner}` is its claim.
+    /// This instance's claim: `working {owner}`.
     claim: String,
+    /// What it leaves where it sends a late answer: `late {owner}`.
+    late: String,
     /// How long is remembered that a message is done, in seconds.
     window: u32,
 }
@@ -89,7 +93,8 @@ enum Note {
 }
 
 const ANSWERED: &str = "answered";
-const LATE: &str = "late";
+const WORKING: &str = "working ";
+const LATE: &str = "late ";
 
 impl Shared {
     /// Over these servers, `host:port` each; the same list in every instance. Each exchange is
@@ -99,8 +104,10 @@ impl Shared {
             return None;
         }
         let servers = servers.into_iter().map(|addr| Server::new(addr, limit)).collect();
-        let window = u32::try_from(window.as_secs().max(1)).unwrap_or(u32::MAX);
-        Some(Self { servers, claim: format!("working {:016x}", rand::random::<u64>()), window })
+        let window = u32::try_from(window.as_secs().clamp(1, LONGEST)).unwrap_or(u32::MAX);
+        let owner = format!("{:016x}", rand::random::<u64>());
+        let (claim, late) = (format!("{WORKING}{owner}"), format!("{LATE}{owner}"));
+        Some(Self { servers, claim, late, window })
     }
 
     /// Claims a message. If another instance works on it, waits for what comes of that, at most
@@ -111,6 +118,7 @@ impl Shared {
         let begun = Instant::now();
         let mut others = false;
         let mut gone_since = None;
+        let mut tries = 0;
         loop {
             let gone = gone_since.is_some_and(|since: Instant| since.elapsed() >= GONE);
             if !others || gone {
@@ -132,7 +140,10 @@ impl Shared {
                         return lease(Standing::Alone);
                     }
                 },
+                // Neither room nor an owner, again and again: no server that works.
+                Ok(None) if !others && tries >= TRIES => return lease(Standing::Unsure),
                 Ok(None) => {
+                    tries = tries.saturating_add(1);
                     gone_since.get_or_insert_with(Instant::now);
                 }
                 Err(Down) if !others => return lease(Standing::Unsure),
@@ -150,8 +161,8 @@ impl Shared {
         match std::str::from_utf8(&item.value) {
             Ok(note) if note == self.claim => Note::Mine,
             Ok(ANSWERED) => Note::Answered,
-            Ok(LATE) => Note::Late,
-            Ok(note) if note.len() == self.claim.len() && note.starts_with("working ") => Note::Others,
+            Ok(note) if note.len() == self.late.len() && note.starts_with(LATE) => Note::Late,
+            Ok(note) if note.len() == self.claim.len() && note.starts_with(WORKING) => Note::Others,
             Ok(_) | Err(_) => Note::Garbage,
         }
     }
@@ -195,11 +206,11 @@ impl Lease {
                     let server = self.shared.server(self.key);
                     let _ = server.store(&answer_name(self.key), &json, ttl, Store::Set).await;
                 }
-                ANSWERED
+                ANSWERED.to_owned()
             }
-            Ending::Late => LATE,
+            Ending::Late => self.shared.late.clone(),
         };
-        self.write(note, self.shared.window).await;
+        self.write(&note, self.shared.window).await;
         self.standing != Standing::Lost
     }
 
@@ -220,6 +231,11 @@ impl Lease {
                 // A flush, or an expiry while this process stood still.
                 Ok(Stored::Nothing) => self.standing = Standing::Unsure,
                 Ok(Stored::Other) => match server.read(&name).await {
+                    // Done already: the exchange that said so was lost, and made once more.
+                    Ok(Some(item)) if *note == *self.shared.late && item.value == note.as_bytes() => {
+                        self.standing = Standing::Held(item.cas);
+                        return;
+                    }
                     Ok(Some(item)) => {
                         self.standing = match self.shared.note(&item) {
                             Note::Mine => Standing::Held(item.cas),

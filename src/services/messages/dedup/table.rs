@@ -3,7 +3,8 @@
 //! Everything is forgotten in the order in which it was finished, so expiry is a look at the front
 //! of two queues. What is being worked on is never forgotten, and there is room for so much of it
 //! and no more: the desk refuses what goes beyond. An answer is personal and is dropped after a
-//! minute; that there was one is remembered for the replay window.
+//! minute, by the next message that comes, or sooner where a flood would fill the memory with
+//! them; that there was one is remembered for the replay window.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -45,6 +46,8 @@ pub(in super::super) struct Bounds {
     pub(in super::super) working: usize,
     /// Messages that are done.
     pub(in super::super) done: usize,
+    /// Those of them whose answer is kept.
+    pub(in super::super) answers: usize,
     /// How long those are remembered.
     pub(in super::super) window: Duration,
 }
@@ -60,12 +63,13 @@ pub(in super::super) struct Table<W, A> {
     /// Keys to be dropped, the oldest first: one for each entry that is done.
     done: VecDeque<(Instant, DedupKey)>,
     warned: bool,
+    closed: bool,
 }
 
 impl<W, A> Table<W, A> {
     pub(in super::super) fn new(bounds: Bounds) -> Self {
         let (entries, answers, done) = (HashMap::new(), VecDeque::new(), VecDeque::new());
-        Self { bounds, entries, working: 0, answers, done, warned: false }
+        Self { bounds, entries, working: 0, answers, done, warned: false, closed: false }
     }
 
     /// What is known of a message; one that is not known is being worked on from now on.
@@ -79,13 +83,23 @@ impl<W, A> Table<W, A> {
         if let Some(state) = self.entries.get(&key) {
             return Found::Known(state.clone());
         }
-        if self.working >= self.bounds.working {
+        if self.closed || self.working >= self.bounds.working {
             return Found::Full;
         }
         let work = work();
         self.entries.insert(key, State::Working(Arc::clone(&work)));
         self.working += 1;
         Found::New(work)
+    }
+
+    /// Takes nothing new from now on. What is known is found as before.
+    pub(in super::super) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// How many messages are being worked on.
+    pub(in super::super) fn working(&self) -> usize {
+        self.working
     }
 
     /// The work is done; its answer is kept if it may be repeated.
@@ -96,6 +110,9 @@ impl<W, A> Table<W, A> {
             Some(answer) => {
                 *entry = State::Answered(answer);
                 self.answers.push_back((now + ANSWERS, key));
+                if self.answers.len() > self.bounds.answers {
+                    self.forget_answer();
+                }
             }
             None => *entry = State::Done,
         }
@@ -104,7 +121,7 @@ impl<W, A> Table<W, A> {
             if !std::mem::replace(&mut self.warned, true) {
                 tracing::warn!(
                     count = self.bounds.done,
-                    "more messages come than are remembered, and the oldest are forgotten before the replay window ends; said once: a flood, or too many accounts for one process",
+                    "more messages come than are remembered, and the oldest are forgotten before the replay window ends; said once until it is over: a flood, or too many accounts for one process",
                 );
             }
             self.forget_oldest();
@@ -114,18 +131,23 @@ impl<W, A> Table<W, A> {
 
     /// Drops what its time has come for. Each entry is dropped once, so a call costs what came in.
     fn expire(&mut self, now: Instant) {
-        while let Some((at, key)) = self.answers.front() {
-            if *at > now {
-                break;
-            }
-            // It may have been forgotten already.
-            if let Some(entry @ State::Answered(_)) = self.entries.get_mut(key) {
-                *entry = State::Done;
-            }
-            self.answers.pop_front();
+        while self.answers.front().is_some_and(|(at, _)| *at <= now) {
+            self.forget_answer();
         }
         while self.done.front().is_some_and(|(at, _)| *at <= now) {
             self.forget_oldest();
+        }
+        if self.done.len() <= self.bounds.done / 2 {
+            self.warned = false;
+        }
+    }
+
+    /// Forgets the oldest answer, and not that there was one.
+    fn forget_answer(&mut self) {
+        if let Some((_, key)) = self.answers.pop_front()
+            && let Some(entry) = self.entries.get_mut(&key)
+        {
+            *entry = State::Done;
         }
     }
 
@@ -158,7 +180,7 @@ mod tests {
     const WINDOW: Duration = Duration::from_mins(10);
 
     fn table(working: usize, done: usize) -> Table<(), u8> {
-        Table::new(Bounds { working, done, window: WINDOW })
+        Table::new(Bounds { working, done, answers: 9, window: WINDOW })
     }
 
     fn key(number: u8) -> DedupKey {
@@ -207,5 +229,53 @@ mod tests {
         // Finished twice: the second time changes nothing.
         table.finish(key(1), None, now);
         assert_eq!((table.working, table.done.len()), (1, 2));
+    }
+
+    #[test]
+    fn warning_of_a_full_table_is_said_again_by_the_next_flood_only() {
+        let (mut table, start) = (table(9, 4), Instant::now());
+        let fill = |table: &mut Table<(), u8>, numbers: std::ops::Range<u8>, now| {
+            for number in numbers {
+                table.find(key(number), now, Arc::default);
+                table.finish(key(number), None, now);
+            }
+        };
+        fill(&mut table, 0..4, start);
+        assert!(!table.warned, "just full is not too full");
+        fill(&mut table, 4..5, start);
+        assert!(table.warned);
+        let later = start + WINDOW / 2;
+        fill(&mut table, 5..7, later);
+        assert!(table.warned, "it is as full as it was");
+        table.expire(start + WINDOW);
+        assert!(!table.warned, "half of it is free");
+    }
+
+    #[test]
+    fn flood_of_answers_costs_the_oldest_ones_and_not_that_they_were_given() {
+        let mut table: Table<(), u8> = Table::new(Bounds { working: 9, done: 9, answers: 2, window: WINDOW });
+        let now = Instant::now();
+        for number in 1..=4 {
+            table.find(key(number), now, Arc::default);
+            table.finish(key(number), Some(Arc::new(number)), now);
+        }
+        let mut find = |number| table.find(key(number), now, Arc::default);
+        assert!(matches!(find(2), Found::Known(State::Done)));
+        assert!(matches!(find(3), Found::Known(State::Answered(answer)) if *answer == 3));
+        assert!(matches!(find(4), Found::Known(State::Answered(answer)) if *answer == 4));
+        assert_eq!((table.answers.len(), table.done.len()), (2, 4));
+    }
+
+    #[test]
+    fn closed_table_takes_nothing_new_and_knows_what_it_knew() {
+        let (mut table, now) = (table(9, 9), Instant::now());
+        table.find(key(1), now, Arc::default);
+        table.find(key(2), now, Arc::default);
+        table.finish(key(2), Some(Arc::new(2)), now);
+        table.close();
+        assert!(matches!(table.find(key(3), now, Arc::default), Found::Full));
+        assert!(matches!(table.find(key(1), now, Arc::default), Found::Known(State::Working(_))));
+        assert!(matches!(table.find(key(2), now, Arc::default), Found::Known(State::Answered(_))));
+        assert_eq!(table.working(), 1);
     }
 }

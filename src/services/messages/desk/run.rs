@@ -50,11 +50,14 @@ impl Run {
         Open { run: Arc::clone(self) }
     }
 
-    /// The run ended. Tells whether somebody is there to take the answer.
+    /// The run ended. Tells whether somebody is there to take the answer. Only the first end
+    /// counts: a run that is cut off while its answer is handed over has one.
     pub(super) fn settle(&self, verdict: Arc<Verdict>) -> bool {
         let mut state = self.state();
         let passive = state.open > 0;
-        state.end = Some(if passive { End::Passive(verdict) } else { End::Late });
+        if state.end.is_none() {
+            state.end = Some(if passive { End::Passive(verdict) } else { End::Late });
+        }
         drop(state);
         self.changed.notify_waiters();
         passive

@@ -3,7 +3,7 @@
 mod late;
 mod room;
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::watch;
 use tokio::time::{advance, sleep};
@@ -78,7 +78,8 @@ enum Sending {
 
 #[async_trait]
 impl LateSender for Recorder {
-    async fn send(&self, incoming: &Incoming, reply: &Reply) -> Result<(), Box<dyn Error + Send + Sync>> {
+    async fn send(&self, incoming: &Incoming, reply: &Reply, by: Option<&str>) -> Sent {
+        assert_eq!(by, Some("handler"), "who said it is told with it");
         self.sent.send_modify(|sent| sent.push((incoming.message.from().to_owned(), reply.clone())));
         match self.does {
             Sending::Works => Ok(()),
@@ -108,15 +109,18 @@ impl Stage {
         Self { desk, runs, late }
     }
 
+    /// With these handlers, of which one may be the scripted one.
+    fn of(settings: Settings, dispatcher: Dispatcher) -> Self {
+        let (runs, late) =
+            (Arc::default(), Recorder { sent: watch::Sender::default(), does: Sending::Works });
+        let late = Arc::new(late);
+        let desk = Arc::new(Desk::new(settings, dispatcher, Arc::<Recorder>::clone(&late)));
+        Self { desk, runs, late }
+    }
+
     /// A request with message `number`, which arrives now.
     async fn ask(&self, number: u64) -> Result<Answered, Busy> {
         self.desk.answer(message(number), Instant::now()).await
-    }
-
-    /// As if the desk had not been closed, which these tests do to wait for what runs.
-    async fn ask_again(&self, number: u64) -> Result<Answered, Busy> {
-        self.desk.closing.store(false, Ordering::SeqCst);
-        self.ask(number).await
     }
 
     /// The same, in a task that can be aborted: a connection.
@@ -152,16 +156,14 @@ fn reply(content: &str) -> Reply {
 
 fn message(number: u64) -> Arc<Incoming> {
     let number = number.to_string();
+    incoming(&[("MsgType", "text"), ("Content", "hello"), ("MsgId", &number)])
+}
+
+/// A message of these fields besides those that every one has.
+fn incoming(own: &[(&str, &str)]) -> Arc<Incoming> {
     let mut fields = Fields::default();
-    let pairs = [
-        ("ToUserName", "gh_1"),
-        ("FromUserName", "o1"),
-        ("CreateTime", "1700000000"),
-        ("MsgType", "text"),
-        ("Content", "hello"),
-        ("MsgId", &number),
-    ];
-    for (name, text) in pairs {
+    let pairs = [("ToUserName", "gh_1"), ("FromUserName", "o1"), ("CreateTime", "1700000000")];
+    for &(name, text) in pairs.iter().chain(own) {
         fields.push(name, Value::Text(text.into()));
     }
     Arc::new(Incoming {
@@ -239,8 +241,7 @@ async fn answer_is_repeated_for_a_minute_and_then_acknowledged() {
     let first = stage.ask(1).await;
     said(&first, "hi", How::Handled);
     // The run notes its end.
-    assert_eq!(stage.desk.close(SECOND).await, 0);
-    stage.desk.closing.store(false, Ordering::SeqCst);
+    stage.desk.finished().await;
     advance(Duration::from_secs(58)).await;
     let second = stage.ask(1).await;
     said(&second, "hi", How::Repeated);

@@ -12,7 +12,7 @@ use super::run::{Open, Run};
 use super::{Core, Verdict, family};
 use crate::services::messages::dedup::DedupKey;
 use crate::services::messages::dedup::shared::{Claim, Ending, Lease, Shared};
-use crate::services::messages::dispatch::chain;
+use crate::services::messages::dispatch::{Dispatched, chain};
 use crate::services::messages::handler::Incoming;
 use crate::services::messages::reply::{Answer, Reply};
 use crate::telemetry::Report;
@@ -60,7 +60,7 @@ impl Work {
             }
             Claim::Foreign(answer) => {
                 let answer = answer.map_or_else(|| Arc::clone(&self.core.acknowledged), Arc::new);
-                Produced { verdict: Verdict { answer, by: None, failed: false, foreign: true }, lease: None }
+                Produced { verdict: Verdict { answer, by: None, foreign: true }, lease: None }
             }
         }
     }
@@ -70,31 +70,25 @@ impl Work {
         let _slot = self.core.slots.acquire().await.ok();
         let begun = Instant::now();
         let limit = self.core.settings.handler_timeout;
-        let dispatched = timeout(limit, self.core.dispatcher.dispatch(&self.incoming)).await;
+        // Outside the time limit: an answer that is there is not lost by those who look on.
+        let mut round = Dispatched::default();
+        let ended = timeout(limit, self.core.dispatcher.dispatch_into(&self.incoming, &mut round)).await;
         self.core.counts.took(begun.elapsed());
-        let nothing = |failed| {
-            let answer = Arc::clone(&self.core.acknowledged);
-            Verdict { answer, by: None, failed, foreign: false }
-        };
-        let verdict = if let Ok(dispatched) = dispatched {
-            if let Some((answer, by)) = dispatched.answer {
-                Verdict { answer: Arc::new(answer), by: Some(by), failed: false, foreign: false }
-            } else {
-                nothing(dispatched.failures > 0)
-            }
-        } else {
+        if ended.is_err() {
             let trace = &*self.incoming.trace.0;
             tracing::warn!(
                 trace,
                 limit_seconds = limit.as_secs_f64(),
-                "the handlers of a message took longer than {limit:?} and are given up; its sender gets no answer: find out what they wait for",
+                "the handlers of a message took longer than {limit:?} and are given up; unless one has answered before, its sender gets no answer: find out what they wait for",
             );
-            nothing(true)
-        };
-        if verdict.failed {
+        }
+        if let Some((answer, by)) = round.answer {
+            return Verdict { answer: Arc::new(answer), by: Some(by), foreign: false };
+        }
+        if ended.is_err() || round.failures > 0 {
             self.core.counts.count(family(&self.incoming.message), MessageOutcome::Failed);
         }
-        verdict
+        Verdict { answer: Arc::clone(&self.core.acknowledged), by: None, foreign: false }
     }
 
     /// Ends a run whose first request is here and takes the answer now.
@@ -112,7 +106,7 @@ impl Work {
         let verdict = Arc::new(verdict);
         let passive = self.run.settle(Arc::clone(&verdict)) && self.run.delivered().await;
         let late = match &*verdict.answer {
-            Answer::Reply(reply) if !passive && !verdict.foreign => reply,
+            Answer::Reply(reply) if !passive && !verdict.foreign && self.is_reachable() => reply,
             Answer::Reply(_) | Answer::Success | Answer::Empty => {
                 self.done(Some(Arc::clone(&verdict)));
                 if let Some(lease) = &mut lease {
@@ -128,14 +122,20 @@ impl Work {
             None => true,
         };
         if mine {
-            self.send_late(late).await;
+            self.send_late(late, verdict.by.as_deref()).await;
         }
         self.done(None);
     }
 
-    async fn send_late(&self, reply: &Reply) {
+    /// Whether the sender can be written to: not after an `unsubscribe`, to which WeChat takes an
+    /// answer in time, and shows it to nobody.
+    fn is_reachable(&self) -> bool {
+        !self.incoming.message.event().is_some_and(|event| event.eq_ignore_ascii_case("unsubscribe"))
+    }
+
+    async fn send_late(&self, reply: &Reply, by: Option<&str>) {
         let limit = self.core.settings.handler_timeout;
-        let sent = timeout(limit, self.core.late.send(&self.incoming, reply)).await;
+        let sent = timeout(limit, self.core.late.send(&self.incoming, reply, by)).await;
         let error = match sent {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(chain(&*error)),
@@ -143,22 +143,29 @@ impl Work {
         };
         let family = family(&self.incoming.message);
         let (app, trace) = (self.incoming.account.appid.as_str(), &*self.incoming.trace.0);
-        let tracker = || self.core.late_failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let report = {
+            let mut failures = self.core.late_failures.lock().unwrap_or_else(PoisonError::into_inner);
+            let tracker = failures.entry(self.incoming.account.appid.clone()).or_default();
+            if error.is_some() { tracker.failed() } else { tracker.succeeded() }
+        };
         let Some(error) = error else {
             self.core.counts.count(family, MessageOutcome::Late);
-            let report = tracker().succeeded();
             if let Report::Recovered(failures) = report {
-                tracing::info!(failures, "late answers can be sent again after {failures} failures");
+                tracing::info!(
+                    app,
+                    failures,
+                    "late answers of {app} can be sent again after {failures} failures"
+                );
             }
-            tracing::debug!(app, trace, "the answer was sent late, as a customer-service message");
+            tracing::debug!(app, trace, handler = by, "the answer was sent late, as a customer-service message");
             return;
         };
         self.core.counts.count(family, MessageOutcome::LateFailed);
-        let report = tracker().failed();
         match report {
             Report::Warn(failures) => tracing::warn!(
                 app,
                 trace,
+                handler = by,
                 failures,
                 error,
                 "a late answer of {app} could not be sent, and its user gets none; let the handlers answer within the deadline, or mend what it says here; after the third time in a row at debug: {error}",
@@ -167,6 +174,7 @@ impl Work {
                 tracing::debug!(
                     app,
                     trace,
+                    handler = by,
                     failures,
                     error,
                     "a late answer of {app} could not be sent: {error}"
@@ -178,7 +186,10 @@ impl Work {
 
     fn done(&self, verdict: Option<Arc<Verdict>>) {
         self.done.store(true, Ordering::Relaxed);
-        self.core.table().finish(self.key, verdict, Instant::now());
+        // A bare acknowledgement needs no copy: it is what is said of everything that is done.
+        let kept = verdict.filter(|verdict| *verdict.answer != Answer::Success);
+        self.core.table().finish(self.key, kept, Instant::now());
+        self.core.done.notify_waiters();
     }
 }
 
@@ -186,7 +197,7 @@ impl Drop for Work {
     fn drop(&mut self) {
         if !self.done.load(Ordering::Relaxed) {
             let answer = Arc::clone(&self.core.acknowledged);
-            self.run.settle(Arc::new(Verdict { answer, by: None, failed: true, foreign: false }));
+            self.run.settle(Arc::new(Verdict { answer, by: None, foreign: false }));
             self.done(None);
         }
     }

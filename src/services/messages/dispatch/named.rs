@@ -78,7 +78,7 @@ impl MessageHandler for Named {
 
     async fn handle(&self, incoming: &Incoming) -> Result<Handled, HandlerError> {
         let round = self.dispatch(incoming).await;
-        Ok(round.answer.map_or(Handled::Pass, |(answer, _)| Handled::Answer(answer)))
+        Ok(round.answer.map_or(Handled::Pass, |(answer, by)| Handled::AnswerOf(answer, by)))
     }
 }
 

@@ -239,7 +239,7 @@ async fn names_are_a_handler_that_matches_what_has_one_of_them() {
     let dispatcher = Dispatcher::new(Mode::FirstAnswers, vec![Arc::new(named), behind]);
     let by =
         async |kind: &str| dispatcher.dispatch(&incoming(kind, None)).await.answer.unwrap().1.to_string();
-    assert_eq!(by("text").await, "named");
+    assert_eq!(by("text").await, "text", "the name that answered, not all of them");
     assert_eq!(by("image").await, "behind");
 }
 

@@ -13,7 +13,7 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 use serde::Deserialize;
 
-use super::super::fields::Format;
+use super::super::fields::{Format, mended};
 use super::signature::{Stamped, sign};
 use crate::secret::Secret;
 
@@ -79,8 +79,14 @@ fn of_json(body: &str) -> Result<Cow<'_, str>, OuterError> {
         #[serde(rename = "Encrypt", borrow, default)]
         encrypt: Cow<'a, str>,
     }
-    let outer: Outer<'_> = serde_json::from_str(body).map_err(|_| OuterError::Json)?;
-    Ok(outer.encrypt)
+    fn read(body: &str) -> Result<Cow<'_, str>, OuterError> {
+        serde_json::from_str(body).map(|Outer { encrypt }| encrypt).map_err(|_| OuterError::Json)
+    }
+    // In compatible mode the user's text stands beside it, with whatever control characters it has.
+    match mended(body) {
+        Cow::Borrowed(body) => read(body),
+        Cow::Owned(body) => Ok(Cow::Owned(read(&body)?.into_owned())),
+    }
 }
 
 fn of_xml(body: &str) -> Result<Cow<'_, str>, OuterError> {
@@ -219,6 +225,7 @@ mod tests {
             r#"{"Encrypt":"a+b\/=="}"#,
             r#" {"List":[{"Encrypt":1}],"Encrypt":"a+b/==","MsgId":12345678901234567890123}"#,
             "{\"Encrypt\":\" a+b\\n/==\"}",
+            "{\n\"Content\":\"\x1d\0\n\",\"Encrypt\":\"a+b\r\n/==\"}",
         ] {
             assert_eq!(json(body).as_deref(), Ok("a+b/=="), "{body}");
             assert_eq!(format(body.as_bytes()), Ok(Format::Json));

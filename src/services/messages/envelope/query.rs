@@ -10,6 +10,7 @@ use std::fmt;
 
 use super::refusal::Refusal;
 use super::signature::Stamped;
+use super::{MAX_BODY, MAX_TEXT};
 
 /// Bytes that the value of a parameter may have, decoded; `echostr` may be an encrypted one.
 const LONGEST: usize = 128;
@@ -93,6 +94,15 @@ impl<'a> Query<'a> {
     /// The sender, as the query says: unsigned, so for comparison only.
     pub fn openid(&self) -> Option<&str> {
         given(self.openid.as_ref())
+    }
+
+    /// How long the body of such a request may be, in bytes. Not believed before its signature: it
+    /// only says how much is worth reading.
+    pub fn body_limit(&self) -> usize {
+        match self.encryption() {
+            Ok(Encryption::Aes) => MAX_BODY,
+            Ok(Encryption::Plain) | Err(_) => MAX_TEXT,
+        }
     }
 
     pub(super) fn check(&self) -> Result<(), Refusal> {

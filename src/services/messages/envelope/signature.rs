@@ -5,7 +5,8 @@
 //! neither an empty Token nor a missing parameter opens a door.
 //!
 //! The parts are joined without separators, so one signature fits several ways to cut the same
-//! text. Whoever has one cannot gain by it: a cut-off `Encrypt` is too short to be a message,
+//! text. Whoever has one cannot gain by it: an `Encrypt` without its end is shorter than it says,
+//! one without its beginning has text where its length should be, which is then far too great,
 //! and the window of the timestamp holds for each way.
 
 use sha1::{Digest, Sha1};

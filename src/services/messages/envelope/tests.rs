@@ -184,6 +184,37 @@ fn a_push_with_any_byte_of_its_encrypted_text_changed_is_refused() {
 }
 
 #[test]
+fn a_signature_whose_text_is_cut_elsewhere_opens_nothing() {
+    // Its parts are joined without separators: an end of Encrypt may be called a part of the nonce.
+    let (safe, compatible) = (envelope(Mode::Safe), envelope(Mode::Compatible));
+    let text = encrypted(KEY, MESSAGE, APPID);
+    let mut fitting = 0;
+    for nonce in ["a", "k"] {
+        let right = signature(&mut [TOKEN, TIME, nonce, &text]);
+        for cut in 1..text.len() {
+            let (before, after) = text.split_at(cut);
+            for (nonce, encrypt) in [(format!("{nonce}{before}"), after), (format!("{after}{nonce}"), before)]
+            {
+                if signature(&mut [TOKEN, TIME, &nonce, encrypt]) != right {
+                    continue;
+                }
+                fitting += 1;
+                let nonce = nonce.replace('+', "%2B");
+                let query = format!(
+                    "timestamp={TIME}&nonce={nonce}&encrypt_type=aes&msg_signature={right}&signature={right}"
+                );
+                let body = format!("<xml><Encrypt>{encrypt}</Encrypt></xml>");
+                for envelope in [&safe, &compatible] {
+                    let refusal = open(envelope, &query, body.as_bytes()).unwrap_err();
+                    assert!(!matches!(refusal, Refusal::WrongSignature(_)), "{cut} {refusal}");
+                }
+            }
+        }
+    }
+    assert!(fitting > 20, "{fitting}");
+}
+
+#[test]
 fn a_push_cut_off_anywhere_is_refused() {
     let (query, body) = push(&encrypted(KEY, "<xml/>", APPID), Format::Xml);
     for end in 0..body.len() {

@@ -2,7 +2,11 @@
 //!
 //! Whole numbers keep every digit up to 64 bits (`MsgId` has them), others become the shortest
 //! text that stands for the same number. A name that stands twice is a repeated field.
+//!
+//! WeChat's JSON may have control characters as they are within its texts, which JSON forbids
+//! ([`mended`]): a user's text must not make a push unreadable.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -11,6 +15,7 @@ use super::{Fields, FieldsError, MAX_DEPTH, Spent, Value, clean};
 
 /// Reads a whole document.
 pub(super) fn parse(text: &str) -> Result<Fields, FieldsError> {
+    let text = &*mended(text);
     // Checked here, because serde's error for it would quote the text.
     if !text.trim_ascii_start().starts_with('{') {
         return Err(FieldsError::NotAnObject);
@@ -25,6 +30,40 @@ pub(super) fn parse(text: &str) -> Result<Fields, FieldsError> {
         (Err(_), Some(refused)) => Err(refused),
         (Err(malformed), None) => Err(FieldsError::Json(malformed)),
     }
+}
+
+/// The text with line breaks and tabs within texts escaped, and without all other control
+/// characters there. Copied only if there are any.
+pub(in crate::services::messages) fn mended(json: &str) -> Cow<'_, str> {
+    if !json.bytes().fold(false, |seen, byte| seen | (byte < b' ')) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::new();
+    let (mut done, mut quoted, mut escaped) = (0, false, false);
+    for (at, byte) in json.bytes().enumerate() {
+        if quoted && !escaped && byte < b' ' {
+            out.push_str(&json[done..at]);
+            done = at + 1;
+            out.push_str(match byte {
+                b'\t' => "\\t",
+                b'\n' => "\\n",
+                b'\r' => "\\r",
+                _ => "",
+            });
+            continue;
+        }
+        (quoted, escaped) = match byte {
+            _ if escaped => (quoted, false),
+            b'\\' => (quoted, quoted),
+            b'"' => (!quoted, false),
+            _ => (quoted, false),
+        };
+    }
+    if done == 0 {
+        return Cow::Borrowed(json);
+    }
+    out.push_str(&json[done..]);
+    Cow::Owned(out)
 }
 
 /// What is known while reading.

@@ -83,6 +83,18 @@ fn control_characters_are_left_out_whatever_way_they_come() {
 }
 
 #[test]
+fn control_characters_that_json_forbids_cost_themselves_and_not_the_message() {
+    // WeChat's JSON has them as they are, at least in its API's answers. A line break is the user's.
+    let read = json("{\n\t\"A\": \"\x1da\0\nb\tc\r\",\r\n\"B\\\"\x02\":\"\\\\\",\"C\":\"\\\"\x7f\x1f\"}");
+    assert_eq!(read, fields(&[("A", "a\nb\tc\r"), ("B\"", "\\"), ("C", "\"\x7f")]));
+    // Only within texts: elsewhere it is no JSON that anybody writes.
+    assert!(matches!(refused(Format::Json, b"{\"a\":\x1d1}"), FieldsError::Json(_)));
+    assert!(matches!(refused(Format::Json, b"{\"a\":\"\n"), FieldsError::Json(_)));
+    // An escape is not undone by what follows it.
+    assert!(matches!(refused(Format::Json, b"{\"a\":\"\\\n\"}"), FieldsError::Json(_)));
+}
+
+#[test]
 fn json_becomes_the_tree_that_xml_becomes() {
     let read = json(
         "{\"MsgId\": 18446744073709551615, \"n\": -3, \"x\": 23.134521, \"yes\": true, \"no\": null, \"o\": {},
@@ -122,7 +134,9 @@ fn what_wechat_never_sends_is_refused_by_name() {
     for bad in ["<x></y>", "</x>", "<x", "<x><![CDATA[a", "<x><!-- ", "<x>a & b</x>", "<x><!bad></x>"] {
         assert!(matches!(xml(bad), FieldsError::Xml(_)), "{bad:?}: {:?}", xml(bad));
     }
-    assert!(matches!(xml("<x><a=b></a=b></x>"), FieldsError::NotAName));
+    for bad in ["<x><a=b></a=b></x>", "<x><></></x>", "<x>< a></ a></x>", "<></>"] {
+        assert!(matches!(xml(bad), FieldsError::NotAName), "{bad:?}: {:?}", xml(bad));
+    }
     assert!(matches!(refused(Format::Xml, b"<x>\xff</x>"), FieldsError::NotUtf8(_)));
 
     let json = |text: &str| refused(Format::Json, text.as_bytes());

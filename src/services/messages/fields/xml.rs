@@ -56,7 +56,7 @@ fn begin(tag: &BytesStart<'_>, open: &mut Vec<Element<'_>>, spent: &mut Spent) -
         spent.field(name)?;
     }
     let in_names = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte) || !byte.is_ascii();
-    if !name.bytes().all(in_names) {
+    if name.is_empty() || !name.bytes().all(in_names) {
         return Err(FieldsError::NotAName);
     }
     open.push(Element { name: name.into(), fields: Fields::default(), text: Text::default() });

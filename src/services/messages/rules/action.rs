@@ -43,7 +43,7 @@ pub(super) struct ArticleForm {
     pub(super) title: Text,
     pub(super) description: Option<Text>,
     pub(super) pic_url: Option<Text>,
-    pub(super) url: Option<Text>,
+    pub(super) url: Text,
 }
 
 /// The filling in of one answer.
@@ -141,7 +141,7 @@ impl ArticleForm {
             title: fill.some(title, "reply.news.title")?,
             description: or_empty(description, "reply.news.description")?,
             pic_url: or_empty(pic_url, "reply.news.pic_url")?,
-            url: or_empty(url, "reply.news.url")?,
+            url: fill.some(url, "reply.news.url")?,
         })
     }
 }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::clock::WallTime;
@@ -69,6 +70,8 @@ pub enum Then {
 pub(super) struct Rule {
     /// For logs: `rule 3 "hours"`.
     pub(super) name: Box<str>,
+    /// For the message log: `rules: hours`, or `rules: tell the CRM, forward: crm`.
+    pub(super) answers_as: Arc<str>,
     /// Its own name, if it has one.
     pub(super) called: Option<Box<str>>,
     pub(super) part: Part,
@@ -172,6 +175,11 @@ impl Book {
     /// Whether there is no rule.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// What the rules are called, each with its line, in the order of the file; the fallback last.
+    pub fn names(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.rules.iter().chain(&self.fallback).map(|rule| (rule.line, &*rule.name))
     }
 
     /// An instant as somebody in the file's zone writes it: `09:30` (of today), `2026-11-20 09:30`,

@@ -141,8 +141,13 @@ impl Loader<'_> {
         });
         // With an error the book is thrown away, and with it this action.
         let action = action.unwrap_or(Action::Reply(Form::Success));
+        let own = called.as_deref().unwrap_or(name);
+        let answers_as = match &action {
+            Action::Reply(_) => format!("rules: {own}").into(),
+            Action::Forward(program) => format!("rules: {own}, forward: {program}").into(),
+        };
         let failures = AtomicU32::new(0);
-        Rule { name: name.into(), called, part, line, conditions, action, then, failures }
+        Rule { name: name.into(), answers_as, called, part, line, conditions, action, then, failures }
     }
 
     fn forward(&self, item: &Item<'_>) -> Option<Action> {
@@ -226,20 +231,22 @@ impl Loader<'_> {
                 tables.len()
             ));
         }
+        let none = tables.is_empty();
         for table in tables {
             let title = self.needed(&table, "title");
             let description = self.optional(&table, "description");
             let pic_url = self.optional(&table, "pic_url");
-            let url = self.optional(&table, "url");
+            let url = self.needed(&table, "url");
             table.finish(|word| match word {
                 "picture" | "image" | "picurl" => Some("it is called pic_url"),
                 "link" => Some("it is called url"),
                 _ => None,
             });
-            articles.extend(title.map(|title| ArticleForm { title, description, pic_url, url }));
+            let whole = title.zip(url);
+            articles.extend(whole.map(|(title, url)| ArticleForm { title, description, pic_url, url }));
         }
-        if articles.is_empty() {
-            item.error("news need an article: a list of tables, each with a title");
+        if none {
+            item.error("news need an article: a list of tables, each with a title and a url");
         }
         Form::News(articles)
     }

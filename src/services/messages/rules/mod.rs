@@ -135,7 +135,7 @@ impl Rules {
         self.0.current.load_full()
     }
 
-    /// What a rule says to a message that it holds for; `None` if it failed.
+    /// The answer of a rule that holds for the message; `None` if it has none, or failed.
     async fn ask(
         &self,
         book: &Book,
@@ -143,11 +143,11 @@ impl Rules {
         incoming: &Incoming,
         facts: &Facts<'_>,
         now: WallTime,
-    ) -> Option<Handled> {
+    ) -> Option<Answer> {
         let name = match &rule.action {
             Action::Reply(form) => {
                 return match book.fill(rule, form, facts, now) {
-                    Ok(answer) => Some(Handled::Answer(answer)),
+                    Ok(answer) => Some(answer),
                     Err(error) => {
                         failed(rule, incoming, &error.to_string());
                         None
@@ -164,7 +164,8 @@ impl Rules {
             program.handle_not_match(incoming).await
         };
         match handled {
-            Ok(handled) => Some(handled),
+            Ok(Handled::Answer(answer) | Handled::AnswerOf(answer, _)) => Some(answer),
+            Ok(Handled::Pass) => None,
             Err(error) => {
                 failed(rule, incoming, &chain(&error));
                 None
@@ -188,7 +189,7 @@ impl MessageHandler for Rules {
         let book = self.book();
         let now = self.0.clock.wall();
         let facts = book.facts(&incoming.account, &incoming.message, now);
-        let mut answer: Option<Answer> = None;
+        let mut answer: Option<(Answer, &Rule)> = None;
         for rule in book.rules.iter().chain(&book.fallback) {
             if rule.is_fallback() && answer.is_some() {
                 break;
@@ -198,15 +199,15 @@ impl MessageHandler for Rules {
             }
             tracing::debug!(trace = &*incoming.trace.0, "{} fires", rule.name);
             let late = answer.is_some() && matches!(rule.action, Action::Reply(_));
-            if !late && let Some(Handled::Answer(said)) = self.ask(&book, rule, incoming, &facts, now).await {
-                answer.get_or_insert(said);
+            if !late && let Some(said) = self.ask(&book, rule, incoming, &facts, now).await {
+                answer.get_or_insert((said, rule));
             }
             // A program that has left the answer to others leaves it to the next rule.
             if answer.is_some() && rule.then == Then::Stop {
                 break;
             }
         }
-        Ok(answer.map_or(Handled::Pass, Handled::Answer))
+        Ok(answer.map_or(Handled::Pass, |(answer, rule)| Handled::AnswerOf(answer, rule.answers_as.clone())))
     }
 }
 

@@ -306,6 +306,10 @@ impl Object for Moment {
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.format("%Y-%m-%d %H:%M:%S").map_err(|_| fmt::Error)?)
+        match self.format("%Y-%m-%d %H:%M:%S") {
+            Ok(text) => f.write_str(&text),
+            // No calendar goes that far. An error would be a panic of whoever joins texts.
+            Err(_) => write!(f, "{}", self.seconds),
+        }
     }
 }

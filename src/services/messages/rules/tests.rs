@@ -259,6 +259,25 @@ fn templates_see_fields_names_captures_and_times() {
 }
 
 #[test]
+fn moment_that_no_calendar_has_is_a_number_and_no_panic() {
+    let mut fields = Fields::default();
+    let late = [
+        ("ToUserName", "a"),
+        ("FromUserName", "b"),
+        ("CreateTime", "18446744073709551615"),
+        ("MsgType", "c"),
+    ];
+    for (name, text) in late {
+        fields.push(name, Value::Text(text.into()));
+    }
+    let far = Message::read(fields).unwrap();
+    for reply in ["{{ created }}", "{{ created ~ '' }}", "{{ created | string | upper }}"] {
+        assert_eq!(rendered(reply, "", &far).unwrap(), "9223372036854775807", "{reply}");
+    }
+    assert!(rendered("{{ created.date }}", "", &far).is_err());
+}
+
+#[test]
 fn what_a_user_writes_is_never_a_template() {
     // The text is a value: it is put in and not looked at again, in whatever way it is used.
     for evil in ["{{ 7 * 7 }}", "{% for x in y %}", "{# no #}", "{{ from }}", "<![CDATA[", "\u{0}{{"] {
@@ -325,7 +344,7 @@ fn every_kind_of_reply_is_filled_in() {
     let music = "reply.music = { thumb_media_id = 'm', title = 't', description = 'd', url = 'u', hq_url = '{{ Content }}' }";
     let Some(Answer::Reply(Reply::Music(music))) = answer(&file(music), &hello) else { panic!() };
     assert_eq!((music.thumb_media_id.as_str(), music.hq_url.as_deref()), ("m", Some("M")));
-    let news = "reply.news = [{ title = 'a', description = 'd', pic_url = 'p', url = 'u' }, { title = '{{ Content }}' }]";
+    let news = "reply.news = [{ title = 'a', description = 'd', pic_url = 'p', url = 'u' }, { title = '{{ Content }}', url = 'v' }]";
     let Some(Answer::Reply(Reply::News { articles })) = answer(&file(news), &hello) else { panic!() };
     assert_eq!(articles.len(), 2);
     assert_eq!((articles[0].pic_url.as_str(), articles[1].title.as_str()), ("p", "M"));
@@ -358,6 +377,8 @@ continue = false
 [[rule]]
 reply = { text = "a", image = "b", media_id = "c" }
 forward = "crm"
+[[rule]]
+reply.news = [{ title = "no address" }]
 "#;
     let found = problems(text).join("\n");
     for line in [
@@ -377,6 +398,7 @@ forward = "crm"
         "line 21: rule 5: reply: a number stands here, but text or a table",
         "line 22: rule 5: continue: only true says something here",
         "line 25: rule 6: forward: a rule has a reply or a forward, not both",
+        "line 27: rule 7: reply.news[0]: url is missing, and WeChat needs it",
     ] {
         assert!(found.contains(line), "{line}\n--- is not in\n{found}");
     }

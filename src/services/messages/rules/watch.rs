@@ -12,8 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Problem, Rules, RulesError, chain};
 
-/// How often it looks: a new rule works this late at most.
-const LOOK: Duration = Duration::from_secs(1);
 /// Write permission of the group's others.
 const OTHERS_WRITE: u32 = 0o002;
 
@@ -60,6 +58,9 @@ pub struct Watcher {
 }
 
 impl Watcher {
+    /// How often to look: a new rule works this late at most.
+    pub const PAUSE: Duration = Duration::from_secs(1);
+
     pub(super) fn new(rules: Rules, seen: Option<Identity>) -> Self {
         Self { rules, seen }
     }
@@ -70,7 +71,7 @@ impl Watcher {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(Self::PAUSE) => {}
             }
             self.look().await;
         }

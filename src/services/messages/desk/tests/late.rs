@@ -70,8 +70,7 @@ async fn caller_that_hangs_up_ends_no_run_and_gets_the_answer_late() {
 #[tokio::test(start_paused = true)]
 async fn answer_that_nobody_took_in_the_instant_of_its_end_goes_out_late() {
     // The run ends while a caller is there, and the caller hangs up before it has the answer.
-    let verdict =
-        || Arc::new(Verdict { answer: Arc::new(text("hi")), by: None, failed: false, foreign: false });
+    let verdict = || Arc::new(Verdict { answer: Arc::new(text("hi")), by: None, foreign: false });
     let run = Arc::new(Run::default());
     let open = run.enter();
     assert!(run.settle(verdict()));
@@ -122,7 +121,34 @@ async fn late_answer_that_cannot_be_sent_is_not_sent_again_and_holds_nothing_up(
         stage.until_sent().await;
         success(&stage.ask(1).await, How::Repeated);
         assert_eq!(stage.desk.close(70 * SECOND).await, 0, "a sender that hangs is given up");
-        success(&stage.ask_again(1).await, How::Repeated);
+        success(&stage.ask(1).await, How::Repeated);
         assert_eq!((stage.runs(), stage.sent().len()), (1, 1));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_unsubscribed_is_not_written_to() {
+    // WeChat would answer 43004, and the log would tell somebody to mend it.
+    let stage = Stage::new(Does::AnswersAfter(7 * SECOND, text("farewell")));
+    let left = incoming(&[("MsgType", "event"), ("Event", "UNSUBSCRIBE")]);
+    success(&stage.desk.answer(left, Instant::now()).await, How::TooSlow);
+    let came = incoming(&[("MsgType", "event"), ("Event", "subscribe")]);
+    success(&stage.desk.answer(came, Instant::now()).await, How::TooSlow);
+    stage.desk.finished().await;
+    assert_eq!((stage.runs(), stage.sent().len()), (2, 1));
+    // In time it gets what the handler says: WeChat wants an answer to everything.
+    let stage = Stage::new(Does::Answers(text("farewell")));
+    let left = incoming(&[("MsgType", "event"), ("Event", "unsubscribe")]);
+    said(&stage.desk.answer(left, Instant::now()).await, "farewell", How::Handled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn run_that_is_cut_off_while_its_answer_is_taken_takes_nothing_back() {
+    let verdict = |words| Arc::new(Verdict { answer: Arc::new(text(words)), by: None, foreign: false });
+    let run = Arc::new(Run::default());
+    let open = run.enter();
+    assert!(run.settle(verdict("hi")));
+    run.settle(verdict("cut off"));
+    let Some(End::Passive(taken)) = open.take() else { panic!("it is there to be taken") };
+    assert_eq!(*taken.answer, text("hi"));
 }

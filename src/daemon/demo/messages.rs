@@ -1,0 +1,150 @@
+//! The demo's message service: the real one, with its files in a temporary directory, so that a
+//! visitor can look at its configuration, change its rules while it runs, and send it messages
+//! with nothing but the name of an account. Token and keys are random; the directory goes with
+//! the demo.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::clock::Clock;
+use crate::config::{Environment, ServeConfig};
+use crate::launch::services::{Addresses, Services};
+use crate::process::service_sockets::{ServiceSocketError, ServiceSockets};
+use crate::process::sockets::Inherited;
+use crate::secret::Secret;
+
+use super::{ACCOUNTS, DemoError, Ports, loopback};
+
+/// What is answered to what.
+const RULES: &str = include_str!("rules.toml");
+
+/// Where the service's tokens come from.
+pub(super) struct Around<'a> {
+    /// The simulated WeChat.
+    pub(super) upstream: SocketAddr,
+    /// The daemon.
+    pub(super) daemon: SocketAddr,
+    /// What the daemon is shown.
+    pub(super) token: &'a Secret,
+}
+
+/// The service, built.
+pub(super) struct Messages {
+    pub(super) services: Services,
+    pub(super) addresses: Addresses,
+    pub(super) home: Home,
+}
+
+/// The directory of its files; removed with this value.
+pub(super) struct Home(PathBuf);
+
+impl Messages {
+    /// Writes the files, binds, and builds.
+    pub(super) fn build(
+        around: &Around<'_>,
+        ports: Ports,
+        counters: PrometheusHandle,
+    ) -> Result<Self, DemoError> {
+        let home = Home::new().map_err(DemoError::Files)?;
+        home.fill(around.token).map_err(DemoError::Files)?;
+        let sockets = match home.bind(around, ports) {
+            Err(DemoError::Sockets(ServiceSocketError::Bind { .. })) => home.bind(around, Ports::Free),
+            bound => bound,
+        }?;
+        // With the ports that it has, so that reading it again changes nothing.
+        let own = |socket: &TcpListener| socket.local_addr().map_err(DemoError::Listen);
+        home.configure(around, own(&sockets.http)?, own(&sockets.admin)?).map_err(DemoError::Files)?;
+        let config = ServeConfig::load(&home.config(), &Environment::default())?.config;
+        let services = Services::build(config, sockets, Clock::system(), counters)?;
+        Ok(Self { addresses: services.addresses(), services, home })
+    }
+}
+
+impl Home {
+    fn new() -> io::Result<Self> {
+        let path = std::env::temp_dir().join(format!("zhongkong-demo-{:08x}", rand::random::<u32>()));
+        DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self(path))
+    }
+
+    /// For `--config`.
+    pub(super) fn config(&self) -> PathBuf {
+        self.0.join("config.toml")
+    }
+
+    pub(super) fn rules(&self) -> PathBuf {
+        self.0.join("rules.toml")
+    }
+
+    pub(super) fn log(&self) -> PathBuf {
+        self.0.join("messages.log")
+    }
+
+    /// All but the configuration.
+    fn fill(&self, token: &Secret) -> io::Result<()> {
+        write(&self.rules(), RULES)?;
+        write(&self.0.join("daemon.token"), token.expose())?;
+        for (_, name, _) in ACCOUNTS {
+            write(&self.0.join(format!("{name}.token")), &hex::encode(rand::random::<[u8; 16]>()))?;
+            let key = STANDARD_NO_PAD.encode(rand::random::<[u8; 32]>());
+            write(&self.0.join(format!("{name}.key")), &key)?;
+        }
+        Ok(())
+    }
+
+    fn bind(&self, around: &Around<'_>, ports: Ports) -> Result<ServiceSockets, DemoError> {
+        let (http, admin) = (loopback(ports, 7790), loopback(ports, 7791));
+        self.configure(around, http, admin).map_err(DemoError::Files)?;
+        let config = ServeConfig::load(&self.config(), &Environment::default())?.config;
+        Ok(ServiceSockets::collect(&config.serve, Inherited::default())?)
+    }
+
+    fn configure(&self, around: &Around<'_>, http: SocketAddr, admin: SocketAddr) -> io::Result<()> {
+        let Around { upstream, daemon, token: _ } = around;
+        let mut text = format!(
+            "[wechat]
+api_base = \"http://{upstream}\"
+
+[serve]
+listen = \"{http}\"
+admin = \"{admin}\"
+
+[messages]
+daemon = \"http://{daemon}\"
+token_file = \"daemon.token\"
+rules = \"rules.toml\"
+
+[messages.log]
+file = \"messages.log\"
+content = \"full\"
+"
+        );
+        for (appid, name, _) in ACCOUNTS {
+            text.push_str(&format!(
+                "\n[[messages.account]]\nappid = \"{appid}\"\npath = \"{name}\"\ntoken_file = \"{name}.token\"\n\
+                 aes_key_file = \"{name}.key\"\n"
+            ));
+        }
+        write(&self.config(), &text)
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // Whoever cannot remove it now can do no more about it.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// For its owner alone: most of them are secrets.
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
+}
