@@ -207,7 +207,7 @@ fn an_account_hands_over_to_a_program_that_exists() {
     assert_eq!(loaded.warnings, []);
     // In clear over the network is allowed and said to be odd.
     let far = forward.replace("127.0.0.1", "192.0.2.1");
-    let loaded = load(&format!("{}{far}", safe(""))).unwrap();
+    let loaded = load(&format!("{}{far}", safe("forward = \"crm\""))).unwrap();
     assert!(loaded.warnings[0].message.contains("use https://"), "{:?}", loaded.warnings);
     let twice = problems(&format!("{forward}{forward}"));
     assert!(twice.iter().any(|said| said.contains("crm is used twice")), "{twice:?}");

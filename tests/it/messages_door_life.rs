@@ -231,6 +231,11 @@ async fn manager_is_told_of_start_reload_end_and_life() {
     assert!(value(&manager.until("RELOADING=1").await, "MONOTONIC_USEC").parse::<u128>().is_ok());
     manager.until(READY).await;
     manager.until("STATUS=2 accounts, 0 rules, 1 program").await;
+    // One that changes nothing does not leave the line of the reload behind.
+    service.process.signal(Signal::HUP);
+    manager.until("RELOADING=1").await;
+    manager.until(READY).await;
+    manager.until("STATUS=2 accounts, 0 rules, 1 program").await;
     bench.site.file("rules.toml", "[[rule]]\n");
     service.process.signal(Signal::HUP);
     manager.until("RELOADING=1").await;
@@ -255,7 +260,7 @@ async fn manager_is_told_of_start_reload_end_and_life() {
     assert!(shown_text(&delivery.shown).is_some(), "{delivery:?}");
     let mut service = service;
     assert_eq!(service.process.ended().await.code(), Some(0), "{}", service.process.stderr());
-    assert_eq!((manager.count(READY), manager.count("RELOADING=1"), manager.count("STOPPING=1")), (3, 2, 1));
+    assert_eq!((manager.count(READY), manager.count("RELOADING=1"), manager.count("STOPPING=1")), (4, 3, 1));
     daemon.stop().await;
 }
 

@@ -127,10 +127,10 @@ content = \"full\"
 "
         );
         for (appid, name, _) in ACCOUNTS {
-            text.push_str(&format!(
+            text += &format!(
                 "\n[[messages.account]]\nappid = \"{appid}\"\npath = \"{name}\"\ntoken_file = \"{name}.token\"\n\
                  aes_key_file = \"{name}.key\"\n"
-            ));
+            );
         }
         write(&self.config(), &text)
     }

@@ -264,3 +264,18 @@ impl Lease {
 fn answer_name(key: DedupKey) -> String {
     format!("{}:answer", key.name())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn window_is_a_span_to_memcached_and_never_a_date() {
+        let window = |window| {
+            Shared::new(vec!["127.0.0.1:1".to_owned()], Duration::from_secs(1), window).unwrap().window
+        };
+        assert_eq!(window(Duration::from_millis(1)), 1, "0 would be for ever");
+        assert_eq!(window(Duration::from_mins(20)), 1_200);
+        assert_eq!(window(Duration::from_hours(9_999)), 2_592_000);
+    }
+}
