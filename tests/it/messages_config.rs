@@ -132,6 +132,15 @@ fn a_listener_that_others_reach_is_refused_unless_it_is_wanted_so() {
 }
 
 #[test]
+fn an_answer_cannot_be_told_to_leave_later_than_wechat_can_take_it() {
+    for deadline in ["4501ms", "4.9s", "499ms"] {
+        let said = problems(&format!("[messages]\ndeadline = \"{deadline}\"\n{}", safe("")));
+        assert!(said[0].contains("messages.deadline: ") && said[0].contains("4s 500ms"), "{said:?}");
+    }
+    load(&format!("[messages]\ndeadline = \"4500ms\"\n{}", safe(""))).unwrap();
+}
+
+#[test]
 fn only_names_as_wechat_makes_them_are_served_and_each_once() {
     let good = load(&safe("verify_files = \"MP_verify_aB3dE6gH9jK2mN5p.txt\"")).unwrap();
     let file = &good.config.messages.accounts[0].verify_files[0];

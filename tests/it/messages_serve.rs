@@ -108,7 +108,8 @@ async fn service_starts_without_the_daemon_and_answers_by_its_rules() {
     // WeChat must be answered whether or not tokens are to be had.
     let process = start(&site()).await;
     assert!(process.line("running: ").await.contains("2 accounts, 1 rule, 0 programs"));
-    process.line("the daemon gives no token").await;
+    let line = process.line("the daemon gives no token").await;
+    assert!(line.contains("daemon=\"unix:/nonexistent/grpc.sock\""), "which one: {line}");
     let (status, ready) = process.page("/readyz").await;
     assert!(status.contains("200"), "{status}");
     assert_eq!(ready, "ready, but the daemon gives no token: late answers cannot be sent\n");
@@ -187,6 +188,10 @@ async fn every_refusal_has_its_status_a_line_with_the_reason_and_a_count() {
         assert_eq!(get(to, target).await.0, 404, "{target}");
     }
     assert_eq!(post(to, "/wechat/nobody", "x").await.0, 404);
+    // A slip in the console's URL is seen here only.
+    let line =
+        process.line("a request to /wechat/nobody is refused: no [[messages.account]] has this path").await;
+    assert!(line.contains("reason=\"no_account\""), "{line}");
     let put =
         format!("PUT {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", shop(0));
     let (status, said) = send(to, &put).await;
@@ -383,6 +388,26 @@ async fn wrong_configuration_is_exit_code_two_with_a_sentence() {
 
     let said = ran(command(&rules, &["serve", "messages", "--check"])).await;
     assert_eq!(said.code, Some(2), "{}", said.stdout);
+    // Logs that could not be written are found by the check, which leaves nothing behind.
+    for (section, key) in [("serve.log", "serve.log.file"), ("messages.log", "the message log")] {
+        let mut unwritable = site();
+        unwritable.section(section, "file = \"/nonexistent/zk.log\"\n");
+        for args in [&["serve", "messages", "--check"][..], &["serve", "messages"]] {
+            let said = ran(command(&unwritable, args)).await;
+            assert_eq!(said.code, Some(1), "{args:?}: {}", said.stderr);
+            assert!(
+                said.stderr.contains(key) && said.stderr.contains("make its directory"),
+                "{}",
+                said.stderr
+            );
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut writable = site();
+    writable.section("messages.log", &format!("file = \"{}/m.log\"\n", dir.path().display()));
+    let said = ran(command(&writable, &["serve", "messages", "--check"])).await;
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     // A taken address is no fault of the file.
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut busy = site();

@@ -145,6 +145,7 @@ impl Services {
         let (live_grace, grace) = watch::channel(config.serve.grace);
         let (live_link, link) = watch::channel(Link::default());
         let (live_appids, known) = watch::channel(appids(&config));
+        let daemon = config.messages.daemon.addr.clone();
         let (accounts, forwards) = (live.table.accounts(), live.forwarders.len());
         let (live_standing, standing) =
             watch::channel(Standing { accounts, programs: forwards, ..Standing::default() });
@@ -171,7 +172,7 @@ impl Services {
             .start_stoppable("admin", http::serve(admin, view.clone().router(), admin::LIMITS, last.clone()));
         parts.start("metrics", &last, view.keep_up());
         parts.start("rules", &last, watch_rules(watched, live_standing.clone()));
-        parts.start("daemon link", &edges, link::watch(client, known, live_link));
+        parts.start("daemon link", &edges, link::watch(client, daemon, known, live_link));
         if let Some(writer) = writer {
             parts.start_stoppable("message log", writer.run(last.clone()));
         }
