@@ -42,7 +42,7 @@ use crate::services::messages::reply::Answer;
 
 use action::Action;
 use book::Rule;
-use watch::Identity;
+use watch::Sight;
 
 pub use beside::Beside;
 pub use book::{Book, Names, Step, Then, Verdict};
@@ -114,9 +114,9 @@ impl Rules {
         clock: Clock,
     ) -> Result<(Self, Watcher), RulesError> {
         let path = path.into();
-        let seen = Identity::of(&path);
+        let seen = Sight::of(&path);
         // One that is still being written must be looked at again, whatever its times say.
-        let seen = (!Identity::is_young(seen, clock.wall())).then_some(seen);
+        let seen = (!seen.is_young(clock.wall())).then_some(seen);
         let (book, warnings) = Book::read(&path, &names(&forwards))?;
         watch::tell(&path, &warnings);
         let shared = Shared { path, forwards, beside, clock, current: ArcSwap::from_pointee(book) };

@@ -24,9 +24,13 @@ const TICK: Duration = Duration::from_secs(2);
 /// Write permission of the group's others.
 const OTHERS_WRITE: u32 = 0o002;
 
+/// The file as one look finds it: `None` if there is none, or none that can be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sight(Option<Identity>);
+
 /// What changes when a file is written or replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
+struct Identity {
     device: u64,
     inode: u64,
     size: u64,
@@ -34,24 +38,23 @@ pub(super) struct Identity {
     changed: (i64, i64),
 }
 
-impl Identity {
-    /// `None` if there is no file, or none that can be looked at.
-    pub(super) fn of(path: &Path) -> Option<Self> {
-        let facts = std::fs::metadata(path).ok()?;
-        Some(Self {
+impl Sight {
+    /// Looks.
+    pub(super) fn of(path: &Path) -> Self {
+        Self(std::fs::metadata(path).ok().map(|facts| Identity {
             device: facts.dev(),
             inode: facts.ino(),
             size: facts.size(),
             modified: (facts.mtime(), facts.mtime_nsec()),
             changed: (facts.ctime(), facts.ctime_nsec()),
-        })
+        }))
     }
 
     /// Whether it may be written to without a trace in its times: it has just been, or clocks
     /// disagree.
-    pub(super) fn is_young(found: Option<Self>, now: WallTime) -> bool {
+    pub(super) fn is_young(self, now: WallTime) -> bool {
         let ticks = i64::try_from(TICK.as_secs()).unwrap_or(i64::MAX);
-        found.is_none_or(|found| now.seconds().saturating_sub(found.changed.0) <= ticks)
+        self.0.is_none_or(|found| now.seconds().saturating_sub(found.changed.0) <= ticks)
     }
 }
 
@@ -75,13 +78,13 @@ pub struct Watcher {
     seen: Seen,
 }
 
-/// What was seen of the file so far; a file that is not there is seen as `None`.
+/// What was seen of the file so far.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     /// The one that was read, or could not be.
-    judged: Option<Option<Identity>>,
+    judged: Option<Sight>,
     /// Another one, at the last look.
-    new: Option<Option<Identity>>,
+    new: Option<Sight>,
     /// What was judged last was bad.
     refused: bool,
 }
@@ -90,7 +93,7 @@ impl Watcher {
     /// How often to look: a new rule works after two looks at most.
     pub const PAUSE: Duration = Duration::from_secs(1);
 
-    pub(super) fn new(rules: Rules, judged: Option<Option<Identity>>) -> Self {
+    pub(super) fn new(rules: Rules, judged: Option<Sight>) -> Self {
         Self { rules, seen: Seen { judged, ..Seen::default() } }
     }
 
@@ -117,7 +120,7 @@ impl Watcher {
         match &looked {
             Looked::Same | Looked::Unsettled => {}
             Looked::Taken(count) => {
-                tracing::info!(count, "{}: {count} rules are in force now", path.display());
+                tracing::info!(count, "{}: rules in force now: {count}", path.display());
             }
             Looked::Refused(error) => tracing::error!("the rules stay as they were: {}", chain(error)),
         }
@@ -127,7 +130,7 @@ impl Watcher {
 
 impl Seen {
     fn look(&mut self, rules: &Rules) -> Looked {
-        let found = Identity::of(&rules.0.path);
+        let found = Sight::of(&rules.0.path);
         let before = self.new.take();
         if self.judged == Some(found) {
             return Looked::Same;
@@ -137,7 +140,7 @@ impl Seen {
             return Looked::Unsettled;
         }
         let read = rules.read();
-        let now = Identity::of(&rules.0.path);
+        let now = Sight::of(&rules.0.path);
         if now != found {
             // Perhaps half of it was read.
             self.new = Some(now);
