@@ -1,7 +1,6 @@
 //! The door before a real desk: an answer that cannot be written, a desk that is full, and a flood
 //! of either.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use zhongkong::clock::Clock;
 use zhongkong::http::{self, Limits};
 use zhongkong::services::messages::account::Account;
-use zhongkong::services::messages::desk::{self, Desk, LateSender};
+use zhongkong::services::messages::desk::{self, Desk, LateSender, Sent};
 use zhongkong::services::messages::dispatch::{Dispatcher, Mode};
 use zhongkong::services::messages::door::{Callback, Door, Table};
 use zhongkong::services::messages::envelope;
@@ -59,7 +58,7 @@ impl MessageHandler for Misfit {
 
 #[async_trait]
 impl LateSender for Misfit {
-    async fn send(&self, _incoming: &Incoming, _reply: &Reply) -> Result<(), Box<dyn Error + Send + Sync>> {
+    async fn send(&self, _incoming: &Incoming, _reply: &Reply, _by: Option<&str>) -> Sent {
         Ok(())
     }
 }

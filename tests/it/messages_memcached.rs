@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use zhongkong::services::messages::account::Account;
 use zhongkong::services::messages::dedup::DedupKey;
-use zhongkong::services::messages::desk::{Desk, How, LateSender, Settings};
+use zhongkong::services::messages::desk::{Desk, How, LateSender, Sent, Settings};
 use zhongkong::services::messages::dispatch::{Dispatcher, Mode};
 use zhongkong::services::messages::fields::{Fields, Value};
 use zhongkong::services::messages::handler::{Handled, HandlerError, Incoming, MessageHandler, Trace};
@@ -55,11 +55,7 @@ impl MessageHandler for Program {
 
 #[async_trait]
 impl LateSender for Program {
-    async fn send(
-        &self,
-        _incoming: &Incoming,
-        _reply: &Reply,
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    async fn send(&self, _incoming: &Incoming, _reply: &Reply, _by: Option<&str>) -> Sent {
         self.late.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
