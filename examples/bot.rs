@@ -66,6 +66,7 @@ async fn main() -> anyhow::Result<()> {
         api_base: "https://api.weixin.qq.com".parse()?,
         connect_timeout: Duration::from_secs(3),
         timeout: Duration::from_secs(10),
+        proxy: None,
         daemon: daemon.to_owned(),
     };
     let client = Client::lazy(daemon, Credentials::default())?;

@@ -1,4 +1,5 @@
-//! zhongkong (中控): the one process of a company that fetches WeChat credentials.
+//! zhongkong (中控): the one process of a company that fetches WeChat credentials, and services
+//! that use them.
 //!
 //! ```text
 //! 4  whole        config  daemon  process  launch  cli  main
@@ -19,6 +20,7 @@
 //! **Invariant:** what can kill a value is on disk before it is sent ([`ledger`]).
 //! **Invariant:** a mirror is written and never read back, so no store can cause a call ([`mirror`]).
 //! **Invariant:** a secret is shown by one method only, which no log calls ([`secret`]).
+//! **Invariant:** a service knows no AppSecret, and the daemon only as any other client does ([`services`]).
 //! **Invariant:** the simulator shares no type with the client that it tests ([`simulator`]).
 
 pub mod access;

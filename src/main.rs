@@ -52,7 +52,8 @@ async fn demonstrate(settings: demo::Settings) -> ExitCode {
     let started = async {
         let counters = installed?;
         let mut intents = Intents::install()?;
-        demo::run(settings, counters, async || intents.next().await).await?;
+        // Boxed: it holds a simulator, the daemon and the services.
+        Box::pin(demo::run(settings, counters, async || intents.next().await)).await?;
         Ok::<(), Box<dyn Error>>(())
     };
     match started.await {

@@ -26,7 +26,7 @@ use zhongkong::services::messages::envelope;
 use zhongkong::services::messages::handler::Incoming;
 use zhongkong::services::messages::log::{MessageLog, OpenIdPolicy};
 use zhongkong::services::messages::reply::Reply;
-use zhongkong::services::messages::rules::Rules;
+use zhongkong::services::messages::rules::{Beside, Rules};
 
 pub(crate) const TOKEN: &str = "pamtest";
 pub(crate) const KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
@@ -164,7 +164,7 @@ impl Service {
             )?;
         }
         std::fs::write(&path, text)?;
-        let (rules, _watcher) = Rules::open(&path, BTreeMap::new(), clock.clone())?;
+        let (rules, _watcher) = Rules::open(&path, BTreeMap::new(), Beside::default(), clock.clone())?;
         let dispatcher = Dispatcher::new(Mode::FirstAnswers, vec![Arc::new(rules)]);
         let desk = Arc::new(Desk::new(desk::Settings::default(), dispatcher, Arc::new(Never)));
         let account = Account { appid: APPID.parse()?, path: "shop".to_owned() };

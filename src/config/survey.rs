@@ -121,7 +121,8 @@ impl Survey {
         let mirror = memcached::check(file.memcached.unwrap_or_default(), &mut cx);
         let services = check_services(file.serve, file.messages, wechat.as_ref(), &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
-        let parts = Parts { daemon, wechat, grpc, admin, mirror, accounts, listed_accounts, callbacks, services };
+        let parts =
+            Parts { daemon, wechat, grpc, admin, mirror, accounts, listed_accounts, callbacks, services };
         Ok(Self { errors, warnings, files, parts: Some(parts) })
     }
 }

@@ -79,6 +79,7 @@ mod messages_memcached;
 mod messages_named;
 mod messages_page;
 mod messages_rules;
+mod messages_rules_reload;
 mod messages_send;
 mod messages_serve;
 mod messages_site;

@@ -132,6 +132,15 @@ fn a_listener_that_others_reach_is_refused_unless_it_is_wanted_so() {
 }
 
 #[test]
+fn an_answer_cannot_be_told_to_leave_later_than_wechat_can_take_it() {
+    for deadline in ["4501ms", "4.9s", "499ms"] {
+        let said = problems(&format!("[messages]\ndeadline = \"{deadline}\"\n{}", safe("")));
+        assert!(said[0].contains("messages.deadline: ") && said[0].contains("4s 500ms"), "{said:?}");
+    }
+    load(&format!("[messages]\ndeadline = \"4500ms\"\n{}", safe(""))).unwrap();
+}
+
+#[test]
 fn only_names_as_wechat_makes_them_are_served_and_each_once() {
     let good = load(&safe("verify_files = \"MP_verify_aB3dE6gH9jK2mN5p.txt\"")).unwrap();
     let file = &good.config.messages.accounts[0].verify_files[0];
@@ -198,7 +207,7 @@ fn an_account_hands_over_to_a_program_that_exists() {
     assert_eq!(loaded.warnings, []);
     // In clear over the network is allowed and said to be odd.
     let far = forward.replace("127.0.0.1", "192.0.2.1");
-    let loaded = load(&format!("{}{far}", safe(""))).unwrap();
+    let loaded = load(&format!("{}{far}", safe("forward = \"crm\""))).unwrap();
     assert!(loaded.warnings[0].message.contains("use https://"), "{:?}", loaded.warnings);
     let twice = problems(&format!("{forward}{forward}"));
     assert!(twice.iter().any(|said| said.contains("crm is used twice")), "{twice:?}");

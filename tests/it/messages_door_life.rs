@@ -109,7 +109,10 @@ async fn each_message_has_a_line_under_its_request_id_and_no_line_a_secret_or_a_
     // A first message's trace is the one that its program was told.
     for asked in bench.program.seen() {
         let line = lines.iter().find(|line| line["trace"] == asked["trace"]).expect("it has a line");
-        assert_eq!((line["delivery"].as_str(), line["handler"].as_str()), (Some("first"), Some("forward")));
+        assert_eq!(
+            (line["delivery"].as_str(), line["handler"].as_str()),
+            (Some("first"), Some("forward: program"))
+        );
     }
 
     let log = std::fs::read_to_string(bench.site.path("messages.log")).unwrap();
@@ -231,6 +234,11 @@ async fn manager_is_told_of_start_reload_end_and_life() {
     assert!(value(&manager.until("RELOADING=1").await, "MONOTONIC_USEC").parse::<u128>().is_ok());
     manager.until(READY).await;
     manager.until("STATUS=2 accounts, 0 rules, 1 program").await;
+    // One that changes nothing does not leave the line of the reload behind.
+    service.process.signal(Signal::HUP);
+    manager.until("RELOADING=1").await;
+    manager.until(READY).await;
+    manager.until("STATUS=2 accounts, 0 rules, 1 program").await;
     bench.site.file("rules.toml", "[[rule]]\n");
     service.process.signal(Signal::HUP);
     manager.until("RELOADING=1").await;
@@ -255,7 +263,7 @@ async fn manager_is_told_of_start_reload_end_and_life() {
     assert!(shown_text(&delivery.shown).is_some(), "{delivery:?}");
     let mut service = service;
     assert_eq!(service.process.ended().await.code(), Some(0), "{}", service.process.stderr());
-    assert_eq!((manager.count(READY), manager.count("RELOADING=1"), manager.count("STOPPING=1")), (3, 2, 1));
+    assert_eq!((manager.count(READY), manager.count("RELOADING=1"), manager.count("STOPPING=1")), (4, 3, 1));
     daemon.stop().await;
 }
 

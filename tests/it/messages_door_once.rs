@@ -162,27 +162,38 @@ async fn two_processes_over_one_memcached_run_a_message_once() {
     let one = bench.serve().await;
     bench.site.section("messages.log", "");
     let other = bench.serve().await;
-    bench.program.hold();
-    let mut tasks = JoinSet::new();
-    for user in 0..10 {
-        let push = text("hi").from(&format!("oUser{user}")).unwrap();
-        for service in [&one, &other] {
-            let (sender, push) = (service.sender("a", Mode::Safe, Format::Xml), push.clone());
-            tasks.spawn(async move { (user, sender.push(&push).await) });
+    // A memcached that does not answer in a tenth of a second is gone round, and says so: on a
+    // machine that is busy for so long it is done again.
+    let alone = || one.process.count("cannot be asked") + other.process.count("cannot be asked");
+    for round in 1..=10 {
+        let (before, asked) = (alone(), bench.program.seen().len());
+        bench.program.hold();
+        let mut tasks = JoinSet::new();
+        for user in 0..10 {
+            let push = text("hi").from(&format!("oUser{user}")).unwrap();
+            for service in [&one, &other] {
+                let (sender, push) = (service.sender("a", Mode::Safe, Format::Xml), push.clone());
+                tasks.spawn(async move { (user, sender.push(&push).await) });
+            }
         }
+        bench.program.got(asked + 10).await;
+        bench.program.open();
+        let mut answers = Vec::new();
+        while let Some(done) = tasks.join_next().await {
+            let (user, delivery) = done.unwrap();
+            answers.push((user, shown_text(&delivery.shown).expect("each is answered").to_owned()));
+        }
+        assert_eq!(answers.len(), 20);
+        if alone() > before {
+            assert!(round < 10, "memcached is never in time");
+            continue;
+        }
+        answers.sort_unstable();
+        answers.dedup();
+        assert_eq!(answers.len(), 10, "the processes answered differently: {answers:?}");
+        assert_eq!(bench.program.seen().len(), asked + 10);
+        break;
     }
-    bench.program.got(10).await;
-    bench.program.open();
-    let mut answers = Vec::new();
-    while let Some(done) = tasks.join_next().await {
-        let (user, delivery) = done.unwrap();
-        answers.push((user, shown_text(&delivery.shown).expect("each is answered").to_owned()));
-    }
-    assert_eq!(answers.len(), 20);
-    answers.sort_unstable();
-    answers.dedup();
-    assert_eq!(answers.len(), 10, "the processes answered differently: {answers:?}");
-    assert_eq!(bench.program.seen().len(), 10);
     one.process.stop().await;
     other.process.stop().await;
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use zhongkong::clock::Clock;
@@ -177,6 +177,37 @@ async fn body_is_taken_in_any_framing_and_refused_when_it_is_cut_off_or_too_much
 }
 
 #[tokio::test]
+async fn kept_connection_of_a_proxy_serves_push_after_push_whatever_became_of_the_one_before() {
+    let _guard = Guard::start();
+    let mut bench = Bench::new("4500ms").await;
+    bench.account("shop", Mode::Plain, "");
+    let service = bench.serve().await;
+    let body = message();
+    let length = format!("content-length: {}\r\n", body.len());
+    let post = |target: &str| {
+        let request = head("POST", target, &length, body.as_bytes());
+        String::from_utf8(request).unwrap().replace("connection: close\r\n", "")
+    };
+    let good = format!("/wechat/shop?{}", query());
+    let mut stream = TcpStream::connect(service.http).await.unwrap();
+    // All at once: each answer belongs to its request by its place alone.
+    let mut all = String::new();
+    for target in [&good, "/wechat/shop", "/wechat/nobody", &good] {
+        all.push_str(&post(target));
+    }
+    all.push_str("GET /wechat/shop HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    stream.write_all(all.as_bytes()).await.unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.unwrap();
+    let said = String::from_utf8(bytes).unwrap();
+    let statuses: Vec<&str> = said.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
+    assert_eq!(statuses, ["200", "403", "404", "200", "403"], "{said}");
+    assert_eq!(said.matches("1 answers hi").count(), 2, "the same message has the same answer: {said}");
+    assert_eq!(bench.program.seen().len(), 1);
+    service.process.stop().await;
+}
+
+#[tokio::test]
 async fn only_get_and_post_are_taken() {
     let _guard = Guard::start();
     let mut bench = Bench::new("4500ms").await;
@@ -214,11 +245,11 @@ async fn address_is_taken_letter_for_letter() {
         let length = format!("content-length: {}\r\n", body.len());
         head("POST", &format!("{path}?{}", query()), &length, body.as_bytes())
     };
-    let get = |path: &str| head("GET", &format!("{path}?{}&echostr=abc", query()), "", b"");
+    let get = |path: &str| head("GET", &format!("{path}?{}&echostr=xyz", query()), "", b"");
     let nothing = |path: &str, answer: Answer| {
         // 400 is hyper's word for what is no path at all, and 405 said of every name at the root.
         assert!([404, 400, 405].contains(&answer.status), "{path}: {answer:?}");
-        assert!(!answer.body.contains("abc") && !answer.body.contains("shop"), "{path}: {answer:?}");
+        assert!(!answer.body.contains("xyz") && !answer.body.contains("shop"), "{path}: {answer:?}");
     };
     for path in [
         "/wechat/nobody",

@@ -16,7 +16,11 @@ use zhongkong::services::messages::fields::{Fields, Format};
 use zhongkong::services::messages::handler::{Handled, HandlerError, Incoming, MessageHandler, Trace};
 use zhongkong::services::messages::message::Message;
 use zhongkong::services::messages::reply::{Answer, Reply};
-use zhongkong::services::messages::rules::{Book, Forwards, Looked, Names, Rules, RulesError, Watcher};
+use zhongkong::services::messages::rules::{
+    Beside, Book, Forwards, Looked, Names, Rules, RulesError, Watcher,
+};
+
+use crate::support::logged::Logged;
 
 /// A business program in this process.
 #[derive(Default)]
@@ -24,8 +28,10 @@ struct Program {
     seen: Mutex<Vec<String>>,
     says: Mutex<Option<String>>,
     fails: bool,
+    panics: bool,
     /// Waited for before it answers, where a test wants it to be slow.
     gate: Option<Arc<Notify>>,
+    ended: Mutex<usize>,
 }
 
 impl Program {
@@ -53,6 +59,8 @@ impl MessageHandler for Program {
         if let Some(gate) = &self.gate {
             gate.notified().await;
         }
+        *self.ended.lock().unwrap() += 1;
+        assert!(!self.panics, "on purpose");
         if self.fails {
             return Err(HandlerError { what: "the program is down".to_owned(), source: None });
         }
@@ -66,6 +74,7 @@ struct Bench {
     dir: TempDir,
     rules: Rules,
     watcher: Watcher,
+    beside: Beside,
 }
 
 impl Bench {
@@ -73,8 +82,9 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("rules.toml");
         fs::write(&path, text).unwrap();
-        let (rules, watcher) = Rules::open(path, forwards, Clock::system())?;
-        Ok(Self { dir, rules, watcher })
+        let beside = Beside::default();
+        let (rules, watcher) = Rules::open(path, forwards, beside.clone(), Clock::system())?;
+        Ok(Self { dir, rules, watcher, beside })
     }
 
     fn path(&self) -> PathBuf {
@@ -86,6 +96,21 @@ impl Bench {
         let other = self.dir.path().join("other");
         fs::write(&other, text).unwrap();
         fs::rename(other, self.path()).unwrap();
+    }
+
+    /// Looks until nothing is under way; what the last look said.
+    async fn look(&mut self) -> Looked {
+        loop {
+            match self.watcher.look().await {
+                Looked::Unsettled => {}
+                settled => return settled,
+            }
+        }
+    }
+
+    /// Waits for everything that is told beside the answers; how much was given up.
+    async fn told(&self) -> usize {
+        self.beside.close(Duration::from_mins(1)).await
     }
 
     async fn answer(&self) -> Option<String> {
@@ -145,11 +170,12 @@ async fn message_is_handed_to_programs_in_order_and_the_first_answer_is_sent() {
     let bench = Bench::open(text, programs).unwrap();
     assert!(bench.rules.matches(&incoming("hello")));
     assert_eq!(bench.answer().await.as_deref(), Some("from the program"));
+    assert_eq!(bench.told().await, 0);
     assert_eq!([&looks_on, &down, &answers, &behind].map(|program| program.seen()), [1, 1, 1, 0]);
 }
 
 #[tokio::test]
-async fn rule_that_goes_on_lets_programs_see_the_message_but_keeps_its_answer() {
+async fn program_whose_answer_cannot_count_is_told_and_its_answer_dropped() {
     let program = Arc::new(Program::saying("not this"));
     let text = "
         [[rule]]
@@ -161,14 +187,81 @@ async fn rule_that_goes_on_lets_programs_see_the_message_but_keeps_its_answer() 
         forward = 'crm'";
     let bench = Bench::open(text, forwards([("crm", &program)])).unwrap();
     assert_eq!(bench.answer().await.as_deref(), Some("this"));
+    assert_eq!(bench.told().await, 0);
     assert_eq!(program.seen(), 1, "the rule behind sees it, the fallback does not");
+    // A log that acknowledges what it gets silences nobody: what it says is not the answer.
+    let log = "[[rule]]\nforward = 'crm'\ncontinue = true\n[[rule]]\nreply = 'that'";
+    let bench = Bench::open(log, forwards([("crm", &program)])).unwrap();
+    assert_eq!(bench.answer().await.as_deref(), Some("that"));
+    assert_eq!(bench.told().await, 0);
+    assert_eq!(program.seen(), 2);
     // Without an answer the fallback is asked as well, and nobody answering is left to others.
     *program.says.lock().unwrap() = None;
     let bench =
         Bench::open(&text.replace("reply = 'this'", "forward = 'crm'"), forwards([("crm", &program)]))
             .unwrap();
     assert_eq!(bench.answer().await, None);
-    assert_eq!(program.seen(), 4);
+    assert_eq!(bench.told().await, 0);
+    assert_eq!(program.seen(), 5);
+}
+
+#[tokio::test]
+async fn slow_log_holds_up_no_answer_and_gets_its_message_even_if_the_rules_go() {
+    // A program that looks on hangs; the answer leaves at once. A reload takes the rules away while
+    // it is being told, and a stop waits for it.
+    let gate = Arc::new(Notify::new());
+    let slow = Arc::new(Program { gate: Some(gate.clone()), ..Program::default() });
+    let text = format!("[[rule]]\nforward = 'log'\ncontinue = true\n{}", replies("at once"));
+    let bench = Bench::open(&text, forwards([("log", &slow)])).unwrap();
+    assert_eq!(bench.answer().await.as_deref(), Some("at once"));
+    while slow.seen() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(*slow.ended.lock().unwrap(), 0);
+    let Bench { beside, .. } = bench;
+    gate.notify_one();
+    assert_eq!(beside.close(Duration::from_mins(1)).await, 0);
+    assert_eq!(*slow.ended.lock().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn log_that_fails_or_panics_costs_a_few_lines_and_no_answer() {
+    let (logged, _guard) = Logged::start();
+    let down = Arc::new(Program { fails: true, ..Program::default() });
+    let broken = Arc::new(Program { panics: true, ..Program::default() });
+    let text = format!(
+        "[[rule]]\nname = 'first'\nforward = 'down'\ncontinue = true\n[[rule]]\nforward = 'broken'\ncontinue = true\n{}",
+        replies("answered")
+    );
+    let bench = Bench::open(&text, forwards([("down", &down), ("broken", &broken)])).unwrap();
+    for _ in 0..10 {
+        assert_eq!(bench.answer().await.as_deref(), Some("answered"));
+    }
+    assert_eq!(bench.told().await, 0);
+    assert_eq!((down.seen(), broken.seen()), (10, 10));
+    let lines = logged.lines();
+    let warned: Vec<_> = lines.iter().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(warned.len(), 3, "{lines:#?}");
+    assert!(
+        warned[0].contains("rule 1 \"first\" (line 1) may not have told its program of a message")
+            && warned[0].contains("the program is down")
+            && !warned[0].contains("hello"),
+        "{lines:#?}"
+    );
+}
+
+#[tokio::test]
+async fn rule_that_cannot_answer_is_warned_of_three_times_without_a_users_words() {
+    let (logged, _guard) = Logged::start();
+    let text = format!("[[rule]]\nreply = '{{{{ Content | int }}}}'\n{}", replies("next"));
+    let bench = Bench::open(&text, Forwards::new()).unwrap();
+    for _ in 0..10 {
+        assert_eq!(bench.answer().await.as_deref(), Some("next"));
+    }
+    let lines = logged.lines();
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    assert!(lines.iter().all(|line| line.contains("rule 1 (line 1) could not answer")), "{lines:#?}");
+    assert!(!lines.iter().any(|line| line.contains("hello") || line.contains("oUser")), "{lines:#?}");
 }
 
 #[tokio::test]
@@ -182,38 +275,9 @@ async fn program_that_config_does_not_name_is_refused_with_those_that_it_does() 
     );
 }
 
-#[tokio::test]
-async fn file_is_taken_over_when_it_is_good_and_refused_once_when_it_is_not() {
-    let mut bench = Bench::open(&replies("one"), Forwards::new()).unwrap();
-    assert!(matches!(bench.watcher.look().await, Looked::Same));
-    // Written in place.
-    fs::write(bench.path(), replies("two, longer")).unwrap();
-    assert!(matches!(bench.watcher.look().await, Looked::Taken(1)));
-    assert_eq!(bench.answer().await.as_deref(), Some("two, longer"));
-    // Bad: the old ones stay, and it is said once, with everything that is wrong.
-    fs::write(bench.path(), "[[rule]]\nrepl = 'a'\n[[rule]]\nforward = 'x'").unwrap();
-    let Looked::Refused(error) = bench.watcher.look().await else { panic!("it is bad") };
-    let RulesError::Invalid { problems, .. } = &error else { panic!("{error}") };
-    assert!(problems.len() >= 2, "{problems:?}");
-    assert!(matches!(bench.watcher.look().await, Looked::Same));
-    assert_eq!(bench.answer().await.as_deref(), Some("two, longer"));
-    assert!(bench.rules.reload().is_err());
-    // Gone, also said once.
-    fs::remove_file(bench.path()).unwrap();
-    assert!(matches!(bench.watcher.look().await, Looked::Refused(RulesError::Unreadable { .. })));
-    assert!(matches!(bench.watcher.look().await, Looked::Same));
-    assert_eq!(bench.answer().await.as_deref(), Some("two, longer"));
-    // Replaced by a rename, by a file of the same size and name.
-    bench.replace(&replies("xx"));
-    assert!(matches!(bench.watcher.look().await, Looked::Taken(1)));
-    bench.replace(&replies("yy"));
-    assert!(matches!(bench.watcher.look().await, Looked::Taken(1)));
-    assert_eq!(bench.answer().await.as_deref(), Some("yy"));
-}
-
 #[tokio::test(start_paused = true)]
 async fn watcher_looks_by_itself_until_it_is_stopped() {
-    let Bench { dir, rules, watcher } = Bench::open(&replies("one"), Forwards::new()).unwrap();
+    let Bench { dir, rules, watcher, .. } = Bench::open(&replies("one"), Forwards::new()).unwrap();
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     tasks.spawn(watcher.run(stop.clone()));
@@ -241,7 +305,7 @@ async fn message_is_judged_by_one_version_from_start_to_end() {
         tokio::task::yield_now().await;
     }
     bench.replace(&replies("after"));
-    assert!(matches!(bench.watcher.look().await, Looked::Taken(1)));
+    assert!(matches!(bench.look().await, Looked::Taken(1)));
     gate.notify_one();
     assert_eq!(said(tasks.join_next().await.unwrap().unwrap()).as_deref(), Some("before"));
     assert_eq!(bench.answer().await.as_deref(), Some("after"));

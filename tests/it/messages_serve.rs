@@ -108,7 +108,8 @@ async fn service_starts_without_the_daemon_and_answers_by_its_rules() {
     // WeChat must be answered whether or not tokens are to be had.
     let process = start(&site()).await;
     assert!(process.line("running: ").await.contains("2 accounts, 1 rule, 0 programs"));
-    process.line("the daemon gives no token").await;
+    let line = process.line("the daemon gives no token").await;
+    assert!(line.contains("daemon=\"unix:/nonexistent/grpc.sock\""), "which one: {line}");
     let (status, ready) = process.page("/readyz").await;
     assert!(status.contains("200"), "{status}");
     assert_eq!(ready, "ready, but the daemon gives no token: late answers cannot be sent\n");
@@ -187,6 +188,10 @@ async fn every_refusal_has_its_status_a_line_with_the_reason_and_a_count() {
         assert_eq!(get(to, target).await.0, 404, "{target}");
     }
     assert_eq!(post(to, "/wechat/nobody", "x").await.0, 404);
+    // A slip in the console's URL is seen here only.
+    let line =
+        process.line("a request to /wechat/nobody is refused: no [[messages.account]] has this path").await;
+    assert!(line.contains("reason=\"no_account\""), "{line}");
     let put =
         format!("PUT {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", shop(0));
     let (status, said) = send(to, &put).await;
@@ -291,6 +296,40 @@ async fn message_under_way_is_answered_before_the_end() {
 }
 
 #[tokio::test]
+async fn program_that_is_told_delays_no_answer_and_is_waited_for_at_the_end() {
+    // The program takes the message and is silent; the user has the rule's answer meanwhile. Then
+    // a reload makes new rules, and a stop comes: the telling goes on until the program is done.
+    let program = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut site = site();
+    site.file("hmac", "a secret that is long enough for anybody");
+    site.file("rules.toml", &format!("[[rule]]\nforward = \"log\"\ncontinue = true\n{RULES}"));
+    site.raw(&format!(
+        "[[messages.account]]\nappid = \"wx1\"\npath = \"shop\"\nmode = \"plain\"\ntoken_file = \"token\"\n\
+         [[messages.forward]]\nname = \"log\"\nurl = \"http://{}/\"\nsecret_file = \"hmac\"\n",
+        program.local_addr().unwrap()
+    ));
+    let mut process = start(&site).await;
+    let target = format!("/wechat/shop?{}", query(0));
+    let to = http(&process).await;
+    let (status, said) = post(to, &target, &text("hello", 1)).await;
+    assert!(status == 200 && said.contains("hello yourself"), "{said}");
+    let (mut stream, _) = program.accept().await.unwrap();
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"}") {
+        assert!(stream.read_buf(&mut bytes).await.unwrap() > 0);
+    }
+    process.signal(Signal::HUP);
+    process.line("configuration taken over").await;
+    process.signal(Signal::TERM);
+    process.line("stopping; messages under way").await;
+    // Nothing else keeps it once it takes no more messages.
+    while TcpStream::connect(to).await.is_ok() {}
+    stream.write_all(b"HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    process.line("rule 1 (line 1) may not have told its program of a message").await;
+    assert_eq!(process.ended().await.code(), Some(0), "{}", process.stderr());
+}
+
+#[tokio::test]
 async fn check_lists_what_would_be_served_and_warns_of_what_is_not_meant() {
     let site = site();
     let said = ran(command(&site, &["serve", "messages", "--check"])).await;
@@ -349,6 +388,26 @@ async fn wrong_configuration_is_exit_code_two_with_a_sentence() {
 
     let said = ran(command(&rules, &["serve", "messages", "--check"])).await;
     assert_eq!(said.code, Some(2), "{}", said.stdout);
+    // Logs that could not be written are found by the check, which leaves nothing behind.
+    for (section, key) in [("serve.log", "serve.log.file"), ("messages.log", "the message log")] {
+        let mut unwritable = site();
+        unwritable.section(section, "file = \"/nonexistent/zk.log\"\n");
+        for args in [&["serve", "messages", "--check"][..], &["serve", "messages"]] {
+            let said = ran(command(&unwritable, args)).await;
+            assert_eq!(said.code, Some(1), "{args:?}: {}", said.stderr);
+            assert!(
+                said.stderr.contains(key) && said.stderr.contains("make its directory"),
+                "{}",
+                said.stderr
+            );
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut writable = site();
+    writable.section("messages.log", &format!("file = \"{}/m.log\"\n", dir.path().display()));
+    let said = ran(command(&writable, &["serve", "messages", "--check"])).await;
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     // A taken address is no fault of the file.
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut busy = site();

@@ -120,6 +120,32 @@ async fn program_is_named_and_a_reply_that_wechat_would_refuse_is_a_failure() {
 }
 
 #[tokio::test]
+async fn program_that_is_only_told_is_named_and_answers_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let message = write(&dir, "m.xml", &format!("\u{feff}{}", text("hello")));
+    let told = "[[rule]]\nforward = 'log'\ncontinue = true\n";
+    let rules = write(&dir, "r.toml", told);
+    let shown = test(&["--json", &rules, &message]).await;
+    assert_eq!(shown.code, Some(1), "{shown:?}");
+    let document: serde_json::Value = serde_json::from_str(&shown.out).unwrap();
+    assert_eq!(document["fired"], false);
+    assert_eq!(document["told"], serde_json::json!(["log"]));
+    assert_eq!(document["rules"][0]["verdict"], "tells");
+    let rules = write(&dir, "r.toml", &format!("{told}[[rule]]\nreply = 'hi'"));
+    let shown = test(&[&rules, &message]).await.ok();
+    assert!(
+        shown.out.contains("fires and tells \"log\", whose answer does not count; continue = true\n"),
+        "{}",
+        shown.out
+    );
+    assert!(shown.out.contains("The answer:\n"), "{}", shown.out);
+    let rules = write(&dir, "r.toml", &format!("{told}[[rule]]\nforward = 'crm'"));
+    let document = test(&["--json", &rules, &message]).await.ok();
+    let document: serde_json::Value = serde_json::from_str(&document.out).unwrap();
+    assert_eq!((&document["fired"], &document["forwarded_to"]), (&true.into(), &"crm".into()));
+}
+
+#[tokio::test]
 async fn nothing_that_fires_is_1_and_a_wrong_file_or_message_is_2() {
     let dir = tempfile::tempdir().unwrap();
     let message = write(&dir, "m.xml", &text("hello"));

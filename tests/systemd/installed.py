@@ -152,7 +152,8 @@ class Installed:
                          ("#servers = []", 'servers = ["127.0.0.1:11211"]'),
                          ('#grace = "15s"', mistake or '#grace = "15s"')]:
             assert old in text, f"{old} is not in the packaged file"
-            text = text.replace(old, new)
+            # The first: [serve] has a grace, too.
+            text = text.replace(old, new, 1)
         for appid in accounts:
             secret = f'secret_credential = "{appid}"' if source == "credential" else f'secret_file = "/etc/zhongkong/secrets/{appid}"'
             text += f'\n[[account]]\nappid = "{appid}"\n{secret}\n'

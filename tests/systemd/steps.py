@@ -268,11 +268,12 @@ def the_message_service_gets_its_secrets_answers_the_consoles_check_and_reloads(
     rules.chmod(0o644)
     user = site.box.run("id", "-u", "zhongkong-messages").out.strip()
     packaged = site.box.path(CONFIG).read_text()
-    site.box.path(CONFIG).write_text(packaged + f"""
-[messages]
-rules = "/etc/zhongkong/rules.toml"
-[messages.log]
-file = "/var/log/zhongkong-messages/messages.log"
+    text = packaged
+    for example, real in [('#: rules = "rules.toml"', 'rules = "/etc/zhongkong/rules.toml"'),
+                          ('#: file = "/var/log/zhongkong-messages/messages.log"', 'file = "/var/log/zhongkong-messages/messages.log"')]:
+        assert text.count(example) == 1, f"{example} is not in the packaged file"
+        text = text.replace(example, real)
+    site.box.path(CONFIG).write_text(text + f"""
 [[messages.account]]
 appid = "{APPID}"
 path = "shop"
@@ -411,11 +412,55 @@ def an_upgrade_leaves_a_daemon_alone_that_was_stopped(site):
 
 
 @step
+def the_message_service_is_set_up_as_its_page_says_and_an_upgrade_restarts_it(site):
+    run = site.box.run
+    for name, text in (("shop-token", "Token0OfShop"), ("shop-aes-key", "Key0" * 10 + "Key")):
+        run("install", "-o", "zhongkong-messages", "-m", "600", "/dev/stdin", f"/etc/zhongkong/secrets/{name}", text=text + "\n")
+    run("install", "-m", "644", "/usr/share/doc/zhongkong/examples/rules.toml", "/etc/zhongkong/rules.toml")
+    uid = run("id", "-u", "zhongkong-messages").out.strip()
+    text = site.box.path(CONFIG).read_text()
+    assert '#: rules = "rules.toml"' in text
+    text = text.replace('#: rules = "rules.toml"', 'rules = "rules.toml"') + f"""
+[[messages.account]]
+appid = "{APPID}"
+path = "shop"
+token_file = "/etc/zhongkong/secrets/shop-token"
+aes_key_file = "/etc/zhongkong/secrets/shop-aes-key"
+[[client]]
+name = "messages"
+uid = {uid}
+accounts = ["{APPID}"]
+kinds = ["access_token"]
+actions = ["read", "complain"]
+"""
+    site.box.path(CONFIG).write_text(text)
+    site.command("check-config")
+    site.command("serve", "messages", "--check")
+    site.systemctl("reload", UNIT)
+    site.systemctl("enable", "--now", MESSAGES)
+
+    def answers():
+        url = "http://127.0.0.1:7790/wechat/shop"
+        said = site.command("messages", "send", url, "text", "Content=hours", "--account", "shop").out
+        assert "the user sees: \"We are there" in said, said
+
+    answers()
+    # Known to the daemon by its uid, so that late answers can be sent.
+    reachable = lambda: "zhongkong_daemon_reachable 1" in site.http(MESSAGES_ADMIN, "GET", "/metrics")[1]
+    wait_for("a token of the daemon", reachable, 40)
+    pid = site.show("MainPID", unit=MESSAGES)
+    install(site, site.newer)
+    assert site.show("ActiveState", unit=MESSAGES) == "active"
+    assert site.show("MainPID", unit=MESSAGES) != pid
+    answers()
+
+
+@step
 def removing_keeps_the_state_and_a_new_installation_goes_on_with_the_same_tokens(site):
     before, calls = site.fingerprints(), site.calls()
     site.box.run("dpkg", "--remove", "zhongkong", env=DEBIAN)
     assert not site.box.path("/usr/bin/zhongkong").exists()
-    assert not site.answers(ADMIN, "/healthz")
+    assert not site.answers(ADMIN, "/healthz") and not site.answers(MESSAGES_ADMIN, "/healthz")
     loaded = site.show("LoadState", "ActiveState")
     assert loaded[0] in ("masked", "not-found") and loaded[1] in ("inactive", "failed"), loaded
     for kept in (CONFIG, f"/etc/zhongkong/secrets/{APPID}", "/var/lib/zhongkong/ledger.db"):
@@ -431,8 +476,8 @@ def removing_keeps_the_state_and_a_new_installation_goes_on_with_the_same_tokens
 def purging_leaves_no_file_and_spares_what_a_link_leads_to(site):
     # The administrator put the logs elsewhere.
     site.box.run("sh", "-c", "mkdir /srv/logs && touch /srv/logs/kept && rm -rf /var/log/zhongkong && ln -s /srv/logs /var/log/zhongkong")
-    # So are changes to the units.
-    site.box.run("rm", "-rf", f"/etc/systemd/system/{UNIT}.d")
+    # So are changes to the units, and rules.
+    site.box.run("rm", "-rf", f"/etc/systemd/system/{UNIT}.d", "/etc/zhongkong/rules.toml")
     site.box.run("dpkg", "--purge", "zhongkong", env=DEBIAN)
     left = site.box.run("find", "/etc", "/usr", "/lib", "/var", "/run", "-xdev", "-name", "*zhongkong*",
                         "-not", "-path", "/var/log/zhongkong", "-not", "-path", "/run/systemd/*").out

@@ -1,6 +1,6 @@
 //! The message service: its secrets, its rules, whether the daemon serves it, whether it runs.
 //!
-//! Where the configuration has no `[messages]` nothing is said. Nothing is complained about at the
+//! Where the configuration has no `[[messages.account]]` nothing is said. Nothing is complained about at the
 //! daemon to find out whether that is allowed: its own configuration tells.
 
 use std::path::Path;
@@ -41,6 +41,10 @@ pub(super) async fn findings(path: &Path, survey: &Survey, env: &Environment, cl
     let Some(parts) = &survey.parts else { return Vec::new() };
     // Without its secrets, which perhaps cannot be read from here.
     let Some(form) = &parts.services else { return Vec::new() };
+    // The packaged file has the section, and no account that a service would be for.
+    if form.messages.accounts.is_empty() {
+        return Vec::new();
+    }
     let (mut found, loaded) = secrets(path, survey, env);
     found.extend(rules(&form.messages));
     let daemon = async {
@@ -164,16 +168,13 @@ async fn daemon(settings: &MessagesSettings, callers: &[Caller]) -> Vec<Finding>
     if let Identity::Uid(uid) = identity
         && uid != Uid::effective().as_raw()
     {
-        let found = match caller {
-            Some(caller) => {
-                let detail = format!("[[client]] {} has read and complain for user {USER}", caller.name);
-                Finding::ok(Group::Messages, "daemon", detail)
-            }
-            None => {
-                let detail = format!("no [[client]] here is for its user {USER} (uid {uid})");
-                let fix = format!("add a [[client]] with uid = {uid} and actions = [\"read\", \"complain\"]");
-                Finding::warn(Group::Messages, "daemon", detail, fix)
-            }
+        let found = if let Some(caller) = caller {
+            let detail = format!("[[client]] {} has read and complain for user {USER}", caller.name);
+            Finding::ok(Group::Messages, "daemon", detail)
+        } else {
+            let detail = format!("no [[client]] here is for its user {USER} (uid {uid})");
+            let fix = format!("add a [[client]] with uid = {uid} and actions = [\"read\", \"complain\"]");
+            Finding::warn(Group::Messages, "daemon", detail, fix)
         };
         return vec![about(found)];
     }
@@ -280,9 +281,7 @@ async fn runs(config: &ServeConfig, clock: &Clock) -> Vec<Finding> {
     }
     let Ok(url) = format!("http://{}/readyz", http::near(admin)).parse() else { return Vec::new() };
     let said = http::get(url, LIMIT, 4_096, clock).await;
-    vec![judge(
-        said.as_ref().map(|answer| (answer.status, answer.body.trim())).map_err(|error| error.to_string()),
-    )]
+    vec![judge(said.as_ref().map(|answer| (answer.status, answer.body.trim())).map_err(ToString::to_string))]
 }
 
 fn judge(said: Result<(u16, &str), String>) -> Finding {

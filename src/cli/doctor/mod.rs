@@ -153,7 +153,8 @@ pub(super) async fn run(args: Args, path: &Path, out: Output, env: &Environment)
     let Seen { mut findings, seen_ip } = match survey {
         Ok(survey) => {
             let messages = messages::findings(path, &survey, own, &clock);
-            let (seen, messages) = tokio::join!(examine(args, &survey, unfit, env, &clock), messages);
+            let (seen, messages) =
+                tokio::join!(Box::pin(examine(args, &survey, unfit, env, &clock)), Box::pin(messages));
             let mut seen = seen?;
             seen.findings.extend(messages);
             seen

@@ -50,7 +50,7 @@ fn parse_account(text: &str) -> Result<Account, String> {
 /// What came of it.
 #[derive(Serialize)]
 struct Document {
-    /// Whether a rule answers or hands the message to a program.
+    /// Whether a rule answers, or hands the message to a program for an answer.
     fired: bool,
     /// Those that were asked, in their order.
     rules: Vec<RuleDocument>,
@@ -58,8 +58,10 @@ struct Document {
     answer: Option<&'static str>,
     /// What goes to WeChat, before it is encrypted.
     body: Option<String>,
-    /// Programs that get the message. Without an `answer` the first one's counts.
-    forwarded_to: Vec<String>,
+    /// The program that is asked for the answer, if a rule hands the message over.
+    forwarded_to: Option<String>,
+    /// Programs that are told of the message; what they answer does not count.
+    told: Vec<String>,
     /// Why WeChat would not take the reply.
     unfit: Option<String>,
 }
@@ -68,7 +70,7 @@ struct Document {
 struct RuleDocument {
     rule: String,
     line: usize,
-    /// `missed`, `failed`, `replies`, `too_late`, `forwards`.
+    /// `missed`, `failed`, `replies`, `too_late`, `forwards`, `tells`.
     verdict: &'static str,
     why: Option<String>,
     captures: BTreeMap<String, String>,
@@ -109,10 +111,7 @@ fn read(path: &Path) -> Result<(Message, Format), CliError> {
         std::fs::File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut text))
     };
     read.map_err(|error| unfit(error.to_string()))?;
-    let format = match text.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        Some(b'{') => Format::Json,
-        _ => Format::Xml,
-    };
+    let format = Format::of(&text).unwrap_or(Format::Xml);
     let fields = Fields::parse(format, &text).map_err(|error| unfit(crate::cli::chain(&error)))?;
     if fields.get("Encrypt").is_some() && fields.get("MsgType").is_none() {
         return Err(unfit("it is encrypted; this needs the message that is within".to_owned()));
@@ -128,7 +127,8 @@ impl Document {
             rules: steps.iter().map(RuleDocument::new).collect(),
             answer: None,
             body: None,
-            forwarded_to: Vec::new(),
+            forwarded_to: None,
+            told: Vec::new(),
             unfit: None,
         };
         for step in steps {
@@ -136,7 +136,11 @@ impl Document {
                 Verdict::Missed(_) | Verdict::Failed(_) | Verdict::TooLate => continue,
                 Verdict::Forwards(name) => {
                     document.fired = true;
-                    document.forwarded_to.push(name.clone());
+                    document.forwarded_to = Some(name.clone());
+                    continue;
+                }
+                Verdict::Tells(name) => {
+                    document.told.push(name.clone());
                     continue;
                 }
                 Verdict::Replies(answer) => answer,
@@ -171,7 +175,7 @@ impl Document {
         if let Some(why) = &self.unfit {
             line(&colour.paint(Tone::Bad, &format!("WeChat would not take this reply: {why}")));
         }
-        match (self.answer, &self.body, self.forwarded_to.first()) {
+        match (self.answer, &self.body, &self.forwarded_to) {
             (Some("empty"), _, _) => line("The answer has a body of length zero."),
             (Some(_), Some(body), _) => {
                 line("The answer:");
@@ -198,6 +202,7 @@ impl RuleDocument {
             Verdict::Replies(_) => ("replies", None),
             Verdict::TooLate => ("too_late", None),
             Verdict::Forwards(name) => ("forwards", Some(name.clone())),
+            Verdict::Tells(name) => ("tells", Some(name.clone())),
         };
         Self {
             rule: rule.clone(),
@@ -216,6 +221,7 @@ impl RuleDocument {
             "missed" => format!("no: {why}"),
             "failed" => colour.paint(Tone::Bad, &format!("fires, but {why}; the next one is asked")),
             "replies" => colour.paint(Tone::Good, "fires and answers"),
+            "tells" => format!("fires and tells \"{why}\", whose answer does not count"),
             "too_late" => "fires, but an earlier rule has answered".to_owned(),
             _ => colour.paint(Tone::Good, &format!("fires and hands the message to \"{why}\"")),
         };

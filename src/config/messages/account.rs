@@ -124,7 +124,7 @@ fn odd(settings: &CallbackSettings, answered: Answered, depth: Depth, place: &Pl
             place,
             "nobody answers its messages, which are only acknowledged: set [messages] rules, or its forward",
         ),
-        (Depth::Secrets, _, _) | (Depth::Form, _, _) => {}
+        (Depth::Secrets | Depth::Form, _, _) => {}
     }
     match (depth, mode) {
         (Depth::Secrets, Mode::Plain) => cx.report.warn(

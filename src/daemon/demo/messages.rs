@@ -108,7 +108,13 @@ impl Home {
 
     fn configure(&self, around: &Around<'_>, http: SocketAddr, admin: SocketAddr) -> io::Result<()> {
         let Around { upstream, daemon, token: _ } = around;
-        let mut text = format!(
+        let accounts = ACCOUNTS.map(|(appid, name, _)| {
+            format!(
+                "\n[[messages.account]]\nappid = \"{appid}\"\npath = \"{name}\"\ntoken_file = \"{name}.token\"\n\
+                 aes_key_file = \"{name}.key\"\n"
+            )
+        });
+        let text = format!(
             "[wechat]
 api_base = \"http://{upstream}\"
 
@@ -126,13 +132,7 @@ file = \"messages.log\"
 content = \"full\"
 "
         );
-        for (appid, name, _) in ACCOUNTS {
-            text.push_str(&format!(
-                "\n[[messages.account]]\nappid = \"{appid}\"\npath = \"{name}\"\ntoken_file = \"{name}.token\"\n\
-                 aes_key_file = \"{name}.key\"\n"
-            ));
-        }
-        write(&self.config(), &text)
+        write(&self.config(), &(text + &accounts.concat()))
     }
 }
 

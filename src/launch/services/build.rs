@@ -13,7 +13,7 @@ use crate::services::messages::forward::{self, Forwarder};
 use crate::services::messages::handler::MessageHandler;
 use crate::services::messages::late::Late;
 use crate::services::messages::log::MessageLog;
-use crate::services::messages::rules::{Rules, Watcher};
+use crate::services::messages::rules::{Beside, Rules, Watcher};
 use crate::services::messages::{envelope, log};
 use crate::services::wechat_api::{self, WechatApi};
 
@@ -48,6 +48,7 @@ impl Live {
     pub(super) fn new(
         settings: &MessagesSettings,
         before: &Forwarders,
+        beside: &Beside,
         clock: &Clock,
     ) -> Result<Self, ServicesError> {
         let mut forwarders = Forwarders::new();
@@ -65,8 +66,8 @@ impl Live {
             .iter()
             .map(|(name, (_, forwarder))| (name.clone(), forwarder.clone() as Arc<dyn MessageHandler>))
             .collect();
-        let rules = settings.rules.as_ref().map(|path| Rules::open(path, handlers, clock.clone()));
-        let rules = rules.transpose()?;
+        let open = |path| Rules::open(path, handlers, beside.clone(), clock.clone());
+        let rules = settings.rules.as_ref().map(open).transpose()?;
         let program = |account: &CallbackSettings| {
             let (_, forwarder) = forwarders.get(account.forward.as_ref()?)?;
             Some((account.account.path.clone(), Program::new(forwarder.clone())))

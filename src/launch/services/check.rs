@@ -2,8 +2,10 @@
 //!
 //! Reads what a start reads and makes what it makes, but opens no socket and no connection.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 use serde::Serialize;
 use url::Position;
 
@@ -14,8 +16,11 @@ use crate::config::{Environment, ServeConfig};
 use crate::launch::error::LaunchError;
 use crate::process::hardening::harden;
 use crate::services::messages::envelope::Mode;
+use crate::services::messages::log::LogError;
+use crate::services::messages::rules::Beside;
 
 use super::build::{Forwarders, Live, summary};
+use super::error::ServicesError;
 
 /// What would be served.
 #[derive(Clone, Debug, Serialize)]
@@ -72,7 +77,14 @@ pub struct ServedProgram {
 pub fn check(path: &Path, env: &Environment) -> Result<Checked, LaunchError> {
     harden()?;
     let LoadedServe { config, warnings } = ServeConfig::load(path, env)?;
-    let live = Live::new(&config.messages, &Forwarders::new(), &Clock::system())?;
+    let live = Live::new(&config.messages, &Forwarders::new(), &Beside::default(), &Clock::system())?;
+    if let Some(path) = &config.serve.log.file {
+        writable(path).map_err(|source| ServicesError::OwnLog { path: path.clone(), source })?;
+    }
+    if let Some(log) = &config.messages.log {
+        let unwritable = |source| LogError::Open { path: log.path.clone(), source };
+        writable(&log.path).map_err(|source| ServicesError::Log(unwritable(source)))?;
+    }
     let book = live.rules.map(|(rules, _)| rules.book());
     let rules = book.iter().flat_map(|book| book.names());
     let rules: Vec<_> = rules.map(|(line, name)| ServedRule { line, name: name.to_owned() }).collect();
@@ -86,6 +98,12 @@ pub fn check(path: &Path, env: &Environment) -> Result<Checked, LaunchError> {
         rules,
         programs: messages.forwards.iter().map(ServedProgram::of).collect(),
     })
+}
+
+/// Whether a file could be opened for writing, or made. Makes none: a check leaves nothing behind.
+fn writable(path: &Path) -> io::Result<()> {
+    let there = if path.exists() { path } else { path.parent().unwrap_or(Path::new("/")) };
+    Ok(accessat(CWD, there, Access::WRITE_OK, AtFlags::EACCESS)?)
 }
 
 impl ServedAccount {

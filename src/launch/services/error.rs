@@ -1,6 +1,7 @@
 //! Why the business services do not start, and why they ended although nobody asked them to.
 
 use std::io;
+use std::path::PathBuf;
 
 use crate::client;
 use crate::services::messages::door::TableError;
@@ -26,6 +27,18 @@ pub enum ServicesError {
     /// The rules.
     #[error(transparent)]
     Rules(#[from] RulesError),
+    /// The process's own log.
+    #[error(
+        "the log file {} cannot be written; make its directory, let the service's user write there, or change \
+         serve.log.file",
+        path.display()
+    )]
+    OwnLog {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The message log.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -51,7 +64,7 @@ impl ServicesError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Table(_) | Self::Forward { .. } | Self::Rules(_) | Self::Api(_) | Self::Daemon(_) => true,
-            Self::Log(_) | Self::Watch(_) | Self::Part(_) | Self::Grace => false,
+            Self::OwnLog { .. } | Self::Log(_) | Self::Watch(_) | Self::Part(_) | Self::Grace => false,
         }
     }
 }

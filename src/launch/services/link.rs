@@ -31,6 +31,7 @@ pub(super) enum Link {
 /// Looks for ever. Without an account there is nothing to ask for.
 pub(super) async fn watch(
     client: Client,
+    daemon: String,
     mut appids: watch::Receiver<Vec<AppId>>,
     link: watch::Sender<Link>,
 ) {
@@ -47,6 +48,7 @@ pub(super) async fn watch(
             match report {
                 Report::Warn(times) => tracing::warn!(
                     app = %appid,
+                    daemon,
                     times,
                     error,
                     "the daemon gives no token, and answers that are late cannot be sent; messages are answered in time \
@@ -54,7 +56,7 @@ pub(super) async fn watch(
                      {error}",
                 ),
                 Report::Debug(times) => {
-                    tracing::debug!(app = %appid, times, error, "the daemon gives no token");
+                    tracing::debug!(app = %appid, daemon, times, error, "the daemon gives no token");
                 }
                 Report::Recovered(times) => tracing::info!(times, "the daemon gives tokens again"),
                 Report::Nothing => {}

@@ -18,7 +18,7 @@ use crate::process::notify::Notifier;
 use crate::process::service_sockets::ServiceSockets;
 use crate::process::signals::unblock;
 use crate::process::sockets::Inherited;
-use crate::telemetry;
+use crate::telemetry::{self, TelemetryError};
 
 mod admin;
 mod answerers;
@@ -56,7 +56,7 @@ fn serve(path: PathBuf, env: Environment) -> Result<(), LaunchError> {
     let LoadedServe { config, warnings } = ServeConfig::load(&path, &env)?;
     let sockets = ServiceSockets::collect(&config.serve, Inherited::take(&env)?)?;
     // Held to the end: its last lines are written when it goes.
-    let _log = telemetry::init(&config.serve.log)?;
+    let _log = telemetry::init(&config.serve.log).map_err(own_log)?;
     for warning in &warnings {
         tracing::warn!("configuration: {warning}");
     }
@@ -77,4 +77,12 @@ fn serve(path: PathBuf, env: Environment) -> Result<(), LaunchError> {
     // A blocking read of a file must not hold up an end "at once".
     runtime.shutdown_background();
     done
+}
+
+/// The log file by the name that it has here.
+fn own_log(error: TelemetryError) -> LaunchError {
+    match error {
+        TelemetryError::File { path, source } => ServicesError::OwnLog { path, source }.into(),
+        TelemetryError::Filter | TelemetryError::LogsAlready | TelemetryError::CountsAlready => error.into(),
+    }
 }

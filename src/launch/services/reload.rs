@@ -13,7 +13,7 @@ use crate::daemon::chain;
 use crate::model::AppId;
 use crate::process::notify::{Notifier, NotifyState};
 use crate::services::messages::door::Door;
-use crate::services::messages::rules::Watcher;
+use crate::services::messages::rules::{Beside, Watcher};
 use crate::telemetry::{self, metrics};
 
 use super::answerers::{ProgramSeat, RulesSeat};
@@ -41,6 +41,7 @@ pub(super) struct Swap {
     pub(super) rules: Arc<RulesSeat>,
     pub(super) programs: Arc<ProgramSeat>,
     pub(super) watchers: mpsc::Sender<Option<Watcher>>,
+    pub(super) beside: Beside,
     pub(super) appids: watch::Sender<Vec<AppId>>,
     pub(super) forwarders: Forwarders,
 }
@@ -107,12 +108,12 @@ impl Reloader {
 
     async fn reload(&mut self) -> Result<Vec<&'static str>, ReloadError> {
         let (load, before, clock) = (self.load.clone(), self.swap.forwarders.clone(), self.clock.clone());
-        let window = self.config.messages.replay_window;
+        let (beside, window) = (self.swap.beside.clone(), self.config.messages.replay_window);
         let read = tokio::task::spawn_blocking(move || {
             let LoadedServe { mut config, warnings } = load()?;
             // What the desk remembers is as long as the window; both change with a restart.
             let wanted = std::mem::replace(&mut config.messages.replay_window, window);
-            let live = Live::new(&config.messages, &before, &clock)?;
+            let live = Live::new(&config.messages, &before, &beside, &clock)?;
             config.messages.replay_window = wanted;
             Ok::<_, ReloadError>((config, warnings, live))
         });

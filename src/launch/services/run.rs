@@ -28,7 +28,7 @@ use crate::process::notify::Notifier;
 use crate::process::service_sockets::ServiceSockets;
 use crate::process::signals::{Intent, Intents};
 use crate::services::messages::door::{Door, Table};
-use crate::services::messages::rules::{Looked, Watcher};
+use crate::services::messages::rules::{Beside, Looked, Watcher};
 use crate::telemetry::{self, metrics};
 
 use super::admin::{self, View};
@@ -72,6 +72,7 @@ pub struct Services {
     addresses: Addresses,
     fixed: Fixed,
     live: Live,
+    beside: Beside,
     counters: PrometheusHandle,
     clock: Clock,
 }
@@ -116,9 +117,10 @@ impl Services {
             http: http.local_addr().map_err(ServicesError::Watch)?,
             admin: admin.local_addr().map_err(ServicesError::Watch)?,
         };
-        let live = Live::new(&config.messages, &Forwarders::new(), &clock)?;
+        let beside = Beside::default();
+        let live = Live::new(&config.messages, &Forwarders::new(), &beside, &clock)?;
         let fixed = Fixed::new(&config.messages, &clock)?;
-        Ok(Self { config, http, admin, addresses, fixed, live, counters, clock })
+        Ok(Self { config, http, admin, addresses, fixed, live, beside, counters, clock })
     }
 
     /// Where it listens; ports that were 0 are known now.
@@ -136,13 +138,14 @@ impl Services {
         load: impl Fn() -> Result<LoadedServe, ConfigError> + Send + Sync + 'static,
         notifier: Notifier,
     ) -> Result<(), ServicesError> {
-        let Self { config, http, admin, addresses, fixed, live, counters, clock } = self;
+        let Self { config, http, admin, addresses, fixed, live, beside, counters, clock } = self;
         let Fixed { desk, rules, programs, log, writer, client } = fixed;
         tracing::info!(http = %addresses.http, admin = %addresses.admin, "listening");
         let door = Arc::new(Door::new(Table::default(), desk.clone(), log.clone(), clock.clone()));
         let (live_grace, grace) = watch::channel(config.serve.grace);
         let (live_link, link) = watch::channel(Link::default());
         let (live_appids, known) = watch::channel(appids(&config));
+        let daemon = config.messages.daemon.addr.clone();
         let (accounts, forwards) = (live.table.accounts(), live.forwarders.len());
         let (live_standing, standing) =
             watch::channel(Standing { accounts, programs: forwards, ..Standing::default() });
@@ -152,6 +155,7 @@ impl Services {
             rules: rules.clone(),
             programs,
             watchers,
+            beside: beside.clone(),
             appids: live_appids,
             forwarders: Forwarders::new(),
         };
@@ -168,7 +172,7 @@ impl Services {
             .start_stoppable("admin", http::serve(admin, view.clone().router(), admin::LIMITS, last.clone()));
         parts.start("metrics", &last, view.keep_up());
         parts.start("rules", &last, watch_rules(watched, live_standing.clone()));
-        parts.start("daemon link", &edges, link::watch(client, known, live_link));
+        parts.start("daemon link", &edges, link::watch(client, daemon, known, live_link));
         if let Some(writer) = writer {
             parts.start_stoppable("message log", writer.run(last.clone()));
         }
@@ -220,7 +224,8 @@ impl Services {
             ready.send_replace(Readiness::NotReady("the service is going down".to_owned()));
             edges.cancel();
             parts.all_ended(&["http", "reload"]).await;
-            let left = desk.close(end.saturating_duration_since(Instant::now() + LAST)).await;
+            let rest = || end.saturating_duration_since(Instant::now() + LAST);
+            let left = desk.close(rest()).await + beside.close(rest()).await;
             last.cancel();
             parts.all_ended(&["admin", "message log", "service manager"]).await;
             if left == 0 { Ok(()) } else { Err(ServicesError::Grace) }
@@ -253,7 +258,7 @@ async fn watch_rules(mut watchers: mpsc::Receiver<Option<Watcher>>, standing: wa
             () = tokio::time::sleep(Watcher::PAUSE) => match &mut current {
                 None => continue,
                 Some(watcher) => match watcher.look().await {
-                    Looked::Same => continue,
+                    Looked::Same | Looked::Unsettled => continue,
                     Looked::Taken(_) => RulesFile::InForce,
                     Looked::Refused(_) => RulesFile::Refused,
                 },

@@ -73,7 +73,7 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
-    /// READY, then the line when it changes, then STOPPING.
+    /// READY, then the line when it changes or a reload has put another in its place, then STOPPING.
     pub(super) async fn run(mut self, stopping: CancellationToken, last: CancellationToken) {
         let mut said = self.line();
         while self.notifier.tell(&[NotifyState::Ready, NotifyState::Status(&said)]).await == Told::Lost {
@@ -83,15 +83,17 @@ impl Reporter {
             }
         }
         loop {
-            tokio::select! {
+            let replaced = tokio::select! {
                 biased;
                 () = stopping.cancelled() => break,
-                () = changed(&mut self.standing) => {}
-                () = changed(&mut self.link) => {}
-                () = tokio::time::sleep(LOOK) => {}
-            }
+                () = changed(&mut self.standing) => true,
+                () = changed(&mut self.link) => false,
+                () = tokio::time::sleep(LOOK) => false,
+            };
             let line = self.line();
-            if line != said && self.notifier.tell(&[NotifyState::Status(&line)]).await == Told::Heard {
+            if (replaced || line != said)
+                && self.notifier.tell(&[NotifyState::Status(&line)]).await == Told::Heard
+            {
                 said = line;
             }
         }
@@ -102,9 +104,10 @@ impl Reporter {
         last.cancelled().await;
     }
 
-    fn line(&mut self) -> String {
-        let standing = self.standing.borrow_and_update().clone();
-        line(&standing, self.rules.count(), *self.link.borrow_and_update())
+    fn line(&self) -> String {
+        // Not marked as seen: a change that comes just now is noticed once more.
+        let standing = self.standing.borrow().clone();
+        line(&standing, self.rules.count(), *self.link.borrow())
     }
 }
 

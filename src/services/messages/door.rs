@@ -17,7 +17,7 @@ use arc_swap::ArcSwap;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts as Head;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
@@ -44,6 +44,8 @@ use table::Place;
 
 /// The prefix of the accounts' addresses.
 const PREFIX: &str = "/wechat/";
+/// The longest path of a stranger that is said; ours are no longer.
+const LONGEST_SAID: usize = 64;
 /// Until WeChat's next try, if there is no room for a message now.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
@@ -57,12 +59,14 @@ pub struct Door {
     desk: Arc<Desk>,
     log: MessageLog,
     clock: Clock,
+    /// Of requests to no account.
+    said: Said,
 }
 
 impl Door {
     /// A door to these accounts, behind which this desk answers.
     pub fn new(table: Table, desk: Arc<Desk>, log: MessageLog, clock: Clock) -> Self {
-        Self { table: ArcSwap::from_pointee(table), desk, log, clock }
+        Self { table: ArcSwap::from_pointee(table), desk, log, clock, said: Said::default() }
     }
 
     /// Other accounts from now on. Requests under way end as they began.
@@ -155,28 +159,27 @@ impl Door {
     }
 
     /// Tells who must know that a request was refused, and the sender as little as there is.
-    fn refused(&self, refusal: &Refusal, place: Option<&Place>, received: &Received) -> Response {
+    fn refused(&self, refusal: &Refusal, asked: &Asked<'_>, received: &Received) -> Response {
         let (status, reason) = (refusal.status(), refusal.reason());
         metrics::push_refused(reason);
         let trace = Trace(received.id.text().clone());
         self.log.refuse(Refused {
             trace: &trace,
-            account: place.map(|place| &place.account),
+            account: asked.place.map(|place| &place.account),
             peer: Some(received.peer),
             reason,
             status: status.as_u16(),
         });
-        if let Some(place) = place
-            && let Some(others) = place.said.turn(reason)
-        {
+        let said = asked.place.map_or(&self.said, |place| &place.said);
+        if let Some(others) = said.turn(reason) {
             tracing::warn!(
                 trace = &*trace.0,
-                account = place.account.path,
+                account = asked.place.map(|place| &*place.account.path),
                 peer = %received.peer,
                 reason,
                 others,
                 "a request to /wechat/{} is refused: {refusal}; others like it in the next minute are only counted",
-                place.account.path,
+                asked.path,
             );
         }
         let mut answer = http::refusal(status, refusal.outside(), &received.id);
@@ -194,8 +197,9 @@ async fn check(
     request: Request,
 ) -> Response {
     let table = door.table.load_full();
-    let Some(place) = place_of(&table, &request) else {
-        return door.refused(&Refusal::NoAccount, None, &received);
+    let asked = Asked::of(&table, request.uri());
+    let Some(place) = asked.place else {
+        return door.refused(&Refusal::NoAccount, &asked, &received);
     };
     let query = Query::parse(request.uri().query().unwrap_or_default());
     match place.envelope.verify_url(&query, door.clock.wall()) {
@@ -208,7 +212,7 @@ async fn check(
             );
             with_type(TEXT, echo)
         }
-        Err(refusal) => door.refused(&refusal.into(), Some(place), &received),
+        Err(refusal) => door.refused(&refusal.into(), &asked, &received),
     }
 }
 
@@ -219,13 +223,14 @@ async fn push(
     request: Request,
 ) -> Response {
     let table = door.table.load_full();
-    let Some(place) = place_of(&table, &request) else {
-        return door.refused(&Refusal::NoAccount, None, &received);
-    };
     let (head, body) = request.into_parts();
+    let asked = Asked::of(&table, &head.uri);
+    let Some(place) = asked.place else {
+        return door.refused(&Refusal::NoAccount, &asked, &received);
+    };
     match door.push(place, &received, &head, body).await {
         Ok(answer) => answer,
-        Err(refusal) => door.refused(&refusal, Some(place), &received),
+        Err(refusal) => door.refused(&refusal, &asked, &received),
     }
 }
 
@@ -246,9 +251,22 @@ fn no_file(id: &RequestId) -> Response {
     http::refusal(StatusCode::NOT_FOUND, "there is nothing here", id)
 }
 
-/// Paths are plain, so an escaped one is nobody's.
-fn place_of<'t>(table: &'t Table, request: &Request) -> Option<&'t Place> {
-    table.place(request.uri().path().strip_prefix(PREFIX)?)
+/// Whose callback a request is for.
+struct Asked<'r> {
+    /// For log lines: the account's, or what a stranger asked for as far as a log can bear it.
+    path: &'r str,
+    place: Option<&'r Place>,
+}
+
+impl<'r> Asked<'r> {
+    /// Paths are plain, so an escaped one is nobody's.
+    fn of(table: &'r Table, uri: &'r Uri) -> Self {
+        let path = uri.path().strip_prefix(PREFIX).unwrap_or_default();
+        let place = table.place(path);
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~%".contains(&byte);
+        let bearable = path.len() <= LONGEST_SAID && path.bytes().all(plain);
+        Self { path: if place.is_some() || bearable { path } else { "…" }, place }
+    }
 }
 
 /// The body that WeChat takes, in the format of its request.

@@ -2,7 +2,7 @@
 //!
 //! A handler runs once for a message, however often WeChat sends it, and may take longer than
 //! WeChat waits: its answer then goes out as a customer-service message. It does not know which
-//! of the two will happen.
+//! of the two will happen. examples/bot.rs is a program with handlers of its own.
 
 use std::sync::Arc;
 

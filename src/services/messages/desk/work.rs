@@ -157,7 +157,12 @@ impl Work {
                     "late answers of {app} can be sent again after {failures} failures"
                 );
             }
-            tracing::debug!(app, trace, handler = by, "the answer was sent late, as a customer-service message");
+            tracing::debug!(
+                app,
+                trace,
+                handler = by,
+                "the answer was sent late, as a customer-service message"
+            );
             return;
         };
         self.core.counts.count(family, MessageOutcome::LateFailed);

@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
     /// No account has such a path.
-    #[error("no [[messages.account]] has this path")]
+    #[error("no [[messages.account]] has this path: compare it with the URL in WeChat's console")]
     NoAccount,
     /// The body did not come whole.
     #[error(transparent)]

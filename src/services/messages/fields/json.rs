@@ -35,7 +35,7 @@ pub(super) fn parse(text: &str) -> Result<Fields, FieldsError> {
 /// The text with line breaks and tabs within texts escaped, and without all other control
 /// characters there. Copied only if there are any.
 pub(in crate::services::messages) fn mended(json: &str) -> Cow<'_, str> {
-    if !json.bytes().fold(false, |seen, byte| seen | (byte < b' ')) {
+    if !json.bytes().any(|byte| byte < b' ') {
         return Cow::Borrowed(json);
     }
     let mut out = String::new();

@@ -2,9 +2,12 @@
 //! rule to its last, whatever happens to the file meanwhile.
 
 use std::fmt;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use sha2::{Digest as _, Sha256};
 
 use crate::clock::WallTime;
 use crate::services::messages::account::Account;
@@ -105,7 +108,12 @@ pub struct Book {
     pub(super) fallback: Option<Rule>,
     zone: Zone,
     templates: Templates,
+    /// Of the text that it was made from.
+    digest: Digest,
 }
+
+/// Tells one text from another.
+pub(super) type Digest = [u8; 32];
 
 /// What a rule would do with a message.
 #[derive(Debug)]
@@ -123,6 +131,8 @@ pub enum Verdict {
     TooLate,
     /// It hands the message to this program, whose answer, if any, counts.
     Forwards(String),
+    /// It tells this program of the message; what that answers does not count.
+    Tells(String),
 }
 
 /// A rule that was asked.
@@ -142,7 +152,12 @@ pub struct Step {
 
 impl Book {
     pub(super) fn new(rules: Vec<Rule>, fallback: Option<Rule>, zone: Zone, templates: Templates) -> Self {
-        Self { rules, fallback, zone, templates }
+        Self { rules, fallback, zone, templates, digest: Digest::default() }
+    }
+
+    /// The same for books of the same text.
+    pub(super) fn digest(&self) -> Digest {
+        self.digest
     }
 
     /// Reads a file, with what is odd in it.
@@ -151,12 +166,15 @@ impl Book {
     /// It cannot be read, or breaks rules: all that could be found.
     pub fn read(path: &Path, names: &Names<'_>) -> Result<(Self, Vec<Problem>), RulesError> {
         let unreadable = |source| RulesError::Unreadable { path: path.to_owned(), source };
-        let facts = std::fs::metadata(path).map_err(unreadable)?;
-        if facts.len() > BIGGEST {
-            return Err(unreadable(std::io::ErrorKind::FileTooLarge.into()));
+        let invalid = |problems| RulesError::Invalid { path: path.to_owned(), problems };
+        let mut text = Vec::new();
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        file.take(BIGGEST + 1).read_to_end(&mut text).map_err(unreadable)?;
+        if text.len() as u64 > BIGGEST {
+            let what = format!("it has more than {} MiB", BIGGEST >> 20);
+            return Err(unreadable(io::Error::new(io::ErrorKind::FileTooLarge, what)));
         }
-        let text = std::fs::read_to_string(path).map_err(unreadable)?;
-        Self::parse(&text, names).map_err(|problems| RulesError::Invalid { path: path.to_owned(), problems })
+        Self::parse(decoded(&text).map_err(|problem| invalid(vec![problem]))?, names).map_err(invalid)
     }
 
     /// Reads the text of a file.
@@ -164,7 +182,9 @@ impl Book {
     /// # Errors
     /// Everything that is wrong with it, in the order of the file.
     pub fn parse(text: &str, names: &Names<'_>) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
-        load(text, names)
+        let (mut book, warnings) = load(text, names)?;
+        book.digest = Sha256::digest(text).into();
+        Ok((book, warnings))
     }
 
     /// How many rules there are, without the fallback.
@@ -224,6 +244,9 @@ impl Book {
             };
             let verdict = match (missed, &rule.action) {
                 (Some(condition), _) => Verdict::Missed(condition.miss(&facts)),
+                (None, Action::Forward(name)) if answered || rule.then == Then::GoOn => {
+                    Verdict::Tells(name.to_string())
+                }
                 (None, Action::Forward(name)) => Verdict::Forwards(name.to_string()),
                 (None, Action::Reply(_)) if answered => Verdict::TooLate,
                 (None, Action::Reply(form)) => match self.fill(rule, form, &facts, now) {
@@ -231,22 +254,39 @@ impl Book {
                     Err(error) => Verdict::Failed(error),
                 },
             };
-            let fired = match &verdict {
+            let ends = match &verdict {
                 Verdict::Missed(_) | Verdict::Failed(_) => false,
                 Verdict::Replies(_) => {
                     answered = true;
                     true
                 }
-                Verdict::TooLate | Verdict::Forwards(_) => true,
+                Verdict::TooLate | Verdict::Forwards(_) | Verdict::Tells(_) => true,
             };
             let (line, then) = (rule.line, rule.then);
             steps.push(Step { rule: rule.name.to_string(), line, verdict, captures, then });
-            if fired && then == Then::Stop {
+            if ends && rule.then == Then::Stop {
                 break;
             }
         }
         steps
     }
+}
+
+/// The text of a file as an editor shows it.
+fn decoded(file: &[u8]) -> Result<&str, Problem> {
+    let problem = |line, message: &str| Problem { line, place: String::new(), message: message.to_owned() };
+    let text = std::str::from_utf8(file).map_err(|error| {
+        let before = file.iter().take(error.valid_up_to());
+        let line = 1 + before.filter(|byte| **byte == b'\n').count();
+        problem(line, "this is not UTF-8 (perhaps GBK): save the file as UTF-8")
+    })?;
+    // Windows' editors begin a file with a mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim().is_empty() {
+        // What a full disk, or an editor that is not done, leaves.
+        return Err(problem(1, "the file is empty: if there are to be no rules, say so in a comment"));
+    }
+    Ok(text)
 }
 
 impl fmt::Debug for Book {

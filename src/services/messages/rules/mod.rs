@@ -5,16 +5,19 @@
 //! [`Watcher`] takes over what changes on the disk; a bad new file leaves the old rules at work.
 //!
 //! Rules are asked in the order of the file. The first that holds and can answer ends it; with
-//! `continue` those behind it see the message, too, and the first answer is the one that counts.
-//! A rule that cannot answer (a field is missing, a program is down) leaves it to the next.
+//! `continue` those behind it see the message, too, and the first reply is the one that counts.
+//! A rule that cannot answer (a field is missing, a program is down) leaves it to the next. Only a
+//! program whose answer may count is waited for; any other is told [`Beside`].
 //!
 //! Deliberately absent: state. A rule knows the message and the hour; who needs to know more
 //! about a user forwards to a program.
 
 mod action;
+mod beside;
 mod book;
 mod condition;
 mod hours;
+mod language;
 mod load;
 mod source;
 mod template;
@@ -33,15 +36,15 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 
-use crate::clock::{Clock, WallTime};
+use crate::clock::Clock;
 use crate::services::messages::handler::{Handled, HandlerError, Incoming, MessageHandler};
 use crate::services::messages::reply::Answer;
 
 use action::Action;
 use book::Rule;
-use condition::Facts;
-use watch::Identity;
+use watch::Sight;
 
+pub use beside::Beside;
 pub use book::{Book, Names, Step, Then, Verdict};
 pub use source::Problem;
 pub use template::RenderError;
@@ -71,12 +74,19 @@ pub enum RulesError {
     },
 }
 
+/// How many problems a message lists: a file that is none at all has one in each line.
+const LISTED: usize = 50;
+
 /// Problems, one to a line, each on a line of its own.
 struct Listed<'a>(&'a [Problem]);
 
 impl fmt::Display for Listed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+        self.0.iter().take(LISTED).try_for_each(|problem| write!(f, "\n  {problem}"))?;
+        match self.0.len().checked_sub(LISTED) {
+            None | Some(0) => Ok(()),
+            Some(more) => write!(f, "\n  and {more} more"),
+        }
     }
 }
 
@@ -87,25 +97,29 @@ pub struct Rules(Arc<Shared>);
 struct Shared {
     path: PathBuf,
     forwards: Forwards,
+    beside: Beside,
     clock: Clock,
     current: ArcSwap<Book>,
 }
 
 impl Rules {
-    /// Reads a file; its oddities are logged. Reads the disk, once.
+    /// Reads a file; its oddities are logged. Reads the disk, once. `beside` outlives the rules.
     ///
     /// # Errors
     /// It cannot be read, or something is wrong with it: an administrator must mend it.
     pub fn open(
         path: impl Into<PathBuf>,
         forwards: Forwards,
+        beside: Beside,
         clock: Clock,
     ) -> Result<(Self, Watcher), RulesError> {
         let path = path.into();
-        let seen = Identity::of(&path);
+        let seen = Sight::of(&path);
+        // One that is still being written must be looked at again, whatever its times say.
+        let seen = (!seen.is_young(clock.wall())).then_some(seen);
         let (book, warnings) = Book::read(&path, &names(&forwards))?;
         watch::tell(&path, &warnings);
-        let shared = Shared { path, forwards, clock, current: ArcSwap::from_pointee(book) };
+        let shared = Shared { path, forwards, beside, clock, current: ArcSwap::from_pointee(book) };
         let rules = Self(Arc::new(shared));
         Ok((rules.clone(), Watcher::new(rules, seen)))
     }
@@ -135,42 +149,44 @@ impl Rules {
         self.0.current.load_full()
     }
 
-    /// The answer of a rule that holds for the message; `None` if it has none, or failed.
-    async fn ask(
-        &self,
-        book: &Book,
-        rule: &Rule,
-        incoming: &Incoming,
-        facts: &Facts<'_>,
-        now: WallTime,
-    ) -> Option<Answer> {
-        let name = match &rule.action {
-            Action::Reply(form) => {
-                return match book.fill(rule, form, facts, now) {
-                    Ok(answer) => Some(answer),
-                    Err(error) => {
-                        failed(rule, incoming, &error.to_string());
-                        None
-                    }
-                };
-            }
-            Action::Forward(name) => name,
-        };
+    /// The answer of a program to a message; `None` if it has none, or failed.
+    async fn ask(&self, program: &str, rule: &Rule, incoming: &Incoming) -> Option<Answer> {
         // Checked when the file was read: names and programs come and go together.
-        let program = self.0.forwards.get(&**name)?;
-        let handled = if program.matches(incoming) {
-            program.handle(incoming).await
-        } else {
-            program.handle_not_match(incoming).await
-        };
-        match handled {
+        let program = self.0.forwards.get(program)?;
+        match hand(&**program, incoming).await {
             Ok(Handled::Answer(answer) | Handled::AnswerOf(answer, _)) => Some(answer),
+            // It leaves the answer to the next rule.
             Ok(Handled::Pass) => None,
             Err(error) => {
                 failed(rule, incoming, &chain(&error));
                 None
             }
         }
+    }
+
+    /// Tells a program of a message and goes on.
+    fn tell(&self, program: &str, book: &Arc<Book>, nth: usize, incoming: &Incoming) {
+        let Some(program) = self.0.forwards.get(program).cloned() else { return };
+        let (own, message) = (Arc::clone(book), incoming.clone());
+        let telling = async move {
+            if let Err(error) = hand(&*program, &message).await
+                && let Some(rule) = own.rules.get(nth)
+            {
+                not_told(rule, &message, &chain(&error));
+            }
+        };
+        if let (Err(full), Some(rule)) = (self.0.beside.tell(telling), book.rules.get(nth)) {
+            not_told(rule, incoming, &full.to_string());
+        }
+    }
+}
+
+/// Hands a message to a program.
+async fn hand(program: &dyn MessageHandler, incoming: &Incoming) -> Result<Handled, HandlerError> {
+    if program.matches(incoming) {
+        program.handle(incoming).await
+    } else {
+        program.handle_not_match(incoming).await
     }
 }
 
@@ -190,7 +206,7 @@ impl MessageHandler for Rules {
         let now = self.0.clock.wall();
         let facts = book.facts(&incoming.account, &incoming.message, now);
         let mut answer: Option<(Answer, &Rule)> = None;
-        for rule in book.rules.iter().chain(&book.fallback) {
+        for (nth, rule) in book.rules.iter().chain(&book.fallback).enumerate() {
             if rule.is_fallback() && answer.is_some() {
                 break;
             }
@@ -198,11 +214,24 @@ impl MessageHandler for Rules {
                 continue;
             }
             tracing::debug!(trace = &*incoming.trace.0, "{} fires", rule.name);
-            let late = answer.is_some() && matches!(rule.action, Action::Reply(_));
-            if !late && let Some(said) = self.ask(&book, rule, incoming, &facts, now).await {
-                answer.get_or_insert((said, rule));
+            let said = match &rule.action {
+                Action::Forward(program) if answer.is_some() || rule.then == Then::GoOn => {
+                    self.tell(program, &book, nth, incoming);
+                    None
+                }
+                Action::Forward(program) => self.ask(program, rule, incoming).await,
+                Action::Reply(_) if answer.is_some() => None,
+                Action::Reply(form) => match book.fill(rule, form, &facts, now) {
+                    Ok(said) => Some(said),
+                    Err(error) => {
+                        failed(rule, incoming, &error.to_string());
+                        None
+                    }
+                },
+            };
+            if let Some(said) = said {
+                answer = Some((said, rule));
             }
-            // A program that has left the answer to others leaves it to the next rule.
             if answer.is_some() && rule.then == Then::Stop {
                 break;
             }
@@ -224,6 +253,26 @@ fn failed(rule: &Rule, incoming: &Incoming, why: &str) {
         );
     } else {
         tracing::debug!(trace, "{} (line {}) could not answer again: {why}", rule.name, rule.line);
+    }
+}
+
+/// The same of a program whose answer would not have counted.
+fn not_told(rule: &Rule, incoming: &Incoming, why: &str) {
+    let trace = &*incoming.trace.0;
+    if rule.fails_loudly() {
+        tracing::warn!(
+            trace,
+            "{} (line {}) may not have told its program of a message, which is answered all the same: {why}",
+            rule.name,
+            rule.line
+        );
+    } else {
+        tracing::debug!(
+            trace,
+            "{} (line {}) may not have told its program again: {why}",
+            rule.name,
+            rule.line
+        );
     }
 }
 

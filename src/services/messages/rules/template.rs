@@ -1,8 +1,8 @@
 //! Texts with the message's fields in them.
 //!
 //! What a user writes is a value here, never a template: it is put in and not looked at again.
-//! Templates are compiled when the file is loaded, run on a limited number of steps, and write
-//! a limited number of bytes. A name that the message does not have is an error, so that nobody
+//! Templates are compiled when the file is loaded, keep to a small [`language`], run on a limited
+//! number of steps, and write a limited number of bytes. A name that the message does not have is an error, so that nobody
 //! is answered "Hello , your order  is ready".
 
 use std::collections::BTreeMap;
@@ -17,10 +17,13 @@ use crate::clock::WallTime;
 
 use super::condition::{Condition, Facts};
 use super::hours::Zone;
+use super::language;
 use super::source::nearest;
 
 /// Longest text, in bytes: what WeChat takes for a text reply.
 pub(super) const LONGEST: usize = 2048;
+/// Longest template, in bytes: there is more in it than comes out.
+const LONGEST_TEMPLATE: usize = 8 * LONGEST;
 /// Instructions that one text may take. A loop over eight articles takes some hundred.
 const FUEL: u64 = 20_000;
 /// The names that every message may have beside its fields.
@@ -28,10 +31,6 @@ const PLAIN: [&str; 12] = [
     "from", "to", "type", "event", "key", "scene", "content", "account", "appid", "created", "now",
     "captures",
 ];
-/// Filters and functions that make much of little: no use for 2 KB of text, but a way to ask for
-/// memory with a number that a user wrote.
-const UNNEEDED_FILTERS: [&str; 4] = ["indent", "format", "batch", "slice"];
-
 /// The compiled templates of a file.
 pub(super) struct Templates {
     env: Environment<'static>,
@@ -70,16 +69,11 @@ impl RenderError {
 
 impl Templates {
     pub(super) fn new() -> Self {
-        let mut env = Environment::new();
+        let mut env = language::engine();
         env.set_undefined_behavior(UndefinedBehavior::Strict);
         // A reply is text, not HTML; the reply's writer escapes for XML.
         env.set_auto_escape_callback(|_| AutoEscape::None);
         env.set_fuel(Some(FUEL));
-        env.remove_global("range");
-        for filter in UNNEEDED_FILTERS {
-            env.remove_filter(filter);
-        }
-        env.add_function("each", each);
         Self { env }
     }
 
@@ -94,12 +88,19 @@ impl Templates {
             }
             return Ok(Text::Plain(text.into()));
         }
+        if text.len() > LONGEST_TEMPLATE {
+            return Err(format!(
+                "{} bytes are too many: a template has {LONGEST_TEMPLATE} at most",
+                text.len()
+            ));
+        }
         self.env.add_template_owned(place.to_owned(), text.to_owned()).map_err(|error| {
             let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
             let line = error.line().filter(|line| *line > 1);
             let line = line.map_or_else(String::new, |line| format!(" (line {line} of the text)"));
             format!("this is no template: {detail}{line}")
         })?;
+        language::check(text)?;
         Ok(Text::Template(place.into()))
     }
 
@@ -155,15 +156,6 @@ impl io::Write for Limited {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-/// `each(X)`: X as a list, whether it was there never, once or often.
-fn each(value: &Value) -> Vec<Value> {
-    match value.kind() {
-        minijinja::value::ValueKind::Undefined | minijinja::value::ValueKind::None => Vec::new(),
-        minijinja::value::ValueKind::Seq => value.try_iter().map(Iterator::collect).unwrap_or_default(),
-        _ => vec![value.clone()],
     }
 }
 

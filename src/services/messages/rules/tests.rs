@@ -7,6 +7,8 @@ use crate::services::messages::fields::{Fields, Value};
 use crate::services::messages::message::Message;
 use crate::services::messages::reply::Reply;
 
+mod limits;
+
 /// Friday, 2026-11-20, 10:00 in China.
 const NOW: WallTime = WallTime((1_795_132_800 + 2 * 3600) * 1000);
 
@@ -123,6 +125,7 @@ fn each_condition_holds_for_what_it_names_and_for_nothing_else() {
         ("when.content = { contains = 'WORLD' }", &hello, false),
         ("when.content = { prefix = 'ÄÖ', ignore_case = true }", &said("äöü"), true),
         ("when.content = { present = true }", &voice, false),
+        ("when.content = { present = true }", &message("news", &[("Content", "a")]), false),
         ("when.scene = 'shop_1'", &follow, true),
         ("when.scene = 'shop_1'", &scan, true),
         ("when.scene = 'shop_1'", &click, false),
@@ -137,6 +140,7 @@ fn each_condition_holds_for_what_it_names_and_for_nothing_else() {
         ("when.field.Recognition = { contains = '好' }", &voice, true),
         ("when.field.Recognition = { present = true }", &hello, false),
         ("when.field.Recognition = { present = false }", &hello, true),
+        ("when.field.Recognition = { present = false }", &voice, false),
         ("when.field.'ScanCodeInfo.ScanResult' = '42'", &code, true),
         ("when.field.'ScanCodeInfo.ScanType' = '42'", &code, false),
         ("when.field.'ScanCodeInfo' = { present = true }", &code, true),
@@ -219,8 +223,15 @@ fn rules_are_asked_in_the_order_of_the_file_and_the_first_answer_is_sent() {
     let short: Vec<_> = steps.iter().map(|step| format!("{} {:?}", step.rule, step.verdict)).collect();
     assert_eq!(short.len(), 3, "{short:#?}");
     assert!(short[0].contains("\"one\""), "{short:#?}");
-    assert_eq!(short[1], "rule 2 \"second\" Forwards(\"crm\")");
+    assert_eq!(short[1], "rule 2 \"second\" Tells(\"crm\")");
     assert_eq!(short[2], "rule 3 \"third\" TooLate");
+    // Only a program whose answer can count is asked for it.
+    let asked = book("[[rule]]\nforward = 'crm'").preview(&account(), &said("x"), NOW).pop().unwrap();
+    assert!(matches!(asked.verdict, Verdict::Forwards(_)), "{asked:?}");
+    let told =
+        book("[[rule]]\nreply = 'a'\ncontinue = true\n[[rule]]\nforward = 'crm'\n[[rule]]\nreply = 'b'");
+    let told = told.preview(&account(), &said("x"), NOW);
+    assert!(told.len() == 2 && matches!(told[1].verdict, Verdict::Tells(_)), "{told:?}");
     // Nobody has answered: the fallback does. Somebody has: it is not asked.
     let last = |content| book(file).preview(&account(), &said(content), NOW).pop().unwrap().rule;
     assert_eq!(last("x"), "fallback");
@@ -278,16 +289,6 @@ fn moment_that_no_calendar_has_is_a_number_and_no_panic() {
 }
 
 #[test]
-fn what_a_user_writes_is_never_a_template() {
-    // The text is a value: it is put in and not looked at again, in whatever way it is used.
-    for evil in ["{{ 7 * 7 }}", "{% for x in y %}", "{# no #}", "{{ from }}", "<![CDATA[", "\u{0}{{"] {
-        assert_eq!(rendered("{{ Content }}", "", &said(evil)).unwrap(), evil);
-        let regex = "when.content = { regex = '(?s)^(.*)$' }";
-        assert_eq!(rendered("{{ captures[1] ~ '' }}", regex, &said(evil)).unwrap(), evil);
-    }
-}
-
-#[test]
 fn a_reply_that_cannot_be_written_leaves_the_answer_to_the_next_rule_and_names_no_text() {
     let file = "
         [[rule]]
@@ -300,13 +301,12 @@ fn a_reply_that_cannot_be_written_leaves_the_answer_to_the_next_rule_and_names_n
         ("{{ Recognition }}", "reply.text needs Recognition, which the message does not have"),
         ("{{ ScanCodeInfo.ScanResult }}", "reply.text needs ScanCodeInfo"),
         ("{{ captures.shop }}", "reply.text has a field within a field"),
-        ("{{ Content * 2000 }}", "reply.text is longer than the 2048 bytes"),
+        ("{% for a in Content %}{{ Content }}{% endfor %}", "reply.text is longer than the 2048 bytes"),
         (
             "{% for a in Content %}{% for b in Content %}{% for c in Content %}{% endfor %}{% endfor %}{% endfor %}",
             "reply.text takes more than",
         ),
         ("{{ Content | int }}", "reply.text failed: "),
-        ("{{ range(9) }}", "reply.text failed: "),
         ("{{ ' ' }}", "reply.text has come out empty"),
         ("{{ now.format('%') }}", "reply.text failed: "),
     ] {
