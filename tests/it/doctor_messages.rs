@@ -112,7 +112,7 @@ async fn each_fault_of_the_message_service_is_named_with_what_to_do() {
     site.file("callback.key", KEY);
 
     // A client that may only read: found in the daemon's configuration, without a complaint.
-    let (before, _) = (client(), ());
+    let before = client();
     known(&mut site, &before.replace("\"complain\", ", ""));
     doctor(&site, &[]).await.code(1).says("fail", "daemon", &["lacks complain", "reload the daemon"]);
     known(&mut site, &before);

@@ -1,6 +1,7 @@
 //! The message service as it is deployed: its process beside the daemon's, a business program
 //! behind it, and a WeChat on both sides: the simulator takes late answers, its sender pushes.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use axum::Router;
@@ -83,12 +84,14 @@ impl Bench {
             Mode::Plain => "",
             Mode::Compatible | Mode::Safe => "aes_key_file = \"key\"\n",
         };
-        self.accounts.push_str(&format!(
+        write!(
+            self.accounts,
             "[[messages.account]]\nappid = \"{}\"\npath = \"{path}\"\nmode = \"{}\"\ntoken_file = \"token\"\n\
              forward = \"program\"\n{keys}{more}\n",
             appid(path),
             mode.as_str()
-        ));
+        )
+        .unwrap();
         self.site.account(&appid(path), "token_mode = \"classic\"");
         self.put_accounts();
     }
