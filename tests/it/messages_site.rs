@@ -59,7 +59,7 @@ impl Bench {
         for (name, text) in files {
             site.file(name, text);
         }
-        site.file("rules.toml", "");
+        site.file("rules.toml", "# None yet.\n");
         site.section("serve", "listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n");
         let messages = format!(
             "daemon = \"{}\"\ntoken_file = \"bearer\"\nrules = \"rules.toml\"\ndeadline = \"{deadline}\"\n",
