@@ -30,7 +30,7 @@ fn messages(criterion: &mut Criterion) -> anyhow::Result<()> {
     let numbers = AtomicU64::new(0);
     let push = || bare.push(numbers.fetch_add(1, Ordering::Relaxed), clock.wall().seconds());
 
-    let whole = |push: Push| -> anyhow::Result<String> {
+    let whole = |push: &Push| -> anyhow::Result<String> {
         let opened = envelope.open(&Query::parse(&push.query), &push.body, clock.wall())?;
         let message = Message::read(Fields::parse(opened.format, &opened.plain)?)?;
         let trace = Trace("0123456789abcdef".into());
@@ -42,19 +42,19 @@ fn messages(criterion: &mut Criterion) -> anyhow::Result<()> {
         Ok(opened.seal(&text, clock.wall()))
     };
     // What is measured is what is meant.
-    let answer = whole(push())?;
+    let answer = whole(&push())?;
     anyhow::ensure!(answer.contains("<MsgSignature>"), "{answer}");
     let first = push();
     anyhow::ensure!(bare.answer(&first.query, &first.body).is_some(), "the bare crypto refuses its own push");
 
     criterion.bench_function("a message, all of it", |bench| {
-        bench.iter_batched(push, |push| whole(black_box(push)), BatchSize::SmallInput);
+        bench.iter_batched_ref(push, |push| whole(black_box(push)), BatchSize::SmallInput);
     });
     criterion.bench_function("bare crypto", |bench| {
-        bench.iter_batched(push, |push| bare.answer(&push.query, &push.body), BatchSize::SmallInput);
+        bench.iter_batched_ref(push, |push| bare.answer(&push.query, &push.body), BatchSize::SmallInput);
     });
     criterion.bench_function("  open", |bench| {
-        bench.iter_batched(
+        bench.iter_batched_ref(
             push,
             |push| {
                 envelope.open(&Query::parse(&push.query), &push.body, clock.wall()).map(|opened| opened.plain)

@@ -193,6 +193,8 @@ async fn reply_is_encrypted_with_the_key_that_opened_the_message() {
         }
     }
     assert_eq!(bench.program.seen().len(), 6);
+    let said = service.process.line("still uses the previous EncodingAESKey for /wechat/a").await;
+    assert!(said.contains("leave previous_aes_key"), "{said}");
     let other = KEY.replace("abc", "bca");
     for (path, key) in [("a", other.as_str()), ("b", OLD_KEY)] {
         let delivery = service.sender_with(path, Mode::Safe, Format::Xml, key).push(&text("hi")).await;

@@ -95,6 +95,7 @@ impl Door {
         let query = Query::parse(head.uri.query().unwrap_or_default());
         let body = read_body(&head.headers, body, query.body_limit()).await?;
         let opened = place.envelope.open(&query, &body, self.clock.wall())?;
+        place.heard_with(opened.key());
         let message = Message::read(Fields::parse(opened.format, &opened.plain)?)?;
         let trace = Trace(received.id.text().clone());
         let incoming = Arc::new(Incoming { account: place.account.clone(), message, trace });

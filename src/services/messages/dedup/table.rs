@@ -16,6 +16,8 @@ use super::DedupKey;
 
 /// How long an answer can be repeated: WeChat's last retry comes within 15 s.
 pub(in super::super) const ANSWERS: Duration = Duration::from_secs(60);
+/// How many entries a message may have to clear away.
+const AT_ONCE: usize = 256;
 
 /// What is known of a message; `W` is work on it, `A` its answer.
 #[derive(Debug)]
@@ -129,13 +131,21 @@ impl<W, A> Table<W, A> {
         self.expire(now);
     }
 
-    /// Drops what its time has come for. Each entry is dropped once, so a call costs what came in.
+    /// Drops what its time has come for, but not more than a little at once: after a flood nobody
+    /// waits for half a million entries to go. Faster than new ones come in any case.
     fn expire(&mut self, now: Instant) {
-        while self.answers.front().is_some_and(|(at, _)| *at <= now) {
-            self.forget_answer();
-        }
-        while self.done.front().is_some_and(|(at, _)| *at <= now) {
-            self.forget_oldest();
+        for _ in 0..AT_ONCE {
+            let answer = self.answers.front().is_some_and(|(at, _)| *at <= now);
+            if answer {
+                self.forget_answer();
+            }
+            let done = self.done.front().is_some_and(|(at, _)| *at <= now);
+            if done {
+                self.forget_oldest();
+            }
+            if !answer && !done {
+                break;
+            }
         }
         if self.done.len() <= self.bounds.done / 2 {
             self.warned = false;
@@ -209,6 +219,23 @@ mod tests {
         assert!(matches!(look(Duration::from_millis(599_999)), Found::Known(State::Done)));
         assert!(is_new(&look(WINDOW)));
         assert!(table.answers.is_empty() && table.done.is_empty(), "nothing is left of what has expired");
+    }
+
+    #[test]
+    fn message_after_a_flood_clears_away_a_little_of_it_and_those_behind_it_the_rest() {
+        let (mut table, start) = (table(1, 10_000), Instant::now());
+        for number in 0..1_000_u64 {
+            let mut key = [0; 16];
+            key[..8].copy_from_slice(&number.to_le_bytes());
+            assert!(is_new(&table.find(DedupKey(key), start, Arc::default)));
+            table.finish(DedupKey(key), Some(Arc::new(1)), start);
+        }
+        let later = start + WINDOW;
+        for left in [1_000 - AT_ONCE, 1_000 - 2 * AT_ONCE, 1_000 - 3 * AT_ONCE, 0] {
+            table.expire(later);
+            assert_eq!((table.done.len(), table.entries.len()), (left, left));
+        }
+        assert!(table.answers.is_empty());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::refusal::Said;
 use crate::services::messages::account::Account;
-use crate::services::messages::envelope::{self, Envelope, KeyError};
+use crate::services::messages::envelope::{self, Envelope, KeyError, Which};
 
 /// An account whose callback is here.
 #[derive(Clone, Debug)]
@@ -50,6 +50,27 @@ pub(super) struct Place {
 pub struct Table {
     places: HashMap<String, Place>,
     files: HashMap<String, String>,
+}
+
+impl Place {
+    /// Says, once a minute, that WeChat still encrypts with the key before this one: as long as it
+    /// does, that key cannot be taken out.
+    pub(super) fn heard_with(&self, key: Option<Which>) {
+        match key {
+            None | Some(Which::Current) => {}
+            Some(Which::Previous) => {
+                if let Some(others) = self.said.turn("previous_key") {
+                    let path = &self.account.path;
+                    tracing::info!(
+                        account = path,
+                        others,
+                        "WeChat still uses the previous EncodingAESKey for /wechat/{path}: leave previous_aes_key until \
+                         this is said no more",
+                    );
+                }
+            }
+        }
+    }
 }
 
 impl Table {

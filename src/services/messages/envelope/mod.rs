@@ -121,7 +121,7 @@ pub enum Which {
 }
 
 /// A request that may be believed, and how to answer it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Opened {
     /// The message as WeChat wrote it; not yet known to be UTF-8 or well-formed.
     pub plain: Vec<u8>,
@@ -136,6 +136,18 @@ struct Seal {
     keys: Arc<Keys>,
     which: Which,
     nonce: Box<str>,
+}
+
+/// Says how long the message is, not what a user wrote.
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { plain, format, seal } = self;
+        f.debug_struct("Opened")
+            .field("plain", &format_args!("{} bytes", plain.len()))
+            .field("format", format)
+            .field("seal", seal)
+            .finish()
+    }
 }
 
 impl Envelope {
