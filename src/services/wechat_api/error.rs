@@ -128,13 +128,36 @@ pub(super) fn no_token(appid: &AppId, daemon: &str, source: Error) -> ApiError {
     let daemon = daemon.to_owned();
     let away = match &source {
         Error::Connect(_) => true,
-        // A connection that breaks or is refused has no reason; what the daemon says has one.
-        Error::Refused(refusal) => refusal.code == Code::Unavailable && refusal.reason.is_none(),
+        // A connection that breaks or is refused has no reason; what the daemon says has one. Which
+        // of these a break is depends on where it finds the call: the daemon itself says neither
+        // cancelled nor unknown.
+        Error::Refused(refusal) => {
+            let broken = matches!(refusal.code, Code::Unavailable | Code::Cancelled | Code::Unknown);
+            broken && refusal.reason.is_none()
+        }
         Error::Address(_) | Error::Answer { .. } | Error::Silent => false,
     };
     if away {
         ApiError::DaemonAway { daemon, source }
     } else {
         ApiError::NoToken { appid: appid.clone(), daemon, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonic::Status;
+
+    #[test]
+    fn connection_that_breaks_under_a_call_is_an_absent_daemon_and_its_own_word_is_not() {
+        let told = |code| no_token(&"wx1".parse().unwrap(), "unix:/x", Status::new(code, "why").into());
+        for code in [Code::Unavailable, Code::Cancelled, Code::Unknown] {
+            assert!(matches!(told(code), ApiError::DaemonAway { .. }), "{code:?}");
+        }
+        for code in [Code::Unauthenticated, Code::PermissionDenied, Code::NotFound, Code::FailedPrecondition]
+        {
+            assert!(matches!(told(code), ApiError::NoToken { .. }), "{code:?}");
+        }
     }
 }
