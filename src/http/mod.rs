@@ -1,6 +1,6 @@
 //! HTTP as our listeners speak it: from a bound socket to a router, and the answers they share.
 //!
-//! [`serve`] owns the connections of a listener and the limits that keep slow, silent and many
+//! [`serve()`] owns the connections of a listener and the limits that keep slow, silent and many
 //! callers from mattering; [`read_body`] takes a body up to a limit; [`refusal`] is what a
 //! request is told that is not served. Every request has a [`RequestId`], which its answer
 //! carries, so that a caller's report finds the log line. It is always ours: one that came from

@@ -43,8 +43,12 @@ pub(in crate::cli) struct Args {
     /// text, event.SCAN … (see --list); `verify`; or a FILE with a message in XML or JSON
     #[arg(value_name = "TYPE|FILE", required_unless_present = "list")]
     what: Option<String>,
-    /// Fields that are different: Content=hi, ScanCodeInfo.ScanResult=1, List[1].TemplateId=t
-    #[arg(value_name = "FIELD=VALUE", value_parser = parse_field)]
+    // Not a comment of rustdoc's, which takes the brackets for a link.
+    #[arg(
+        help = "Fields that are different: Content=hi, ScanCodeInfo.ScanResult=1, List[1].TemplateId=t",
+        value_name = "FIELD=VALUE",
+        value_parser = parse_field
+    )]
     fields: Vec<(String, String)>,
     /// List all types and faults
     #[arg(long, conflicts_with = "url")]
