@@ -6,7 +6,9 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use anyhow::Context as _;
 use criterion::{BatchSize, Criterion};
+use futures_util::FutureExt as _;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 use zhongkong::clock::Clock;
@@ -36,7 +38,7 @@ fn messages(criterion: &mut Criterion) -> anyhow::Result<()> {
         let trace = Trace("0123456789abcdef".into());
         let incoming = Arc::new(Incoming { account: service.account.clone(), message, trace });
         let answering = service.desk.answer(incoming.clone(), Instant::now());
-        let answered = futures_executor(answering)?;
+        let answered = answering.now_or_never().context("rules answer at once")??;
         let Answer::Reply(reply) = &*answered.answer else { anyhow::bail!("no rule answered") };
         let text = reply::passive(&incoming.message, reply, clock.wall(), opened.format)?;
         Ok(opened.seal(&text, clock.wall()))
@@ -70,17 +72,6 @@ fn messages(criterion: &mut Criterion) -> anyhow::Result<()> {
         bench.iter(|| opened.seal(black_box(&answer[..280.min(answer.len())]), clock.wall()));
     });
     Ok(())
-}
-
-/// The desk answers at once where rules do; if it ever waited, the runtime would be needed.
-fn futures_executor<T>(future: impl Future<Output = T>) -> T {
-    use std::task::{Context, Poll, Waker};
-    let mut future = std::pin::pin!(future);
-    loop {
-        if let Poll::Ready(done) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            return done;
-        }
-    }
 }
 
 fn main() -> anyhow::Result<()> {

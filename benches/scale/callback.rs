@@ -4,8 +4,6 @@
 //! are measured alternately. Every push is another message; they are made before a round, so that
 //! making them costs no round anything.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +24,7 @@ use zhongkong::http::{self, Limits};
 
 use crate::support::callback::{Bare, Push, Service};
 use crate::table::{row, spread, title};
-use crate::watchers::{pin, say};
+use crate::watchers::{pin, say, spawn_on_first_core};
 
 const ROUNDS: usize = 7;
 const PUSHES: usize = 100_000;
@@ -34,8 +32,8 @@ const CONNECTIONS: usize = 64;
 
 pub(crate) fn run() -> anyhow::Result<()> {
     title("Pushes in safe mode over HTTP, server and load on a core each");
-    let (mut bare, bare_addr) = spawn("bare")?;
-    let (mut ours, our_addr) = spawn("ours")?;
+    let (mut bare, bare_addr) = spawn_on_first_core("callback-server", "bare")?;
+    let (mut ours, our_addr) = spawn_on_first_core("callback-server", "ours")?;
     pin("1")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let crypto = Bare::new()?;
@@ -76,19 +74,6 @@ pub(crate) fn run() -> anyhow::Result<()> {
         child.wait()?;
     }
     Ok(())
-}
-
-fn spawn(which: &str) -> anyhow::Result<(Child, String)> {
-    let mut child = Command::new("taskset")
-        .args(["-c", "0"])
-        .arg(std::env::current_exe()?)
-        .args(["callback-server", which])
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("taskset, of util-linux, is needed")?;
-    let mut addr = String::new();
-    BufReader::new(child.stdout.take().context("piped")?).read_line(&mut addr)?;
-    Ok((child, addr.trim().to_owned()))
 }
 
 fn request(push: &Push) -> Vec<u8> {

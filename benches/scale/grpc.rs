@@ -4,9 +4,7 @@
 //! are processes of their own on the first core, the load is on the second. The two are
 //! measured alternately, because what a machine can do changes from minute to minute.
 
-use std::io::{BufRead as _, BufReader};
 use std::pin::Pin;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +30,7 @@ use zhongkong::pb::token_control_server::{TokenControl, TokenControlServer};
 
 use crate::support::{Engine, Upstream, accounts, appid};
 use crate::table::{quantile, row, spread, title};
-use crate::watchers::{pin, say};
+use crate::watchers::{pin, say, spawn_on_first_core};
 
 const TOKEN: &str = "a-bearer-token-of-forty-three-characters-00";
 const ROUNDS: usize = 5;
@@ -43,8 +41,8 @@ const WARM_UP: Duration = Duration::from_millis(500);
 
 pub(crate) fn run() -> anyhow::Result<()> {
     title("GetToken over loopback, server and load on a core each");
-    let (mut bare, bare_addr) = spawn("bare")?;
-    let (mut ours, our_addr) = spawn("ours")?;
+    let (mut bare, bare_addr) = spawn_on_first_core("grpc-server", "bare")?;
+    let (mut ours, our_addr) = spawn_on_first_core("grpc-server", "ours")?;
     pin("1")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for (connections, calls) in [(1, 1), (8, 128)] {
@@ -83,8 +81,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
 /// What the audit costs a GetToken: the same server with it and without, alternately.
 pub(crate) fn audit() -> anyhow::Result<()> {
     title("GetToken over loopback with the audit and without, server and load on a core each");
-    let (mut without, without_addr) = spawn("unaudited")?;
-    let (mut with, with_addr) = spawn("ours")?;
+    let (mut without, without_addr) = spawn_on_first_core("grpc-server", "unaudited")?;
+    let (mut with, with_addr) = spawn_on_first_core("grpc-server", "ours")?;
     pin("1")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for (connections, calls) in [(1, 1), (8, 128)] {
@@ -115,19 +113,6 @@ pub(crate) fn audit() -> anyhow::Result<()> {
         child.wait()?;
     }
     Ok(())
-}
-
-fn spawn(which: &str) -> anyhow::Result<(Child, String)> {
-    let mut child = Command::new("taskset")
-        .args(["-c", "0"])
-        .arg(std::env::current_exe()?)
-        .args(["grpc-server", which])
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("taskset, of util-linux, is needed")?;
-    let mut addr = String::new();
-    BufReader::new(child.stdout.take().context("piped")?).read_line(&mut addr)?;
-    Ok((child, addr.trim().to_owned()))
 }
 
 /// Calls for [`ROUND`]; how long each took.

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -229,6 +229,20 @@ impl Ledger for Timed {
 fn monotonic() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     u64::try_from(now.tv_sec * 1_000_000_000 + now.tv_nsec).unwrap_or(0)
+}
+
+/// A server of this bench as a process of its own on the first core, and the address that it prints.
+pub(crate) fn spawn_on_first_core(server: &str, which: &str) -> anyhow::Result<(Child, String)> {
+    let mut child = Command::new("taskset")
+        .args(["-c", "0"])
+        .arg(std::env::current_exe()?)
+        .args([server, which])
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("taskset, of util-linux, is needed")?;
+    let mut addr = String::new();
+    BufReader::new(child.stdout.take().context("piped")?).read_line(&mut addr)?;
+    Ok((child, addr.trim().to_owned()))
 }
 
 /// Holds this process on one core.
