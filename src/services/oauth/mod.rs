@@ -8,4 +8,9 @@
 //! **Invariant:** a browser is sent to WeChat and to addresses that were checked, nowhere else ([`return_to`]).
 
 pub mod account;
+pub mod authorize;
+mod page;
+mod pending;
+mod query;
 pub mod return_to;
+pub mod site;

@@ -7,7 +7,7 @@
 //! - `https://` or `http://`, a plain host and port, then path, query or fragment.
 //!
 //! Characters beyond ASCII and blanks are percent-encoded first, as a browser does, and what is
-//! judged is the result. Absent: whose origin it is ([`Site::app`](super::account::Site::app)).
+//! judged is the result. Absent: whose origin it is ([`Site::app`](super::site::Site::app)).
 
 use std::fmt::{self, Write as _};
 
@@ -144,12 +144,12 @@ fn absolute(text: &str) -> Result<Origin, Refused> {
         return Err(Refused::Host);
     }
     let url = Url::parse(text).map_err(|_| Refused::Host)?;
-    Ok(Origin::of(&url))
+    Origin::of(&url).ok_or(Refused::Host)
 }
 
 /// `host` or `host:port` in which nothing can be read in two ways: no user name, no escapes, no
 /// letters that are folded into others.
-pub(super) fn is_plain_authority(text: &str) -> bool {
+fn is_plain_authority(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[') {
         Some(inner) => {
             let Some((address, port)) = inner.split_once(']') else { return false };
