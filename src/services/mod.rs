@@ -5,4 +5,5 @@
 //! Services do not import each other. Which of them a process runs is decided above them.
 
 pub mod messages;
+pub mod oauth;
 pub mod wechat_api;
