@@ -18,7 +18,7 @@ use super::account::{Origin, Scope};
 use super::query;
 
 /// How long a login may take, from its first page on. WeChat's own code lives for five minutes.
-pub const LIFE: Duration = Duration::from_mins(10);
+pub(super) const LIFE: Duration = Duration::from_mins(10);
 /// How often WeChat is asked again by itself, when its code was not good.
 pub(super) const RESTARTS: u8 = 2;
 /// How long a browser keeps its binding, from its last login on. Longer than a login, so that a late

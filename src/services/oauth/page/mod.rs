@@ -16,7 +16,7 @@ use super::account::Origin;
 
 mod words;
 
-pub(super) use words::{Lang, What};
+pub(super) use words::{Lang, Stopped, What};
 
 const STYLE: &str = include_str!("html/page.css");
 const TEMPLATE: &str = include_str!("html/page.html");
