@@ -222,9 +222,11 @@ async fn no_page_and_no_redirect_leaks_code_state_or_token() {
         browser.go("/oauth/shop/login?return_to=//evil.example%3Fcode%3D1").await,
     ];
     around.always(zhongkong::simulator::Fault::errcode(-1));
-    let second = browser.begin("/oauth/shop/login?return_to=/x&scope=snsapi_userinfo&app=h5").await;
-    let second_code = around.consents(&second, "o1");
-    pages.push(browser.go(&callback(&second, &second_code)).await);
+    let mut other = instance.browser();
+    let second = other.begin("/oauth/shop/login?return_to=/x&scope=snsapi_userinfo&app=h5").await;
+    let second_code = around.consents(&second, "o2");
+    pages.push(other.go(&callback(&second, &second_code)).await);
+    pages.push(other.go(&format!("/oauth/shop/callback?state={}", state(&second))).await);
     let secrets = around.world.sim.control.issued_values();
     assert!(secrets.len() > 3, "codes, tokens and tickets: {secrets:?}");
     for got in &pages {

@@ -19,7 +19,7 @@ use zhongkong::client::Client;
 use zhongkong::http::{self, Limits};
 use zhongkong::model::AppId;
 use zhongkong::services::oauth::account::{Account, App, AssertionMode, Scope};
-use zhongkong::services::oauth::flow::{self, DebugLogin, Flow, Live};
+use zhongkong::services::oauth::flow::{self, Flow, Live};
 use zhongkong::services::oauth::site::Site;
 use zhongkong::services::oauth::users::{OpenId, User};
 use zhongkong::services::wechat_api::{self, UserApi};
@@ -181,8 +181,7 @@ impl Around {
     /// Who is logged in with this session at `wx1`.
     pub(crate) async fn who(&self, browser: &Browser) -> Option<String> {
         let cookie = format!("{SESSION}={}", browser.cookies.get(SESSION)?);
-        let headers =
-            axum::http::HeaderMap::from_iter([(axum::http::header::COOKIE, cookie.parse().unwrap())]);
+        let headers = HeaderMap::from_iter([(COOKIE, cookie.parse().unwrap())]);
         let session = self.stores.sessions.session_in(&headers);
         let login = self.stores.sessions.login(&session, &"wx1".parse().unwrap()).await.unwrap()?;
         Some(login.openid.to_string())
