@@ -48,13 +48,17 @@ pub enum Endpoint {
     MiniLogin,
     /// `POST /cgi-bin/message/custom/send`: a customer-service message.
     CustomSend,
+    /// `/connect/oauth2/authorize`, in a browser.
+    Authorize,
+    /// `/mmopen/…`: a user's picture.
+    Picture,
     /// Any other API: only its token is looked at.
     Business,
 }
 
 impl Endpoint {
     /// Every endpoint, in the order of the documentation page.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Token,
         Self::StableToken,
         Self::Ticket,
@@ -70,6 +74,8 @@ impl Endpoint {
         Self::OauthCheck,
         Self::MiniLogin,
         Self::CustomSend,
+        Self::Authorize,
+        Self::Picture,
         Self::Business,
     ];
 
@@ -91,6 +97,8 @@ impl Endpoint {
             "/sns/auth" => Self::OauthCheck,
             "/sns/jscode2session" => Self::MiniLogin,
             "/cgi-bin/message/custom/send" => Self::CustomSend,
+            "/connect/oauth2/authorize" => Self::Authorize,
+            _ if path.starts_with("/mmopen/") => Self::Picture,
             _ => Self::Business,
         }
     }

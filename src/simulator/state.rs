@@ -23,6 +23,7 @@ use super::oauth::Oauth;
 use super::settings::{Accounts, Callback, IpList, Settings};
 use super::tokens::Line;
 use super::values::Values;
+use super::web::{Shelf, Web};
 
 /// The health of the whole server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +58,7 @@ pub(super) struct AccountState {
     pub(super) ip_allowed: IpList,
     pub(super) classic_daily: Option<u32>,
     pub(super) callback: Callback,
+    pub(super) web: Web,
     pub(super) classic: Line,
     pub(super) stable: Line,
     pub(super) jsapi: Option<Arc<str>>,
@@ -77,6 +79,7 @@ impl AccountState {
             ip_allowed,
             classic_daily,
             callback: Callback::Unset,
+            web: Web::default(),
             classic: Line::default(),
             stable: Line::default(),
             jsapi: None,
@@ -130,6 +133,7 @@ pub(super) struct State {
     accounts: HashMap<String, AccountState>,
     pub(super) values: Values,
     pub(super) oauth: Oauth,
+    pub(super) web: Shelf,
     pub(super) log: CallLog,
     pub(super) sent: Sent,
     pub(super) faults: Faults,
@@ -169,6 +173,7 @@ impl State {
             accounts,
             values: Values::default(),
             oauth: Oauth::default(),
+            web: Shelf::default(),
             log: CallLog::default(),
             sent: Sent::default(),
             faults: Faults::default(),

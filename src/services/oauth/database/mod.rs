@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::time::{Instant, timeout};
 
 use crate::secret::Secret;
@@ -37,6 +38,17 @@ const PATIENCE: u64 = 3;
 const REST: Duration = Duration::from_secs(1);
 /// Transactions that others may get in the way of, in a row, before it is a failure.
 const COLLISIONS: u8 = 8;
+
+/// What is done in one transaction. Not a closure: the future of one that borrows is not known to
+/// be `Send`, and a task could not wait for it.
+#[async_trait]
+pub trait Work: Sync {
+    /// What it brings.
+    type Made: Send;
+
+    /// Does it. May be called several times; only the last one counts.
+    async fn on(&self, conn: &mut Conn) -> Result<Self::Made, DatabaseError>;
+}
 
 /// Which database.
 #[derive(Clone, Debug)]
@@ -124,10 +136,7 @@ impl Database {
     /// # Errors
     /// Nothing was done, unless it is [`DatabaseError::Slow`] or [`DatabaseError::Away`]: then
     /// nobody knows.
-    pub async fn transaction<T, F>(&self, work: F) -> Result<T, DatabaseError>
-    where
-        F: AsyncFn(&mut Conn) -> Result<T, DatabaseError>,
-    {
+    pub async fn transaction<W: Work>(&self, work: W) -> Result<W::Made, DatabaseError> {
         for _ in 0..COLLISIONS {
             match self.attempt(&work).await {
                 Err(error) if error.collided() => {}
@@ -140,13 +149,10 @@ impl Database {
         }
     }
 
-    async fn attempt<T, F>(&self, work: &F) -> Result<T, DatabaseError>
-    where
-        F: AsyncFn(&mut Conn) -> Result<T, DatabaseError>,
-    {
+    async fn attempt<W: Work>(&self, work: &W) -> Result<W::Made, DatabaseError> {
         let mut conn = self.conn().await?;
         conn.begin().await?;
-        let value = work(&mut conn).await?;
+        let value = work.on(&mut conn).await?;
         conn.commit().await?;
         Ok(value)
     }

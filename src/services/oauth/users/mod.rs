@@ -14,11 +14,12 @@ mod seen;
 
 use std::str::FromStr;
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 use sqlx::{Any, Decode, Row as _, Type};
 
-use super::database::{Conn, Database, DatabaseError, Statement};
+use super::database::{Conn, Database, DatabaseError, Statement, Work};
 use crate::clock::WallTime;
 use crate::model::AppId;
 use crate::seal::{AtRest, KeyId, Keys, OpenError};
@@ -97,6 +98,28 @@ pub enum Freshness {
     Stale,
 }
 
+/// What is deleted, by which statement.
+struct Erasure<'e> {
+    sql: &'static str,
+    appid: &'e AppId,
+    openid: &'e OpenId,
+}
+
+#[async_trait]
+impl Work for Erasure<'_> {
+    type Made = u64;
+
+    async fn on(&self, conn: &mut Conn) -> Result<u64, DatabaseError> {
+        const WHO: &str = "SELECT person FROM oauth_identities WHERE appid = $1 AND openid = $2";
+        let Self { sql, appid, openid } = *self;
+        let Some(row) = conn.optional(about(WHO, appid, openid)).await? else { return Ok(0) };
+        let person: i64 = row.try_get(0)?;
+        let gone = conn.execute(about(sql, appid, openid)).await?;
+        forget_if_lonely(conn, person).await?;
+        Ok(gone)
+    }
+}
+
 impl Users {
     /// In this database, profiles sealed with these keys.
     pub fn new(database: Database, keys: Keys) -> Self {
@@ -150,16 +173,7 @@ impl Users {
     }
 
     async fn erase(&self, sql: &'static str, appid: &AppId, openid: &OpenId) -> Result<u64, UsersError> {
-        let done = self.database.transaction(async |conn: &mut Conn| {
-            let who =
-                about("SELECT person FROM oauth_identities WHERE appid = $1 AND openid = $2", appid, openid);
-            let Some(row) = conn.optional(who).await? else { return Ok(0) };
-            let person: i64 = row.try_get(0)?;
-            let gone = conn.execute(about(sql, appid, openid)).await?;
-            forget_if_lonely(conn, person).await?;
-            Ok(gone)
-        });
-        let gone = done.await?;
+        let gone = self.database.transaction(Erasure { sql, appid, openid }).await?;
         if gone > 0 {
             self.database.conn().await?.make_durable().await?;
         }

@@ -1,13 +1,41 @@
 //! Somebody logged in: who is it, and with whom are they one person?
 
+use async_trait::async_trait;
 use sqlx::Row as _;
+use sqlx::any::AnyRow;
 
-use super::{Conn, DatabaseError, Epoch, FIND, PersonId, Seen, UnionId, User, Users, UsersError, about};
+use super::{Conn, DatabaseError, Epoch, FIND, PersonId, Seen, UnionId, User, Users, UsersError, Work, about};
 
 /// Where an identity belongs before it is written.
 struct Found {
     person: i64,
     unionid: Option<String>,
+}
+
+/// A sealed profile, and with which key.
+type Sealed = (Vec<u8>, Option<String>);
+
+struct Sighting<'s> {
+    seen: &'s Seen,
+    profile: Option<Sealed>,
+}
+
+#[async_trait]
+impl Work for Sighting<'_> {
+    type Made = Option<AnyRow>;
+
+    async fn on(&self, conn: &mut Conn) -> Result<Option<AnyRow>, DatabaseError> {
+        let Self { seen, profile } = self;
+        let before = before(conn, seen).await?;
+        let person = person(conn, seen, before.as_ref()).await?;
+        write(conn, seen, person, profile.clone()).await?;
+        if let Some(before) = before
+            && before.person != person
+        {
+            super::forget_if_lonely(conn, before.person).await?;
+        }
+        conn.optional(about(FIND, &seen.appid, &seen.openid)).await
+    }
 }
 
 impl Users {
@@ -16,20 +44,7 @@ impl Users {
     /// one; their sessions go on.
     pub async fn seen(&self, seen: &Seen) -> Result<User, UsersError> {
         let profile = seen.profile.as_ref().map(|profile| self.sealed(&seen.appid, &seen.openid, profile));
-        let row = self
-            .database
-            .transaction(async |conn: &mut Conn| {
-                let before = before(conn, seen).await?;
-                let person = person(conn, seen, before.as_ref()).await?;
-                write(conn, seen, person, profile.clone()).await?;
-                if let Some(before) = before
-                    && before.person != person
-                {
-                    super::forget_if_lonely(conn, before.person).await?;
-                }
-                conn.optional(about(FIND, &seen.appid, &seen.openid)).await
-            })
-            .await?;
+        let row = self.database.transaction(Sighting { seen, profile }).await?;
         self.user(&row.ok_or(UsersError::Row)?)
     }
 }
@@ -82,7 +97,7 @@ async fn write(
     conn: &mut Conn,
     seen: &Seen,
     person: i64,
-    profile: Option<(Vec<u8>, Option<String>)>,
+    profile: Option<Sealed>,
 ) -> Result<(), DatabaseError> {
     // Times only grow: instances' clocks differ a little.
     const WRITE: &str = "INSERT INTO oauth_identities
