@@ -137,6 +137,20 @@ impl Keys {
         cipher.decrypt(XNonce::from_slice(nonce), payload).map(Zeroizing::new).map_err(|_| wrong())
     }
 
+    /// The same of bytes that must have been sealed: where there are keys, what is in clear was put
+    /// there by somebody who has none.
+    pub fn unseal(
+        &self,
+        bound_to: &[u8],
+        bytes: &[u8],
+        seal_key: Option<&str>,
+    ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        if seal_key.is_none() && self.active.is_some() {
+            return Err(OpenError::Clear);
+        }
+        self.open(bound_to, bytes, seal_key)
+    }
+
     fn cipher(&self, id: &KeyId) -> Option<XChaCha20Poly1305> {
         Some(XChaCha20Poly1305::new(self.all.get(id)?.as_slice().into()))
     }
@@ -168,6 +182,9 @@ pub enum OpenError {
     /// Its key is another one than the id says, the bytes were changed, or they belong elsewhere.
     #[error("the seal key `{0}` does not open what it sealed: it is another key, or the bytes were changed")]
     Wrong(String),
+    /// It is not sealed and must be.
+    #[error("it is not sealed: somebody without a seal key has written it")]
+    Clear,
 }
 
 /// Why text is not a set of seal keys. Never shows a key.
@@ -233,6 +250,15 @@ mod tests {
         assert_eq!(both.seal(b"row", b"next").key.unwrap().as_str(), "2025");
         let back = both.with_active(&"2024".parse().unwrap()).unwrap();
         assert_eq!(back.seal(b"row", b"x").key.unwrap().as_str(), "2024");
+    }
+
+    #[test]
+    fn what_must_be_sealed_does_not_open_in_clear() {
+        let keys = Keys::parse(OLD).unwrap();
+        assert_eq!(keys.unseal(b"row", b"forged", None).map(drop), Err(OpenError::Clear));
+        assert_eq!(keys.open(b"row", b"from before there were keys", None).map(drop), Ok(()));
+        let sealed = keys.seal(b"row", b"token");
+        assert_eq!(keys.unseal(b"row", &sealed.bytes, Some("2024")).unwrap().as_slice(), b"token");
     }
 
     #[test]

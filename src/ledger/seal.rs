@@ -53,6 +53,8 @@ impl From<seal::OpenError> for OpenError {
         match error {
             seal::OpenError::Missing(id) => Self::Missing(id),
             seal::OpenError::Wrong(id) => Self::Wrong(id),
+            // Only of what must be sealed; a value need not be.
+            seal::OpenError::Clear => Self::NotText,
         }
     }
 }

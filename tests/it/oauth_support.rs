@@ -8,12 +8,15 @@ use tempfile::TempDir;
 use zhongkong::clock::{BootTime, Clock, WallTime};
 use zhongkong::model::AppId;
 use zhongkong::seal::Keys;
+use zhongkong::secret::Secret;
 use zhongkong::services::oauth::account::Scope;
 use zhongkong::services::oauth::database::{Database, Place};
 use zhongkong::services::oauth::records::Records;
 use zhongkong::services::oauth::records::sql::SqlRecords;
 use zhongkong::services::oauth::sessions::{Login, SessionSettings, Sessions, Transport, Via};
 use zhongkong::services::oauth::users::{OpenId, Profile, Seen, UnionId, User, Users};
+
+use crate::support::postgres::Postgres;
 
 /// Two seal keys; the first one seals.
 pub(crate) const KEYS: &str = "2026:a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf\n\
@@ -41,6 +44,19 @@ impl Stores {
         Self::at(&place, dir).await
     }
 
+    /// In a new database of a PostgreSQL.
+    pub(crate) async fn postgres(server: &Postgres, name: &str) -> Self {
+        let place = Place::Postgres(Secret::from(server.database(name)));
+        Self::at(&place, tempfile::tempdir().unwrap()).await
+    }
+
+    /// Each kind, with its name; and the server that must run meanwhile.
+    pub(crate) async fn all() -> (Postgres, [(&'static str, Self); 2]) {
+        let server = Postgres::start();
+        let postgres = Self::postgres(&server, "oauth").await;
+        (server, [("sqlite", Self::sqlite().await), ("postgresql", postgres)])
+    }
+
     async fn at(place: &Place, dir: TempDir) -> Self {
         let database = Database::new(place).unwrap();
         database.prepare().await.unwrap();
@@ -55,6 +71,12 @@ impl Stores {
     /// The SQLite file.
     pub(crate) fn file(&self) -> PathBuf {
         self.dir.path().join("oauth.db")
+    }
+
+    /// Everything that is in the SQLite file and beside it.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let entries = std::fs::read_dir(self.dir.path()).unwrap();
+        entries.flat_map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect()
     }
 
     /// Somebody logs in: a user and what a session holds of it.

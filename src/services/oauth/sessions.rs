@@ -170,6 +170,14 @@ impl Sessions {
         Ok(session.id().expect("a session that was saved has an id"))
     }
 
+    /// The logins that count of who sent these headers, by account.
+    pub async fn logins_of(&self, headers: &HeaderMap) -> Result<Vec<Login>, SessionsError> {
+        match self.id_in(headers) {
+            Some(id) => self.logins(&Session::new(Some(id), Arc::new(self.store()), None)).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// The logins of a session that count, by account.
     pub async fn logins(&self, session: &Session) -> Result<Vec<Login>, SessionsError> {
         let mut alive = Vec::new();

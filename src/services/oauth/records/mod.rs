@@ -9,10 +9,12 @@ use std::fmt;
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 
+use self::memcached::MemcachedError;
 use super::database::DatabaseError;
 use crate::clock::WallTime;
 use crate::seal::OpenError;
 
+pub mod memcached;
 pub mod sql;
 
 /// Where notes are kept.
@@ -97,11 +99,17 @@ impl fmt::Debug for RecordId {
 }
 
 /// Why the store did not do it. The page answers 503; the store has logged it.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum RecordsError {
     /// The database did not.
     #[error("the records cannot be kept")]
     Database(#[from] DatabaseError),
+    /// memcached did not.
+    #[error("the records cannot be kept")]
+    Memcached(#[from] MemcachedError),
+    /// Something else was put there, or another release's.
+    #[error("there is something in memcached that this release has not written")]
+    Foreign,
     /// What is there does not open.
     #[error("a record does not open")]
     Sealed(#[from] OpenError),

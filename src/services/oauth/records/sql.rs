@@ -66,7 +66,7 @@ impl SqlRecords {
         let Some(row) = row else { return Ok(None) };
         let sealed: Vec<u8> = row.try_get(0).map_err(DatabaseError::from)?;
         let key: Option<String> = row.try_get(1).map_err(DatabaseError::from)?;
-        Ok(Some(self.keys.open(&id.bound_to(), &sealed, key.as_deref())?.to_vec()))
+        Ok(Some(self.keys.unseal(&id.bound_to(), &sealed, key.as_deref())?.to_vec()))
     }
 
     /// A statement with $1 kind, $2 id, $3 sealed, $4 key, $5 end.

@@ -187,7 +187,7 @@ impl Users {
             None => None,
             Some(sealed) => {
                 let key: Option<String> = row.get(5)?;
-                let clear = self.keys.open(&bound_to(&appid, &openid), &sealed, key.as_deref())?;
+                let clear = self.keys.unseal(&bound_to(&appid, &openid), &sealed, key.as_deref())?;
                 Some(serde_json::from_slice(&clear).map_err(|_| UsersError::Row)?)
             }
         };
