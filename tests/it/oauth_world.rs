@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT_LANGUAGE, COOKIE, HeaderMap, LOCATION, SET_COOKIE};
+use reqwest::header::{ACCEPT_LANGUAGE, CONTENT_TYPE, COOKIE, HeaderMap, LOCATION, SET_COOKIE};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -20,13 +20,15 @@ use zhongkong::http::{self, Limits};
 use zhongkong::model::AppId;
 use zhongkong::services::oauth::account::{Account, App, AssertionMode, Scope};
 use zhongkong::services::oauth::flow::{self, Flow, Live};
+use zhongkong::services::oauth::records::Records;
+use zhongkong::services::oauth::sessions::{Login, SessionSettings, Sessions, Transport};
 use zhongkong::services::oauth::site::Site;
 use zhongkong::services::oauth::users::{OpenId, User};
 use zhongkong::services::wechat_api::{self, UserApi};
 use zhongkong::simulator::{Endpoint, Fault, NewCode, Script};
 
 use super::grpc_support::{World, client};
-use super::oauth_support::Stores;
+use super::oauth_support::{IDLE, LIFE, Stores};
 use super::support::simulated::client_builder;
 
 /// Where browsers think that they are.
@@ -108,6 +110,19 @@ impl Around {
         client: Client,
         base: &str,
     ) -> Instance {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let live = Live { site: site_at(base), authorize_at: WECHAT.parse().unwrap() };
+        self.serve(listener, settings, client, live)
+    }
+
+    /// An instance that listens here and is for this site.
+    pub(crate) fn serve(
+        &self,
+        listener: TcpListener,
+        settings: flow::Settings,
+        client: Client,
+        live: Live,
+    ) -> Instance {
         let api = UserApi::new(&wechat_api::Settings {
             api_base: self.world.sim.base.parse().unwrap(),
             connect_timeout: Duration::from_secs(3),
@@ -115,17 +130,19 @@ impl Around {
             proxy: None,
             daemon: String::new(),
         });
+        let records: Arc<dyn Records> = Arc::new(self.stores.records.clone());
+        let (users, clock) = (self.stores.users.clone(), self.stores.clock.clone());
+        let transport = if live.site.base().is_https() { Transport::Https } else { Transport::Http };
+        let sessions = SessionSettings { idle: IDLE, life: LIFE, transport };
         let parts = flow::Parts {
-            records: Arc::new(self.stores.records.clone()),
-            users: self.stores.users.clone(),
-            sessions: self.stores.sessions.clone(),
+            sessions: Sessions::new(records.clone(), users.clone(), sessions, clock.clone()),
+            records,
+            users,
             client,
             api: api.unwrap(),
-            clock: self.stores.clock.clone(),
+            clock,
         };
-        let live = Live { site: site_at(base), authorize_at: WECHAT.parse().unwrap() };
         let flow = Arc::new(Flow::new(settings, live, parts));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let long = Duration::from_secs(3_600);
         let limits = Limits {
@@ -178,12 +195,17 @@ impl Around {
         self.stores.users.find(&appid, &openid).await.unwrap()
     }
 
+    /// The logins of the session in this cookie.
+    pub(crate) async fn logins(&self, browser: &Browser, cookie: &str) -> Vec<Login> {
+        let Some(id) = browser.cookies.get(cookie) else { return Vec::new() };
+        let headers = HeaderMap::from_iter([(COOKIE, format!("{SESSION}={id}").parse().unwrap())]);
+        self.stores.sessions.logins_of(&headers).await.unwrap()
+    }
+
     /// Who is logged in with this session at `wx1`.
     pub(crate) async fn who(&self, browser: &Browser) -> Option<String> {
-        let cookie = format!("{SESSION}={}", browser.cookies.get(SESSION)?);
-        let headers = HeaderMap::from_iter([(COOKIE, cookie.parse().unwrap())]);
-        let session = self.stores.sessions.session_in(&headers);
-        let login = self.stores.sessions.login(&session, &"wx1".parse().unwrap()).await.unwrap()?;
+        let logins = self.logins(browser, SESSION).await;
+        let login = logins.into_iter().find(|login| login.appid.as_str() == "wx1")?;
         Some(login.openid.to_string())
     }
 
@@ -223,10 +245,19 @@ impl Browser {
 
     /// A request of this path, with what it is sent besides.
     pub(crate) fn request(&self, path: &str) -> reqwest::RequestBuilder {
+        self.dressed(self.client.get(format!("http://{}{path}", self.addr)))
+    }
+
+    /// A form that is sent there.
+    pub(crate) fn post(&self, path: &str) -> reqwest::RequestBuilder {
+        let form = self.client.post(format!("http://{}{path}", self.addr));
+        self.dressed(form).header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+    }
+
+    fn dressed(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
         let cookies: Vec<String> =
             self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let url = format!("http://{}{path}", self.addr);
-        let request = self.client.get(url).header(ACCEPT_LANGUAGE, self.language);
+        let request = request.header(ACCEPT_LANGUAGE, self.language);
         if cookies.is_empty() { request } else { request.header(COOKIE, cookies.join("; ")) }
     }
 

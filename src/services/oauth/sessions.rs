@@ -208,11 +208,6 @@ impl Sessions {
         self.log_out(session).await
     }
 
-    /// The session of a request that is under no [`layer`](Sessions::layer), only to be read.
-    pub fn session_in(&self, headers: &HeaderMap) -> Session {
-        Session::new(self.id_in(headers), Arc::new(self.store.clone()), None)
-    }
-
     /// The session that a request's cookie names, whether it is alive or not.
     pub fn id_in(&self, headers: &HeaderMap) -> Option<Id> {
         let name = self.store.settings.transport.session_cookie();
