@@ -226,7 +226,8 @@ async fn look(core: &Core, arrival: &Arrival) -> Result<Option<Outcome>, Records
     let Some(pending) = pending(core, &arrival.state).await? else {
         // Another instance may have ended it since.
         let note = note(core, &done).await?;
-        return Ok(note.map_or_else(|| Some(Outcome::Page(start(What::Over))), |note| repeated(core, arrival, &note)));
+        return Ok(note
+            .map_or_else(|| Some(Outcome::Page(start(What::Over))), |note| repeated(core, arrival, &note)));
     };
     if !pending.browser.is_of(Some(&arrival.browser)) {
         return Ok(Some(Outcome::Page(start(What::OtherBrowser))));
@@ -235,10 +236,11 @@ async fn look(core: &Core, arrival: &Arrival) -> Result<Option<Outcome>, Records
         return Ok(Some(Outcome::Page(start(What::Over))));
     }
     // The configuration may have changed; what was allowed then need not be now.
-    let allowed = ReturnTo::check(pending.return_to.as_bytes()).map_err(What::ReturnTo).and_then(|return_to| {
-        let app = arrival.live.site.app(&arrival.account, pending.app.as_deref(), return_to.home());
-        app.map(drop).map_err(What::Unlisted)
-    });
+    let allowed =
+        ReturnTo::check(pending.return_to.as_bytes()).map_err(What::ReturnTo).and_then(|return_to| {
+            let app = arrival.live.site.app(&arrival.account, pending.app.as_deref(), return_to.home());
+            app.map(drop).map_err(What::Unlisted)
+        });
     if let Err(what) = allowed {
         return Ok(Some(what.into()));
     }
@@ -381,9 +383,7 @@ async fn log_in(
     let Ok(user) = core.users.seen(&seen).await else { return Outcome::Page(reload(What::Storage)) };
     let login = Login { appid, openid, unionid: user.unionid, epoch: user.epoch, scope, at, via };
     match core.sessions.log_in(arrival.earlier, login).await {
-        Ok(id) => {
-            Outcome::Ended(Ending::In { location: pending.return_to.clone(), session: id.to_string() })
-        }
+        Ok(id) => Outcome::Ended(Ending::In { location: pending.return_to.clone(), session: id.to_string() }),
         Err(_) => Outcome::Page(reload(What::Storage)),
     }
 }

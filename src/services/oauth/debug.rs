@@ -78,7 +78,8 @@ async fn chosen(core: &Core, visit: &Visit, body: Body) -> Result<Arrival, Box<R
     let browser = Binding::of(&visit.headers, base).ok_or_else(|| shown(What::OtherBrowser))?;
     let brought = match field("act").as_str() {
         "login" => {
-            let name = Some(field("person")).filter(|name| !name.is_empty()).unwrap_or_else(|| field("other"));
+            let name =
+                Some(field("person")).filter(|name| !name.is_empty()).unwrap_or_else(|| field("other"));
             let name = if name.is_empty() { PEOPLE[0].to_owned() } else { name };
             Brought::MadeUp(format!("{PREFIX}{name}").parse().map_err(|_| shown(What::Over))?)
         }

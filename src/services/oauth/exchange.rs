@@ -99,7 +99,11 @@ impl Exchange {
             Spent::Person(_) | Spent::Snapshot => false,
             // Users cause these: a page opened twice, a phone put away.
             Spent::Stale => {
-                tracing::debug!(app, why, "a code of {app} was not good, and its user is sent to WeChat again: {why}");
+                tracing::debug!(
+                    app,
+                    why,
+                    "a code of {app} was not good, and its user is sent to WeChat again: {why}"
+                );
                 return;
             }
             Spent::Unspent(_) | Spent::Stopped(_) => true,
@@ -125,7 +129,9 @@ impl Exchange {
                 "a code of {app} could not be exchanged, and its user is asked to try again (is the daemon running at \
                  {daemon}, and does it reach WeChat?); after the third time in a row at debug: {why}",
             ),
-            (Report::Debug(times), _) => tracing::debug!(app, times, why, "a code of {app} was not exchanged: {why}"),
+            (Report::Debug(times), _) => {
+                tracing::debug!(app, times, why, "a code of {app} was not exchanged: {why}")
+            }
             (Report::Recovered(times), _) => {
                 tracing::info!(app, times, "codes of {app} are exchanged again after {times} failures");
             }
@@ -142,8 +148,12 @@ fn person(login: WebLogin) -> Option<Spent> {
     let openid = login.openid.parse().ok()?;
     // Without one of our form the person is only known in this account.
     let unionid = login.unionid.parse().ok();
-    let person =
-        Person { openid, unionid, scope: Scope::granted(&login.scope), token: Secret::from(login.access_token) };
+    let person = Person {
+        openid,
+        unionid,
+        scope: Scope::granted(&login.scope),
+        token: Secret::from(login.access_token),
+    };
     Some(Spent::Person(person))
 }
 
@@ -164,7 +174,9 @@ fn verdict(error: &Error) -> Spent {
         (None, Some(_)) if passes => Spent::Unspent(None),
         // The connection broke under the call. If the code is spent, the next try is told so by WeChat,
         // and then the user is sent there.
-        (None, None) if passes || matches!(refusal.code, Code::Cancelled | Code::Unknown) => Spent::Unspent(None),
+        (None, None) if passes || matches!(refusal.code, Code::Cancelled | Code::Unknown) => {
+            Spent::Unspent(None)
+        }
         (None, _) if refusal.code == Code::DeadlineExceeded => Spent::Stale,
         (None, _) => Spent::Stopped(Stopped::Setup),
     }

@@ -248,7 +248,8 @@ fn about(what: What) -> Option<String> {
         What::NoScope => "scope= is neither snsapi_base nor snsapi_userinfo".to_owned(),
         What::TooMuch => "it asks for more than its [[oauth.app]] has as `scope`".to_owned(),
         What::OtherBrowser => {
-            "its state is another browser's: somebody was sent a foreign login, or keeps no cookies".to_owned()
+            "its state is another browser's: somebody was sent a foreign login, or keeps no cookies"
+                .to_owned()
         }
         What::OtherCode => "a second code came for a state that has one".to_owned(),
         What::Busy => "too many have begun and not ended; a flood, or WeChat answers nobody".to_owned(),

@@ -122,7 +122,13 @@ mod tests {
 
     fn note(came: Ending) -> Note {
         let (home, again) = ("/home".to_owned(), "/oauth/shop/login?return_to=%2Fhome".to_owned());
-        Note { browser: Binding::new().mark(), code: CodeMark::of("c"), home, again, came: Some((came, 1_000)) }
+        Note {
+            browser: Binding::new().mark(),
+            code: CodeMark::of("c"),
+            home,
+            again,
+            came: Some((came, 1_000)),
+        }
     }
 
     #[test]

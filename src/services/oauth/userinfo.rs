@@ -42,7 +42,8 @@ fn read(fields: &Value, openid: &OpenId) -> Result<(Profile, Option<UnionId>), N
     let nickname = text("nickname").chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect();
     let picture = text("headimgurl");
     let is_address = picture.starts_with("https://") || picture.starts_with("http://");
-    let fits = is_address && picture.len() <= LONGEST_PICTURE && picture.bytes().all(|byte| byte.is_ascii_graphic());
+    let fits =
+        is_address && picture.len() <= LONGEST_PICTURE && picture.bytes().all(|byte| byte.is_ascii_graphic());
     let headimgurl = fits.then(|| picture.to_owned());
     Ok((Profile { nickname, headimgurl }, text("unionid").parse().ok()))
 }
@@ -57,14 +58,17 @@ mod tests {
     fn profile_is_cut_to_what_can_be_shown_and_of_nobody_else() {
         let openid: OpenId = "o1".parse().unwrap();
         let of = |name: &str, picture: &str| {
-            let fields = json!({ "openid": "o1", "nickname": name, "headimgurl": picture, "unionid": "u1", "sex": 1 });
+            let fields =
+                json!({ "openid": "o1", "nickname": name, "headimgurl": picture, "unionid": "u1", "sex": 1 });
             read(&fields, &openid).unwrap()
         };
         let (profile, unionid) = of("中 <b>\u{1f600}", "https://thirdwx.qlogo.cn/mmopen/x/132");
         assert_eq!(profile.nickname, "中 <b>\u{1f600}");
         assert_eq!(profile.headimgurl.as_deref(), Some("https://thirdwx.qlogo.cn/mmopen/x/132"));
         assert_eq!(unionid, Some("u1".parse().unwrap()));
-        for none in ["", "javascript:alert(1)", "data:x", "https://a b", &format!("https://{}", "x".repeat(2_000))] {
+        for none in
+            ["", "javascript:alert(1)", "data:x", "https://a b", &format!("https://{}", "x".repeat(2_000))]
+        {
             assert_eq!(of("n", none).0.headimgurl, None, "{none}");
         }
         assert_eq!(of("a\u{0}b\r\nc", "").0.nickname, "abc");

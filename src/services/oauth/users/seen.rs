@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Conn, DatabaseError, Epoch, FIND, PersonId, Seen, UnionId, User, Users, UsersError, Work, about};
+use super::{
+    Conn, DatabaseError, Epoch, FIND, PersonId, Seen, UnionId, User, Users, UsersError, Work, about,
+};
 
 /// Where an identity belongs before it is written.
 struct Found {
