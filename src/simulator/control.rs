@@ -16,7 +16,7 @@ use super::oauth::NewCode;
 use super::settings::{Callback, IpList};
 use super::state::{ServerMode, Shared, Standing, State};
 use super::values::{Kind, Verdict};
-use super::web::{Person, SeenCode, Visit, Web};
+use super::web::{JsCall, JsConfig, Person, SeenCode, Visit, Web};
 
 /// A handle on a [`super::Simulator`]; cheap to clone, good for its whole life.
 #[derive(Clone, Debug)]
@@ -70,6 +70,16 @@ impl Control {
     pub async fn wait_messages(&self, appid: &str, at_least: usize) -> Vec<SentMessage> {
         self.shared.until(|state| state.sent.of(appid, 0).count() >= at_least).await;
         self.messages(appid)
+    }
+
+    /// Every `wx.config` of this account's pages, oldest first.
+    pub fn js_configs(&self, appid: &str) -> Vec<JsConfig> {
+        self.shared.look(|state| state.web.configs(appid))
+    }
+
+    /// Every other call of the JS-SDK by this account's pages, oldest first.
+    pub fn js_calls(&self, appid: &str) -> Vec<JsCall> {
+        self.shared.look(|state| state.web.calls(appid))
     }
 
     /// Whether WeChat would accept this token or ticket now.

@@ -62,7 +62,7 @@ What goes wrong
       for none), empty_token, missing_token, redirect (location)
       endpoints: token, stable_token, ticket, api_domain_ip, callback_ip, clear_quota,
       clear_quota_v2, callback_check, quota_get, oauth_token, oauth_refresh, user_info, oauth_check,
-      mini_login, custom_send, authorize, picture, business
+      mini_login, custom_send, authorize, js_sdk, js_config, js_call, picture, business
   curl HOST/_sim/faults                         scripts that wait
   curl -X DELETE HOST/_sim/faults               forget them
   curl -X POST HOST/_sim/release                let held requests and answers go on

@@ -50,6 +50,12 @@ pub enum Endpoint {
     CustomSend,
     /// `/connect/oauth2/authorize`, in a browser.
     Authorize,
+    /// `/open/js/jweixin-….js`: the JS-SDK.
+    JsSdk,
+    /// `wx.config`, as the client brings it.
+    JsConfig,
+    /// Any other function of the JS-SDK.
+    JsCall,
     /// `/mmopen/…`: a user's picture.
     Picture,
     /// Any other API: only its token is looked at.
@@ -58,7 +64,7 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// Every endpoint, in the order of the documentation page.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Token,
         Self::StableToken,
         Self::Ticket,
@@ -75,6 +81,9 @@ impl Endpoint {
         Self::MiniLogin,
         Self::CustomSend,
         Self::Authorize,
+        Self::JsSdk,
+        Self::JsConfig,
+        Self::JsCall,
         Self::Picture,
         Self::Business,
     ];
@@ -98,6 +107,9 @@ impl Endpoint {
             "/sns/jscode2session" => Self::MiniLogin,
             "/cgi-bin/message/custom/send" => Self::CustomSend,
             "/connect/oauth2/authorize" => Self::Authorize,
+            "/open/js/config" => Self::JsConfig,
+            "/open/js/call" => Self::JsCall,
+            _ if path.starts_with("/open/js/") => Self::JsSdk,
             _ if path.starts_with("/mmopen/") => Self::Picture,
             _ => Self::Business,
         }

@@ -47,7 +47,9 @@ pub use oauth::{Flow, NewCode, Scope, Visitor};
 pub use settings::{Account, Accounts, Callback, IpList, Limits, Settings, TicketRule};
 pub use state::ServerMode;
 pub use values::Kind;
-pub use web::{AfterRefusal, Domains, Person, Picture, Requested, SeenCode, Shown, Unionid, Visit, Web};
+pub use web::{
+    AfterRefusal, Domains, JsCall, JsConfig, Person, Picture, Requested, SeenCode, Shown, Unionid, Visit, Web,
+};
 
 /// The simulated WeChat. Clones are the same WeChat: one may serve, stop, and
 /// another serve again with all that was issued before.

@@ -221,7 +221,11 @@ impl State {
                 Ok(Done::ok(fine()))
             }
             // Browsers' calls are answered by pages, and never come here.
-            Endpoint::Authorize | Endpoint::Picture => Err(Refusal::new(-1)),
+            Endpoint::Authorize
+            | Endpoint::JsSdk
+            | Endpoint::JsConfig
+            | Endpoint::JsCall
+            | Endpoint::Picture => Err(Refusal::new(-1)),
             Endpoint::Business => {
                 self.check_token(request.query("access_token"), now)?;
                 Ok(Done::ok(fine()))

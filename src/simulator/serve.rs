@@ -272,9 +272,8 @@ async fn spoil(shared: &Shared, stream: &TcpStream, request: &Request, fault: &F
 }
 
 fn process(shared: &Shared, request: &Request, fault: Option<&Fault>) -> Page {
-    let endpoint = Endpoint::of(&request.path);
-    if web::is_page(endpoint) {
-        return web::answer(shared, endpoint, request, fault);
+    if let Some(asked) = web::Asked::of(Endpoint::of(&request.path)) {
+        return asked.answer(shared, request, fault);
     }
     let fields = shared.change(|state| state.process(request, fault));
     Page::json(&Value::Object(fields))
@@ -283,8 +282,8 @@ fn process(shared: &Shared, request: &Request, fault: Option<&Fault>) -> Page {
 fn refuse(shared: &Shared, request: &Request, refusal: &Refusal, fault: &'static str) -> Reply {
     let outcome = Outcome::Errcode(refusal.code);
     shared.change(|state| state.note_unprocessed(request, outcome, fault));
-    if web::is_page(Endpoint::of(&request.path)) {
-        return Reply::Whole(web::refused(refusal.code, &refusal.message, request));
+    if let Some(asked) = web::Asked::of(Endpoint::of(&request.path)) {
+        return Reply::Whole(asked.refused(refusal, request));
     }
     Reply::Whole(Page::json(&Value::Object(refusal_fields(refusal))))
 }

@@ -22,7 +22,7 @@ use super::log::CallLog;
 use super::oauth::Oauth;
 use super::settings::{Accounts, Callback, IpList, Settings};
 use super::tokens::Line;
-use super::values::Values;
+use super::values::{Kind, Values};
 use super::web::{Shelf, Web};
 
 /// The health of the whole server.
@@ -63,6 +63,8 @@ pub(super) struct AccountState {
     pub(super) stable: Line,
     pub(super) jsapi: Option<Arc<str>>,
     pub(super) wx_card: Option<Arc<str>>,
+    /// The last tickets of both kinds, oldest first: a new one ends none.
+    pub(super) tickets: VecDeque<(Kind, Arc<str>)>,
     pub(super) classic_today: Counter,
     pub(super) stable_today: Counter,
     pub(super) stable_this_minute: Counter,
@@ -84,6 +86,7 @@ impl AccountState {
             stable: Line::default(),
             jsapi: None,
             wx_card: None,
+            tickets: VecDeque::new(),
             classic_today: Counter::default(),
             stable_today: Counter::default(),
             stable_this_minute: Counter::default(),

@@ -20,6 +20,7 @@ mod browser_acts;
 mod browser_looks;
 mod browser_many;
 mod browser_page;
+mod browser_support;
 mod browser_wechat;
 mod callback_support;
 mod cli;

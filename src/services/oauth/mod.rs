@@ -6,7 +6,7 @@
 //!                        └────────── records ─────────┘            ▼
 //!                                       │                  users   sessions     who it was, who is there
 //!                                       └───── database ─────┘       │
-//!                                                  me  gate  assertion   what pages, proxies, back ends ask
+//!                                                  identity  assertion   what pages, proxies, back ends ask
 //! ```
 //!
 //! **Invariant:** a browser is sent to WeChat and to addresses that were checked, nowhere else ([`return_to`]).
@@ -17,12 +17,14 @@
 
 pub mod account;
 mod arrivals;
+pub mod assertion;
 pub mod authorize;
 mod callback;
 pub mod database;
 mod debug;
 mod exchange;
 pub mod flow;
+pub mod identity;
 mod login;
 mod notes;
 mod page;

@@ -1,11 +1,14 @@
 //! Who is there: sessions on the server, their cookie, and the logins in them.
 //!
-//! tower-sessions carries a session through a request; here is where it is kept, how long, and what
-//! is in it. A session has one login for each account. It guarantees: a login gets a new id, so an
-//! id that somebody else chose is worth nothing; a session that was removed is not brought back by
-//! a request that still runs; a login counts only while its identity has the epoch it began in.
+//! A session is tower-sessions'; here is where it is kept, how long, and what is in it: one login for
+//! each account. Guarantees: a login gets a new id, so an id that somebody else chose is worth
+//! nothing; a session that was removed is not brought back by a request that still runs; a login
+//! counts only while its identity has the epoch it began in. A session ends when it was not used for
+//! the idle time, and with its last login's life.
 //!
-//! A session ends when it was not used for the idle time, and with its last login's life.
+//! Absent: tower-sessions' middleware. A login is written by a task that its browser may have left,
+//! and the cookie that the middleware takes away lacks `Secure`, so that with the prefix `__Host-` no
+//! browser obeys.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -17,13 +20,13 @@ use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tower_sessions::cookie::{Cookie, SameSite};
+use tower_sessions::cookie::{self, Cookie, SameSite};
 use tower_sessions::session::{Id, Record};
-use tower_sessions::{Expiry, Session, SessionManagerLayer, SessionStore, session, session_store};
+use tower_sessions::{Session, SessionStore, session, session_store};
 
 use super::account::Scope;
 use super::records::{RecordId, Records, RecordsError};
-use super::users::{Epoch, OpenId, UnionId, Users, UsersError};
+use super::users::{Epoch, OpenId, UnionId, User, Users, UsersError};
 use crate::clock::{Clock, WallTime};
 use crate::model::AppId;
 
@@ -133,18 +136,7 @@ impl Sessions {
         Self { store: Store { records, settings, clock }, users }
     }
 
-    /// Gives each request below it its [`Session`].
-    pub fn layer(&self) -> SessionManagerLayer<Store> {
-        SessionManagerLayer::new(self.store.clone())
-            .with_name(self.store.settings.transport.session_cookie())
-            .with_secure(self.store.settings.transport.is_secure())
-            .with_http_only(true)
-            .with_same_site(SameSite::Lax)
-            .with_path("/")
-            .with_expiry(self.cookie_life())
-    }
-
-    /// What a [`Session`] that is not carried by a request is made with.
+    /// What a [`Session`] is made with.
     pub fn store(&self) -> Store {
         self.store.clone()
     }
@@ -160,7 +152,7 @@ impl Sessions {
             None => BTreeMap::new(),
         };
         logins.insert(login.appid.to_string(), login);
-        let session = Session::new(None, store, Some(self.cookie_life()));
+        let session = Session::new(None, store, None);
         session.insert(LOGINS, &logins).await?;
         session.save().await?;
         if let Some(id) = earlier {
@@ -168,14 +160,6 @@ impl Sessions {
             self.store.records.remove(&record(id)).await?;
         }
         Ok(session.id().expect("a session that was saved has an id"))
-    }
-
-    /// The logins that count of who sent these headers, by account.
-    pub async fn logins_of(&self, headers: &HeaderMap) -> Result<Vec<Login>, SessionsError> {
-        match self.id_in(headers) {
-            Some(id) => self.logins(&Session::new(Some(id), Arc::new(self.store()), None)).await,
-            None => Ok(Vec::new()),
-        }
     }
 
     /// The logins of a session that count, by account.
@@ -187,6 +171,26 @@ impl Sessions {
             }
         }
         Ok(alive)
+    }
+
+    /// The newest login of a session that counts and is with one of these accounts, and what is
+    /// known of its person.
+    pub async fn newest(
+        &self,
+        session: &Session,
+        accounts: impl Fn(&AppId) -> bool,
+    ) -> Result<Option<(Login, User)>, SessionsError> {
+        let mut logins: Vec<Login> = read(session).await?.into_values().collect();
+        logins.retain(|login| accounts(&login.appid) && self.is_young(login));
+        logins.sort_by_key(|login| std::cmp::Reverse(login.at));
+        for login in logins {
+            if let Some(user) = self.users.find(&login.appid, &login.openid).await?
+                && user.epoch == login.epoch
+            {
+                return Ok(Some((login, user)));
+            }
+        }
+        Ok(None)
     }
 
     /// The login of a session with this account, if it counts.
@@ -208,6 +212,11 @@ impl Sessions {
         self.log_out(session).await
     }
 
+    /// The session of a request.
+    pub fn session_in(&self, headers: &HeaderMap) -> Session {
+        Session::new(self.id_in(headers), Arc::new(self.store.clone()), None)
+    }
+
     /// The session that a request's cookie names, whether it is alive or not.
     pub fn id_in(&self, headers: &HeaderMap) -> Option<Id> {
         let name = self.store.settings.transport.session_cookie();
@@ -218,27 +227,35 @@ impl Sessions {
 
     /// The `Set-Cookie` of a session.
     pub fn cookie(&self, id: Id) -> HeaderValue {
-        let settings = &self.store.settings;
-        let cookie = Cookie::build((settings.transport.session_cookie(), id.to_string()))
+        self.set_cookie(&id.to_string(), signed(self.store.settings.life))
+    }
+
+    /// The `Set-Cookie` that takes a session's cookie away.
+    pub fn no_cookie(&self) -> HeaderValue {
+        self.set_cookie("", cookie::time::Duration::ZERO)
+    }
+
+    /// Browsers ignore one with the prefix `__Host-` that is not `Secure`, for a path or a domain.
+    fn set_cookie(&self, value: &str, age: cookie::time::Duration) -> HeaderValue {
+        let transport = self.store.settings.transport;
+        let cookie = Cookie::build((transport.session_cookie(), value))
             .http_only(true)
-            .secure(settings.transport.is_secure())
+            .secure(transport.is_secure())
             .same_site(SameSite::Lax)
             .path("/")
-            .max_age(signed(settings.life));
+            .max_age(age);
         HeaderValue::from_str(&cookie.to_string()).expect("an id and our own words are ASCII")
     }
 
+    fn is_young(&self, login: &Login) -> bool {
+        self.store.clock.wall() < later(login.at, self.store.settings.life)
+    }
+
     async fn is_alive(&self, login: &Login) -> Result<bool, SessionsError> {
-        let now = self.store.clock.wall();
-        if now >= later(login.at, self.store.settings.life) {
+        if !self.is_young(login) {
             return Ok(false);
         }
         Ok(self.users.epoch(&login.appid, &login.openid).await? == Some(login.epoch))
-    }
-
-    /// The cookie stays as long as a login may; the store ends what is not used.
-    fn cookie_life(&self) -> Expiry {
-        Expiry::OnInactivity(signed(self.store.settings.life))
     }
 }
 
@@ -294,11 +311,7 @@ impl SessionStore for Store {
             }
         }
         // Its end is not tower-sessions' business.
-        Ok(Some(Record {
-            id: *id,
-            data: kept.data,
-            expiry_date: tower_sessions::cookie::time::OffsetDateTime::UNIX_EPOCH,
-        }))
+        Ok(Some(Record { id: *id, data: kept.data, expiry_date: cookie::time::OffsetDateTime::UNIX_EPOCH }))
     }
 
     async fn delete(&self, id: &Id) -> session_store::Result<()> {
@@ -322,8 +335,8 @@ fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn signed(span: Duration) -> tower_sessions::cookie::time::Duration {
-    span.try_into().unwrap_or(tower_sessions::cookie::time::Duration::MAX)
+fn signed(span: Duration) -> cookie::time::Duration {
+    span.try_into().unwrap_or(cookie::time::Duration::MAX)
 }
 
 impl fmt::Debug for Sessions {

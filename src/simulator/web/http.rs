@@ -18,12 +18,18 @@ Browsers
       who can be chosen on the consent page; the first is there when nobody was
   curl HOST/_sim/visitor -d '{\"person\":\"hong\",\"mode\":\"snapshot\"}'
       whose the next authorization is, whatever the browser's cookie says
+  <script src=\"HOST/open/js/jweixin-1.6.0.js\">  WeChat's JS-SDK for any browser: judged as WeChat does
+  curl 'HOST/_sim/jssdk?appid=wx1'              what wx.config was told, what a wrong signature fits, calls
 ";
 
 /// Answers a control request that is about pages; `None` when it is not.
 pub(in crate::simulator) fn answer(control: &Control, request: &Request) -> Option<Result<Value, String>> {
     let answered = match (request.method.as_str(), request.path.as_str()) {
         ("GET", "/_sim/web") => Ok(describe(control, request.query("appid"))),
+        ("GET", "/_sim/jssdk") => {
+            let appid = request.query("appid");
+            Ok(json!({ "configs": control.js_configs(appid), "calls": control.js_calls(appid) }))
+        }
         ("POST", "/_sim/web") => change(control, request),
         ("POST", "/_sim/people") => parse(request).and_then(|body: PeopleBody| {
             if let Some(bad) = body.people.iter().find(|person| !people::is_name(&person.name)) {

@@ -39,7 +39,5 @@ CREATE TABLE oauth_keys (
     kid TEXT NOT NULL PRIMARY KEY,
     sealed BYTEA NOT NULL,
     seal_key TEXT,
-    public BYTEA NOT NULL,      -- the uncompressed point
-    made BIGINT NOT NULL,
-    retired BIGINT            -- since when it signs no more
+    made BIGINT NOT NULL
 );

@@ -39,7 +39,5 @@ CREATE TABLE oauth_keys (
     kid TEXT NOT NULL PRIMARY KEY,
     sealed BLOB NOT NULL,
     seal_key TEXT,
-    public BLOB NOT NULL,      -- the uncompressed point
-    made INTEGER NOT NULL,
-    retired INTEGER            -- since when it signs no more
+    made INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

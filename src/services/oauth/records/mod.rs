@@ -43,6 +43,8 @@ pub enum RecordKind {
     Done,
     /// Somebody is logged in.
     Session,
+    /// The message service has told something.
+    Event,
 }
 
 impl RecordKind {
@@ -52,6 +54,7 @@ impl RecordKind {
             Self::Pending => "pending",
             Self::Done => "done",
             Self::Session => "session",
+            Self::Event => "event",
         }
     }
 }
@@ -77,6 +80,11 @@ impl RecordId {
     /// A session, by its id.
     pub fn session(id: &str) -> Self {
         Self::of(RecordKind::Session, id)
+    }
+
+    /// Something that was told, by its name.
+    pub fn event(name: &str) -> Self {
+        Self::of(RecordKind::Event, name)
     }
 
     fn of(kind: RecordKind, what: &str) -> Self {
