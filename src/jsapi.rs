@@ -29,7 +29,9 @@ pub fn sign_card(ticket: &Secret, values: &[&str]) -> String {
     all.push(ticket.expose().as_bytes());
     all.sort_unstable();
     let mut hash = Sha1::new();
-    all.iter().for_each(|value| hash.update(value));
+    for value in all {
+        hash.update(value);
+    }
     hex::encode(hash.finalize())
 }
 

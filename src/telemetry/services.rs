@@ -4,11 +4,15 @@ use ::metrics::{counter, describe_counter, describe_gauge, gauge};
 
 const DAEMON_REACHABLE: &str = "zhongkong_daemon_reachable";
 const PUSHES_REFUSED: &str = "zhongkong_message_refusals_total";
+const JSSDK_SIGNED: &str = "zhongkong_jssdk_signatures_total";
+const JSSDK_REFUSED: &str = "zhongkong_jssdk_refusals_total";
 
 /// Says what they mean.
 pub(super) fn describe() {
     describe_gauge!(DAEMON_REACHABLE, "1 while the daemon hands out the tokens that late answers need.");
     describe_counter!(PUSHES_REFUSED, "Requests to the callbacks that were refused, by reason.");
+    describe_counter!(JSSDK_SIGNED, "Signatures of the JS-SDK service, by what they were made with.");
+    describe_counter!(JSSDK_REFUSED, "Requests to the JS-SDK service that were refused, by reason.");
 }
 
 /// The daemon hands out tokens: 1, or does not: 0.
@@ -19,4 +23,30 @@ pub fn daemon_reachable(level: f64) {
 /// A request to a callback was refused; `reason` is a word of the door's.
 pub fn push_refused(reason: &'static str) {
     counter!(PUSHES_REFUSED, "reason" => reason).increment(1);
+}
+
+/// What a signature of the JS-SDK service was made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignedBy {
+    /// The page's ticket in the local copy.
+    Copy,
+    /// The card's ticket in the local copy.
+    CopyCard,
+    /// The daemon, which was asked to.
+    Daemon,
+}
+
+/// A page or a card was signed.
+pub fn signed(by: SignedBy) {
+    let by = match by {
+        SignedBy::Copy => "copy",
+        SignedBy::CopyCard => "card_copy",
+        SignedBy::Daemon => "daemon",
+    };
+    counter!(JSSDK_SIGNED, "by" => by).increment(1);
+}
+
+/// A request to the JS-SDK service was refused; `reason` is a word of the door's.
+pub fn jssdk_refused(reason: &'static str) {
+    counter!(JSSDK_REFUSED, "reason" => reason).increment(1);
 }

@@ -24,7 +24,7 @@ use axum::{Extension, Router};
 
 use crate::clock::Clock;
 use crate::http::{self, Received, RequestId, no_such_method, no_such_path, read_body};
-use crate::telemetry::services as metrics;
+use crate::telemetry::{Said, services as metrics};
 
 use super::desk::{Answered, Desk, How};
 use super::envelope::{Opened, Query};
@@ -39,7 +39,7 @@ mod table;
 
 pub use table::{Callback, Table, TableError};
 
-use refusal::{Refusal, Said};
+use refusal::Refusal;
 use table::Place;
 
 /// The prefix of the accounts' addresses.
