@@ -6,6 +6,8 @@
 //! written anew, because `http://host?a=b` would become `http://host/?a=b` and the
 //! signature would be wrong.
 
+use std::fmt;
+
 use sha1::{Digest, Sha1};
 
 use crate::secret::Secret;
@@ -14,6 +16,12 @@ use crate::secret::Secret;
 /// `jsapi_ticket=T&noncestr=N&timestamp=S&url=U`, with the URL as it is up to its `#`.
 pub fn sign(ticket: &Secret, nonce: &str, timestamp: i64, url: &str) -> String {
     let url = url.split('#').next().unwrap_or(url);
+    digest(ticket, nonce, &timestamp, url)
+}
+
+/// The same of whatever somebody may have signed by mistake: any text for the time, and a URL with
+/// all that it has.
+pub fn digest(ticket: &Secret, nonce: &str, timestamp: &dyn fmt::Display, url: &str) -> String {
     let mut hash = Sha1::new();
     // Fed in pieces, so that no string with the ticket in it is left behind in memory.
     hash.update(b"jsapi_ticket=");

@@ -14,6 +14,7 @@
 pub mod account;
 pub mod asked;
 pub mod card;
+pub mod check;
 pub mod configuration;
 pub mod door;
 pub mod limit;
