@@ -29,7 +29,7 @@ use axum::{Extension, Router};
 use serde::Serialize;
 
 use crate::clock::Clock;
-use crate::http::{Received, no_such_method, no_such_path, read_body};
+use crate::http::{Received, read_body};
 use crate::telemetry::{Said, services as metrics};
 
 use super::asked;
@@ -92,15 +92,13 @@ impl Door {
         }
     }
 
-    /// What a listener serves.
+    /// What a listener serves, beside what is not here.
     pub fn router(self: Arc<Self>) -> Router {
         Router::new()
             .route("/jssdk/{account}/config", get(config).post(config).options(preflight))
             .route("/jssdk/{account}/card", get(add_card).options(preflight))
             .route("/jssdk/{account}/choose-card", get(choose_card).options(preflight))
             .route("/jssdk/{account}/page/{name}", get(page::show))
-            .fallback(no_such_path)
-            .method_not_allowed_fallback(no_such_method)
             .with_state(self)
     }
 
