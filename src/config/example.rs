@@ -91,6 +91,8 @@ fn one_source_each(etc: &Path) -> String {
         "seal_keys_credential",
         "seal_keys_env",
         "token_credential = \"messages-token\"",
+        "token_credential = \"jssdk-token\"",
+        "token_env = \"ZHONGKONG_JSSDK_TOKEN\"",
         "token_env = \"ZHONGKONG_MESSAGES_TOKEN\"",
     ];
     let one = |line: &&str| !others.iter().any(|other| line.starts_with(other));
@@ -145,6 +147,7 @@ fn the_services_read_the_same_file_with_every_example_and_none_of_the_daemons_se
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     };
     write("secrets/messages-token", "a-bearer-token\n");
+    write("secrets/jssdk-token", "another-bearer-token\n");
     for (name, text) in [("token", "AAAAA"), ("aes-key", key), ("aes-key.old", old)] {
         write(&format!("secrets/shop-{name}"), text);
     }
@@ -172,11 +175,18 @@ fn the_services_read_the_same_file_with_every_example_and_none_of_the_daemons_se
     assert!(messages.accounts.iter().all(|account| account.previous_aes_key.is_some()));
     assert_eq!(messages.accounts[0].verify_files[0].content(), "0123456789abcdef");
 
+    assert_eq!(loaded.config.jssdk.as_ref().unwrap().accounts.len(), 2);
+
     // What it shows as defaults are the defaults.
     let shown = load(&defaults()).config;
-    let real = load("[messages]").config;
+    let real = load("[messages]\n[jssdk]").config;
     assert_eq!(shown.restart_needed(&real), Vec::<&str>::new());
     assert_eq!(shown.serve, real.serve);
+    let own = |config: &ServeConfig| {
+        let jssdk = config.jssdk.as_ref().unwrap();
+        (jssdk.pages.clone(), jssdk.preview, jssdk.rate_limit)
+    };
+    assert_eq!(own(&shown), own(&real));
     let window = |config: ServeConfig| config.messages.unwrap().replay_window;
     assert_eq!(window(shown), window(real));
 }

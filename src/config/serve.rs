@@ -12,6 +12,7 @@ use crate::telemetry::LogSettings;
 use crate::telemetry::file::Rotation;
 
 use super::context::{Context, is_loopback};
+use super::jssdk::JssdkSettings;
 use super::messages::MessagesSettings;
 use super::place::Place;
 use super::report::{ConfigError, Problem};
@@ -44,6 +45,8 @@ pub struct ServeConfig {
     pub serve: ServeSettings,
     /// The message service.
     pub messages: Option<MessagesSettings>,
+    /// The JS-SDK service.
+    pub jssdk: Option<JssdkSettings>,
 }
 
 /// A configuration of the business services with what is odd about it.
@@ -82,6 +85,7 @@ impl ServeConfig {
             wechat,
             serve,
             messages,
+            jssdk,
             daemon: _,
             grpc: _,
             admin: _,
@@ -91,7 +95,7 @@ impl ServeConfig {
             client: _,
         } = source.read(&mut cx.report);
         let api = upstream::check(wechat.unwrap_or_default(), &mut cx);
-        let sections = Sections { serve, messages };
+        let sections = Sections { serve, messages, jssdk };
         let mut config = services::check(sections, Asked::These(wanted), api.as_ref(), &mut cx);
         config.serve.log = daemon::within_environment(config.serve.log, &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::context::Context;
+use super::jssdk::{self, JssdkSettings};
 use super::messages::{self, MessagesSettings};
 use super::place::Place;
 use super::raw;
@@ -19,6 +20,8 @@ use crate::wechat;
 pub enum Service {
     /// Answers what users write.
     Messages,
+    /// Signs pages for WeChat's JS-SDK.
+    Jssdk,
 }
 
 /// Services that one process runs.
@@ -26,12 +29,13 @@ pub type ServiceSet = BTreeSet<Service>;
 
 impl Service {
     /// All there are, in the order in which they are built, started and told of.
-    pub const ALL: [Self; 1] = [Self::Messages];
+    pub const ALL: [Self; 2] = [Self::Messages, Self::Jssdk];
 
     /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Messages => "messages",
+            Self::Jssdk => "jssdk",
         }
     }
 }
@@ -46,6 +50,7 @@ impl fmt::Display for Service {
 pub(super) struct Sections {
     pub(super) serve: Option<raw::Serve>,
     pub(super) messages: Option<raw::Messages>,
+    pub(super) jssdk: Option<raw::Jssdk>,
 }
 
 /// Which sections a reading validates.
@@ -65,11 +70,13 @@ pub(super) fn check(
     wechat: Option<&wechat::Settings>,
     cx: &mut Context<'_>,
 ) -> ServeConfig {
-    let Sections { serve, messages } = sections;
+    let Sections { serve, messages, jssdk } = sections;
     let serve = serve::check(serve.unwrap_or_default(), cx);
     let messages = section(messages, Service::Messages, asked, cx)
         .and_then(|(raw, depth)| messages::check(raw, wechat.cloned(), depth, cx));
-    ServeConfig { serve, messages }
+    let jssdk = section(jssdk, Service::Jssdk, asked, cx)
+        .and_then(|(raw, depth)| jssdk::check(raw, &serve, depth, cx));
+    ServeConfig { serve, messages, jssdk }
 }
 
 /// A section with how deeply it is read; `None` if it is not.
@@ -95,8 +102,10 @@ fn section<R>(
 
 /// The keys of the services' sections that differ and take effect at a restart only.
 pub(super) fn restart_needed(old: &ServeConfig, new: &ServeConfig) -> Vec<&'static str> {
-    let ServeConfig { serve: _, messages } = old;
-    both(messages.as_ref(), new.messages.as_ref(), MessagesSettings::restart_needed)
+    let ServeConfig { serve: _, messages, jssdk } = old;
+    let mut changed = both(messages.as_ref(), new.messages.as_ref(), MessagesSettings::restart_needed);
+    changed.extend(both(jssdk.as_ref(), new.jssdk.as_ref(), JssdkSettings::restart_needed));
+    changed
 }
 
 /// What differs of a section that both readings have; a process runs the same services from its

@@ -11,12 +11,13 @@ use crate::launch::services::{self, Checked};
 use super::error::CliError;
 use super::output::{Output, note};
 
+mod jssdk;
 mod messages;
 
 /// What `serve` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Which services, one or several in one process: messages
+    /// Which services, one or several in one process: messages, jssdk
     #[arg(required = true, value_name = "SERVICE", value_parser = parse_service)]
     services: Vec<Service>,
     /// Only say whether they would start with this configuration: run it as their user
@@ -42,7 +43,7 @@ fn parse_service(text: &str) -> Result<Service, String> {
     }
     let known = Service::ALL.map(Service::as_str).join(", ");
     match text {
-        "oauth" | "jssdk" => Err(format!("this version does not serve {text} yet; {known} it does")),
+        "oauth" => Err(format!("this version does not serve {text} yet; {known} it does")),
         _ => Err(format!("there is no such service; there is: {known}")),
     }
 }
@@ -68,9 +69,10 @@ pub(super) fn check(args: &Args, config: &Path, out: Output, env: &Environment) 
 
 /// What would be served, a line each.
 fn page(checked: &Checked) -> String {
-    let Checked { summary, warnings: _, messages } = checked;
+    let Checked { summary, warnings: _, messages, jssdk } = checked;
     let mut lines = vec![format!("ok: {summary}")];
     lines.extend(messages.iter().flat_map(messages::lines));
+    lines.extend(jssdk.iter().flat_map(jssdk::lines));
     lines.push(String::new());
     lines.join("\n")
 }
@@ -82,6 +84,7 @@ mod tests {
     #[test]
     fn services_that_do_not_exist_yet_are_refused_with_a_sentence() {
         assert_eq!(parse_service("messages"), Ok(Service::Messages));
+        assert_eq!(parse_service("jssdk"), Ok(Service::Jssdk));
         assert!(parse_service("oauth").unwrap_err().contains("does not serve oauth yet"));
         assert!(parse_service("mesages").unwrap_err().contains("messages"));
     }

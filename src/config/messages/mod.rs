@@ -22,6 +22,8 @@ mod forward;
 
 pub use account::{CallbackSettings, VerifyFile};
 
+pub(super) use account::{appid_of, path_of};
+
 use account::Answered;
 pub use forward::ForwardSettings;
 

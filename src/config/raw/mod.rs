@@ -8,10 +8,12 @@
 
 use serde::Deserialize;
 
+mod jssdk;
 mod messages;
 mod serve;
 mod words;
 
+pub(super) use jssdk::{Jssdk, JssdkAccount};
 pub(super) use messages::{Forward, MessageLog, Messages, MessagesAccount};
 pub(super) use serve::Serve;
 pub(super) use words::{Date, Layout, OneOrMany};
@@ -30,6 +32,7 @@ pub(super) struct File {
     pub(super) client: Option<Vec<Client>>,
     pub(super) serve: Option<Serve>,
     pub(super) messages: Option<Messages>,
+    pub(super) jssdk: Option<Jssdk>,
 }
 
 /// `[daemon]`

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::jssdk::JssdkError;
 use super::messages::MessagesError;
 
 /// Why the services do not start, or ended.
@@ -11,6 +12,9 @@ pub enum ServicesError {
     /// The message service cannot be built.
     #[error(transparent)]
     Messages(#[from] MessagesError),
+    /// The JS-SDK service cannot be built.
+    #[error(transparent)]
+    Jssdk(#[from] JssdkError),
     /// The process's own log.
     #[error(
         "the log file {} cannot be written; make its directory, let the service's user write there, or change \
@@ -39,6 +43,7 @@ impl ServicesError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Messages(source) => source.is_configuration(),
+            Self::Jssdk(source) => source.is_configuration(),
             Self::OwnLog { .. } | Self::Watch(_) | Self::Part(_) | Self::Grace => false,
         }
     }

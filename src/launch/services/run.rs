@@ -31,6 +31,7 @@ use crate::telemetry::{self, metrics};
 
 use super::admin::{self, View};
 use super::error::ServicesError;
+use super::jssdk::Jssdk;
 use super::messages::Messages;
 use super::reload::Reloader;
 use super::served::{Bell, Served, Stops};
@@ -116,10 +117,13 @@ impl Services {
             admin: admin.local_addr().map_err(ServicesError::Watch)?,
         };
         let bell = Bell::default();
-        let ServeConfig { serve: _, messages } = &config;
+        let ServeConfig { serve: _, messages, jssdk } = &config;
         let mut served: Vec<Box<dyn Served>> = Vec::new();
         if let Some(settings) = messages {
             served.push(Box::new(Messages::build(settings, &clock, bell.clone()).await?));
+        }
+        if let Some(settings) = jssdk {
+            served.push(Box::new(Jssdk::build(settings, &clock, bell.clone()).await?));
         }
         Ok(Self { config, http, admin, addresses, served, bell, counters, clock })
     }

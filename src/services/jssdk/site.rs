@@ -116,6 +116,14 @@ impl fmt::Display for HostRule {
 }
 
 impl HostRule {
+    /// The host, if it is a single one.
+    pub fn exact(&self) -> Option<&str> {
+        match &self.name {
+            Name::Exact(host) => Some(host),
+            Name::Below(_) => None,
+        }
+    }
+
     /// How much of a page's place fits, from its host on.
     fn fit(&self, host: &str, page: &Url) -> Fit {
         let named = match &self.name {
