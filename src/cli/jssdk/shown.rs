@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::clock::WallTime;
 use crate::model::{AppId, Fingerprint};
 use crate::services::jssdk::check::{Explanation, Finding, Verdict};
+use crate::services::jssdk::site::Refused;
 
 use super::super::layout::paragraph;
 use super::super::output::{Colour, Tone};
@@ -101,7 +102,7 @@ impl Shown<'_> {
             },
             host: Host {
                 listed: host.as_ref().map(Result::is_ok),
-                reason: refused.map(|refused| refused.reason()),
+                reason: refused.map(Refused::reason),
                 explanation: refused.map(ToString::to_string),
             },
             causes,

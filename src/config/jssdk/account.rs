@@ -103,6 +103,7 @@ fn parsed<T: FromStr<Err: Display> + PartialEq>(
 }
 
 /// What a word of WeChat's has to look like.
+#[derive(Clone, Copy)]
 struct Form {
     fits: fn(&str) -> bool,
     rule: &'static str,

@@ -20,9 +20,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::body::Body;
-use axum::extract::{RawPathParams, Request, State};
+use axum::extract::{Request, State};
 use axum::http::request::Parts as Head;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
@@ -175,11 +175,10 @@ impl Door {
 async fn config(
     State(door): State<Arc<Door>>,
     Extension(received): Extension<Received>,
-    params: RawPathParams,
     request: Request,
 ) -> Response {
     let table = door.table.load_full();
-    let Some(place) = place(&table, &params) else {
+    let Some(place) = place(&table, request.uri()) else {
         return door.refused(&Refusal::NoAccount, None, &received);
     };
     let (head, body) = request.into_parts();
@@ -194,10 +193,9 @@ async fn config(
 async fn add_card(
     State(door): State<Arc<Door>>,
     Extension(received): Extension<Received>,
-    params: RawPathParams,
     request: Request,
 ) -> Response {
-    signed_card(&door, &received, &params, &request, |place, query| {
+    signed_card(&door, &received, &request, |place, query| {
         Ok(json(&card::add(&place.account, &door.signer, query)?))
     })
 }
@@ -206,10 +204,9 @@ async fn add_card(
 async fn choose_card(
     State(door): State<Arc<Door>>,
     Extension(received): Extension<Received>,
-    params: RawPathParams,
     request: Request,
 ) -> Response {
-    signed_card(&door, &received, &params, &request, |place, query| {
+    signed_card(&door, &received, &request, |place, query| {
         Ok(json(&card::choose(&place.account, &door.signer, query)?))
     })
 }
@@ -217,12 +214,11 @@ async fn choose_card(
 fn signed_card(
     door: &Door,
     received: &Received,
-    params: &RawPathParams,
     request: &Request,
     sign: impl FnOnce(&Place, &str) -> Result<Vec<u8>, Refusal>,
 ) -> Response {
     let table = door.table.load();
-    let Some(place) = place(&table, params) else {
+    let Some(place) = place(&table, request.uri()) else {
         return door.refused(&Refusal::NoAccount, None, received);
     };
     let query = request.uri().query().unwrap_or_default();
@@ -237,11 +233,10 @@ fn signed_card(
 async fn preflight(
     State(door): State<Arc<Door>>,
     Extension(received): Extension<Received>,
-    params: RawPathParams,
     request: Request,
 ) -> Response {
     let table = door.table.load();
-    let Some(place) = place(&table, &params) else {
+    let Some(place) = place(&table, request.uri()) else {
         return door.refused(&Refusal::NoAccount, None, &received);
     };
     let origin = request.headers().get(header::ORIGIN);
@@ -287,12 +282,13 @@ fn share(mut answer: Response, place: &Place, headers: &HeaderMap) -> Response {
 }
 
 /// Paths are plain, so an escaped one is nobody's.
-fn place<'t>(table: &'t Table, params: &RawPathParams) -> Option<&'t Place> {
-    table.place(param(params, "account"))
+fn place<'t>(table: &'t Table, uri: &Uri) -> Option<&'t Place> {
+    table.place(segment(uri, 1))
 }
 
-fn param<'p>(params: &'p RawPathParams, name: &str) -> &'p str {
-    params.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
+/// A segment of the path as it was sent: `jssdk` is the first, number 0.
+fn segment(uri: &Uri, nth: usize) -> &str {
+    uri.path().split('/').nth(nth + 1).unwrap_or_default()
 }
 
 fn is_listed(place: &Place, origin: &HeaderValue) -> bool {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{RawPathParams, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use url::{Host, Url};
@@ -24,7 +24,7 @@ use crate::telemetry::services as metrics;
 
 use super::refusal::Refusal;
 use super::table::{Place, Preview, Table};
-use super::{Door, NO_STORE, NOSNIFF, param, place};
+use super::{Door, NO_STORE, NOSNIFF, place, segment};
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 /// For the pages that are ours: a text, its looks, and nothing else.
@@ -42,12 +42,11 @@ const OF_PROXIES: [HeaderName; 3] = [
 pub(super) async fn show(
     State(door): State<Arc<Door>>,
     Extension(received): Extension<Received>,
-    params: RawPathParams,
     request: Request,
 ) -> Response {
     let table = door.table.load_full();
-    let found = place(&table, &params).zip(table.pages.as_ref());
-    let name = param(&params, "name");
+    let found = place(&table, request.uri()).zip(table.pages.as_ref());
+    let name = segment(request.uri(), 3);
     let Some((place, pages)) = found.filter(|(_, pages)| pages.has(name)) else {
         metrics::jssdk_refused("no_page");
         return plain(StatusCode::NOT_FOUND, &received.id, request.headers(), None);
