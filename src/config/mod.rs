@@ -46,6 +46,7 @@ mod source;
 pub mod survey;
 mod tls;
 mod upstream;
+pub mod verify;
 
 pub use control::Control;
 pub use daemon::DaemonSettings;

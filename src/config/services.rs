@@ -76,7 +76,8 @@ pub(super) fn check(
         .and_then(|(raw, depth)| messages::check(raw, wechat.cloned(), depth, cx));
     let jssdk = section(jssdk, Service::Jssdk, asked, cx)
         .and_then(|(raw, depth)| jssdk::check(raw, &serve, depth, cx));
-    ServeConfig { serve, messages, jssdk }
+    let verify_files = std::mem::take(&mut cx.verify_files).into_files();
+    ServeConfig { serve, verify_files, messages, jssdk }
 }
 
 /// A section with how deeply it is read; `None` if it is not.
@@ -102,7 +103,7 @@ fn section<R>(
 
 /// The keys of the services' sections that differ and take effect at a restart only.
 pub(super) fn restart_needed(old: &ServeConfig, new: &ServeConfig) -> Vec<&'static str> {
-    let ServeConfig { serve: _, messages, jssdk } = old;
+    let ServeConfig { serve: _, verify_files: _, messages, jssdk } = old;
     let mut changed = both(messages.as_ref(), new.messages.as_ref(), MessagesSettings::restart_needed);
     changed.extend(both(jssdk.as_ref(), new.jssdk.as_ref(), JssdkSettings::restart_needed));
     changed

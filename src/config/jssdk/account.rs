@@ -12,6 +12,7 @@ use super::super::messages::{appid_of, path_of};
 use super::super::place::Place;
 use super::super::raw;
 use super::super::secrets::{Depth, shown};
+use super::super::verify;
 
 /// Validates every account.
 pub(super) fn check(raw: Vec<raw::JssdkAccount>, depth: Depth, cx: &mut Context<'_>) -> Vec<Account> {
@@ -62,7 +63,7 @@ fn odd(account: &Account, place: &Place, cx: &mut Context<'_>) {
 }
 
 fn account(raw: raw::JssdkAccount, table: &Place, cx: &mut Context<'_>) -> Option<Account> {
-    let raw::JssdkAccount { appid, path, hosts, origins, apis, open_tags, cards } = raw;
+    let raw::JssdkAccount { appid, path, hosts, origins, apis, open_tags, cards, verify_files } = raw;
     let appid = appid_of(table, appid, cx);
     let path = path_of(table, path, appid.as_ref(), cx);
     if hosts.as_ref().is_none_or(|hosts| hosts.as_slice().is_empty()) {
@@ -79,6 +80,7 @@ fn account(raw: raw::JssdkAccount, table: &Place, cx: &mut Context<'_>) -> Optio
         None => DEFAULT_APIS.map(str::to_owned).to_vec(),
     };
     let open_tags = words(open_tags.as_ref(), &table.key("open_tags"), TAG, cx);
+    verify::check(table, verify_files.as_ref(), appid.as_ref(), cx);
     let cards = words(cards.as_ref(), &table.key("cards"), CARD, cx);
     Some(Account { appid: appid?, path: path?, hosts, origins, apis, open_tags, cards })
 }

@@ -44,4 +44,6 @@ pub(in crate::config) struct JssdkAccount {
     pub(in crate::config) open_tags: Option<OneOrMany>,
     /// Ids of cards that whoever asks may put into their wallet.
     pub(in crate::config) cards: Option<OneOrMany>,
+    /// Names of domain verification files to serve.
+    pub(in crate::config) verify_files: Option<OneOrMany>,
 }
