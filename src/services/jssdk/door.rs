@@ -5,6 +5,8 @@
 //! GET        /jssdk/{account}/card          what wx.addCard is given
 //! GET        /jssdk/{account}/choose-card   what wx.chooseCard is given
 //! GET        /jssdk/{account}/page/{name}   a page with the configuration inside
+//! GET        /jssdk/{account}/zhongkong.js  the script that asks for pages; ?debug is readable
+//! GET        /jssdk/zhongkong.d.ts          its types
 //! OPTIONS    the first three                a browser's question whether a page may ask
 //! ```
 //!
@@ -36,6 +38,7 @@ use super::asked;
 use super::card;
 use super::configuration::Configuration;
 use super::limit::Limit;
+use super::script::{self, Form};
 use super::sign::Signer;
 use super::site::judge;
 
@@ -99,6 +102,8 @@ impl Door {
             .route("/jssdk/{account}/card", get(add_card).options(preflight))
             .route("/jssdk/{account}/choose-card", get(choose_card).options(preflight))
             .route("/jssdk/{account}/page/{name}", get(page::show))
+            .route("/jssdk/{account}/zhongkong.js", get(zhongkong))
+            .route("/jssdk/zhongkong.d.ts", get(async |headers: HeaderMap| script::types(&headers)))
             .with_state(self)
     }
 
@@ -227,6 +232,20 @@ fn signed_card(
         Err(refusal) => door.refused(&refusal, Some(place), received),
     };
     share(done, place, request.headers())
+}
+
+/// `GET /jssdk/{account}/zhongkong.js`. It is of public knowledge and kept by browsers, so that it
+/// does not count.
+async fn zhongkong(
+    State(door): State<Arc<Door>>,
+    Extension(received): Extension<Received>,
+    request: Request,
+) -> Response {
+    let table = door.table.load();
+    let Some(place) = place(&table, request.uri()) else {
+        return door.refused(&Refusal::NoAccount, None, &received);
+    };
+    script::script(&place.account.path, Form::of(request.uri().query()), request.headers())
 }
 
 /// `OPTIONS`: may a page of this origin ask, by these methods and with a body of any type?

@@ -3,7 +3,8 @@
 //! ```text
 //! HTTP ─ door ─ limit ─ asked ─ site ─ sign ─ JSON     who may ask, which URL, whose, with what
 //!             └ card ────────────────┤
-//!             └ pages ───────────────┘ HTML            templates with the configuration inside
+//!             ├ pages ───────────────┘ HTML            templates with the configuration inside
+//!             └ script                 JavaScript      zhongkong.js, which asks for pages
 //! check                                                why a signature is invalid: pure
 //! ```
 //!
@@ -19,5 +20,6 @@ pub mod configuration;
 pub mod door;
 pub mod limit;
 pub mod pages;
+pub mod script;
 pub mod sign;
 pub mod site;

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use minijinja::value::{Kwargs, Rest};
-use minijinja::{Error, ErrorKind, Value};
+use minijinja::{Error, ErrorKind, HtmlEscape, Value};
 use serde::Serialize;
 
 use crate::services::jssdk::account::{Account, DEFAULT_APIS};
@@ -37,8 +37,8 @@ pub(super) enum ShareError {
     #[error("calls share(), and apis of its [[jssdk.account]] has no {0}")]
     Api(&'static str),
     /// The same of the scripts.
-    #[error("calls wechat() with something else than debug=true or debug=false")]
-    Debug,
+    #[error("calls wechat() with something else than debug=true and src=\"https://…\", WeChat's script elsewhere")]
+    Script,
 }
 
 impl From<ShareError> for Error {
@@ -60,12 +60,12 @@ struct Config<'c> {
     open_tag_list: &'c [String],
 }
 
-/// `wechat(debug=false)`: WeChat's script and the call of `wx.config`.
+/// `wechat(debug=false, src=…)`: WeChat's script and the call of `wx.config`.
 pub(super) fn wechat(config: &Configuration<'_>, shown: Shown<'_>) -> Value {
-    let script = match shown {
-        Shown::Live => format!("<script src=\"{JWEIXIN}\"></script>"),
+    let stand_in = match shown {
+        Shown::Live => None,
         Shown::Preview { verdict } => {
-            format!("<script>{}</script>", STAND_IN.replace("VERDICT", &in_script(&verdict)))
+            Some(format!("<script>{}</script>", STAND_IN.replace("VERDICT", &in_script(&verdict))))
         }
     };
     let call = |debug| {
@@ -81,10 +81,15 @@ pub(super) fn wechat(config: &Configuration<'_>, shown: Shown<'_>) -> Value {
     };
     let calls = [call(false), call(true)];
     Value::from_function(move |rest: Rest<Value>, args: Kwargs| -> Result<Value, Error> {
-        let debug = args.get::<Option<bool>>("debug").map_err(|_| ShareError::Debug)?.unwrap_or(false);
+        let debug = args.get::<Option<bool>>("debug").map_err(|_| ShareError::Script)?.unwrap_or(false);
+        let src = args.get::<Option<String>>("src").map_err(|_| ShareError::Script)?;
         if !rest.is_empty() || args.assert_all_used().is_err() {
-            return Err(ShareError::Debug.into());
+            return Err(ShareError::Script.into());
         }
+        let script = stand_in.clone().unwrap_or_else(|| {
+            let src = HtmlEscape(src.as_deref().unwrap_or(JWEIXIN)).to_string();
+            format!("<script src=\"{src}\"></script>")
+        });
         let call = &calls[usize::from(debug)];
         Ok(Value::from_safe_string(format!("{script}\n<script>wx.config({call});</script>")))
     })
