@@ -199,7 +199,7 @@ impl Around {
     pub(crate) async fn logins(&self, browser: &Browser, cookie: &str) -> Vec<Login> {
         let Some(id) = browser.cookies.get(cookie) else { return Vec::new() };
         let headers = HeaderMap::from_iter([(COOKIE, format!("{SESSION}={id}").parse().unwrap())]);
-        self.stores.sessions.logins_of(&headers).await.unwrap()
+        self.stores.sessions.logins(&self.stores.sessions.session_in(&headers)).await.unwrap()
     }
 
     /// Who is logged in with this session at `wx1`.
