@@ -18,7 +18,8 @@ struct Page {
 
 impl Page {
     async fn start() -> Self {
-        let page = "<!doctype html><meta charset=utf-8><title>app</title><link rel=icon href='data:,'><h1>app</h1>";
+        let page =
+            "<!doctype html><meta charset=utf-8><title>app</title><link rel=icon href='data:,'><h1>app</h1>";
         let router = axum::Router::new().fallback(async move || axum::response::Html(page));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -161,7 +162,11 @@ async fn person_who_refuses_gets_a_page_that_says_so_and_may_think_again() {
     browser.click("input[value=hong]").await;
     browser.click("button.go").await;
     assert_eq!(stage.home().await, home);
-    assert!(browser.complaints().await.iter().all(|line| line.contains("403")), "{:?}", browser.complaints().await);
+    assert!(
+        browser.complaints().await.iter().all(|line| line.contains("403")),
+        "{:?}",
+        browser.complaints().await
+    );
 }
 
 #[tokio::test]
