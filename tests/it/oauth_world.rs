@@ -164,7 +164,8 @@ impl Around {
         };
         let stop = CancellationToken::new();
         let mut served = JoinSet::new();
-        served.spawn(http::serve(listener, flow.router(), limits, stop.clone()));
+        let router = flow.router().fallback(http::no_such_path);
+        served.spawn(http::serve(listener, router, limits, stop.clone()));
         Instance { flow, addr, stop, _served: served }
     }
 
