@@ -51,7 +51,7 @@ impl fmt::Display for KeyId {
 }
 
 /// The seal keys of a process. With none, nothing is sealed.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Keys {
     active: Option<KeyId>,
     all: Arc<BTreeMap<KeyId, Zeroizing<[u8; 32]>>>,
@@ -98,6 +98,11 @@ impl Keys {
     /// The key that seals new values.
     pub fn active(&self) -> Option<&KeyId> {
         self.active.as_ref()
+    }
+
+    /// Whether there is a key of this name.
+    pub fn knows(&self, id: &str) -> bool {
+        id.parse().is_ok_and(|id: KeyId| self.all.contains_key(&id))
     }
 
     /// The same keys with another active one.

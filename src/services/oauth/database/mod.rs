@@ -25,6 +25,7 @@ use crate::telemetry::{ErrorTracker, Report};
 
 pub use conn::{Conn, Statement};
 pub use error::DatabaseError;
+pub use open::Looked;
 
 /// For one statement. A page that waits longer has lost its reader.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -51,12 +52,19 @@ pub trait Work: Sync {
 }
 
 /// Which database.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A file, made if there is none.
     Sqlite(PathBuf),
     /// A server, by its `postgres://` address, which holds a password.
     Postgres(Secret),
+}
+
+impl Place {
+    /// Whether it can be the place of a database, as far as its form goes.
+    pub fn is_sound(&self) -> bool {
+        open::Address::of(self).is_ok()
+    }
 }
 
 /// Whose SQL.
@@ -129,6 +137,16 @@ impl Database {
             Ok(conn) => Ok(Conn::new(self.clone(), conn)),
             Err(error) => Err(self.failed(error)),
         }
+    }
+
+    /// What is there, without changing anything: for somebody who only looks, as whatever user.
+    pub async fn look(&self) -> Result<Looked, DatabaseError> {
+        timeout(CONNECT, self.0.place.look()).await.unwrap_or(Err(DatabaseError::Slow(CONNECT)))
+    }
+
+    /// Whether it answers.
+    pub async fn ping(&self) -> Result<(), DatabaseError> {
+        self.conn().await?.optional(sqlx::query("SELECT 1")).await.map(drop)
     }
 
     /// Does it in one transaction, again when another one was in its way.
