@@ -6,6 +6,7 @@ use zhongkong::simulator::callback::SCREEN;
 
 use super::callback_support::{AES_KEY, APPID, Callback, Seen, TOKEN, reply, right, sealed, sealed_for};
 use super::support::frozen::Guard;
+use super::support::ports::Kept;
 use super::support::process::{Ran, Site};
 
 /// What a wrong callback answers.
@@ -110,9 +111,8 @@ async fn callback_that_is_wrong_in_one_way_is_told_which_and_what_to_do() {
         let callback = Callback::start(move |seen| Some(wrong(seen))).await;
         says(&site, &callback, &["text", "--retries", "0"], 1, words).await;
     }
-    let gone = Callback::echoing("a").await;
-    let url = gone.url.clone();
-    drop(gone);
+    let nobody = Kept::new();
+    let url = format!("http://{}/wechat/shop", nobody.addr());
     let ran = site.run(&["messages", "send", &url, "text", "--token", "t"]).await;
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(
