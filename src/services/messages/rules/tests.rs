@@ -341,13 +341,14 @@ fn every_kind_of_reply_is_filled_in() {
         panic!()
     };
     assert_eq!((video.media_id.as_str(), video.title.as_deref(), video.description), ("M", Some("T"), None));
-    let music = "reply.music = { thumb_media_id = 'm', title = 't', description = 'd', url = 'u', hq_url = '{{ Content }}' }";
+    let music = "reply.music = { thumb_media_id = 'm', title = 't', description = 'd', url = 'http://u', hq_url = '{{ Content }}' }";
     let Some(Answer::Reply(Reply::Music(music))) = answer(&file(music), &hello) else { panic!() };
     assert_eq!((music.thumb_media_id.as_str(), music.hq_url.as_deref()), ("m", Some("M")));
-    let news = "reply.news = [{ title = 'a', description = 'd', pic_url = 'p', url = 'u' }, { title = '{{ Content }}', url = 'v' }]";
+    let news = "reply.news = [{ title = 'a', description = 'd', pic_url = 'http://p', url = 'http://u' }, { title = '{{ Content }}', url = 'http://v/{{ Content }}' }]";
     let Some(Answer::Reply(Reply::News { articles })) = answer(&file(news), &hello) else { panic!() };
     assert_eq!(articles.len(), 2);
-    assert_eq!((articles[0].pic_url.as_str(), articles[1].title.as_str()), ("p", "M"));
+    assert_eq!((articles[0].pic_url.as_str(), articles[1].title.as_str()), ("http://p", "M"));
+    assert_eq!(articles[1].url, "http://v/M");
 }
 
 #[test]
@@ -379,6 +380,10 @@ reply = { text = "a", image = "b", media_id = "c" }
 forward = "crm"
 [[rule]]
 reply.news = [{ title = "no address" }]
+[[rule]]
+reply.news = [{ title = "a", url = "example.com/a", pic_url = "/b.jpg" }]
+[[rule]]
+reply.music = { thumb_media_id = "a", url = "ftp://example.com/a", hq_url = "{{ Content }}" }
 "#;
     let found = problems(text).join("\n");
     for line in [
@@ -399,9 +404,13 @@ reply.news = [{ title = "no address" }]
         "line 22: rule 5: continue: only true says something here",
         "line 25: rule 6: forward: a rule has a reply or a forward, not both",
         "line 27: rule 7: reply.news[0]: url is missing, and WeChat needs it",
+        "line 29: rule 8: reply.news[0].pic_url: this is not an http:// or https:// address",
+        "line 29: rule 8: reply.news[0].url: this is not an http:// or https:// address: a tap",
+        "line 31: rule 9: reply.music.url: this is not an http:// or https:// address",
     ] {
         assert!(found.contains(line), "{line}\n--- is not in\n{found}");
     }
+    assert!(!found.contains("hq_url"), "what a message brings is not known yet: {found}");
     assert!(problems("[[rule]\nx = 1").join("\n").starts_with("line 1: this is not TOML: "));
     let both = problems("[[rule]]\nreply = { text = 'a', image = 'b', media_id = 'c' }").join("\n");
     assert!(both.contains("text and image stand here") && both.contains("reply.media_id: "), "{both}");
