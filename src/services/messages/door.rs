@@ -78,7 +78,7 @@ impl Door {
     pub fn router(self: Arc<Self>) -> Router {
         Router::new()
             .route("/wechat/{account}", get(check).post(push))
-            .route("/{file}", get(file))
+            .route("/{file}", get(file).fallback(no_reading))
             .fallback(no_such_path)
             .method_not_allowed_fallback(no_such_method)
             .with_state(self)
@@ -246,6 +246,17 @@ async fn file(
         Some(content) => with_type(TEXT, content.to_owned()),
         None => no_file(&received.id),
     }
+}
+
+/// Anything but a GET of `/{file}`: 405 where there is such a file, else as for any strange path.
+async fn no_reading(
+    State(door): State<Arc<Door>>,
+    Extension(received): Extension<Received>,
+    uri: Uri,
+) -> Response {
+    let table = door.table.load();
+    let there = uri.path().strip_prefix('/').is_some_and(|name| table.file(name).is_some());
+    if there { no_such_method(Extension(received)).await } else { no_file(&received.id) }
 }
 
 fn no_file(id: &RequestId) -> Response {
