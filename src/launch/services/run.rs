@@ -29,7 +29,7 @@ use crate::process::service_sockets::ServiceSockets;
 use crate::process::signals::{Intent, Intents};
 use crate::services::messages::door::{Door, Table};
 use crate::services::messages::rules::{Beside, Looked, Watcher};
-use crate::telemetry::{self, metrics};
+use crate::telemetry::{self, metrics, services};
 
 use super::admin::{self, View};
 use super::build::{Fixed, Forwarders, Live, summary};
@@ -250,6 +250,7 @@ async fn watch_rules(mut watchers: mpsc::Receiver<Option<Watcher>>, standing: wa
             next = watchers.recv() => match next {
                 Some(watcher) => {
                     current = watcher;
+                    services::rules_in_force();
                     RulesFile::InForce
                 }
                 // Whoever sends them has gone: the process ends.
@@ -259,8 +260,14 @@ async fn watch_rules(mut watchers: mpsc::Receiver<Option<Watcher>>, standing: wa
                 None => continue,
                 Some(watcher) => match watcher.look().await {
                     Looked::Same | Looked::Unsettled => continue,
-                    Looked::Taken(_) => RulesFile::InForce,
-                    Looked::Refused(_) => RulesFile::Refused,
+                    Looked::Taken(_) => {
+                        services::rules_reload(metrics::Done::Ok);
+                        RulesFile::InForce
+                    }
+                    Looked::Refused(_) => {
+                        services::rules_reload(metrics::Done::Failed);
+                        RulesFile::Refused
+                    }
                 },
             },
         };
