@@ -11,14 +11,14 @@ const LAST_RULES_RELOAD_SUCCESSFUL: &str = "zhongkong_last_rules_reload_successf
 
 /// Says what they mean.
 pub(super) fn describe() {
-    describe_gauge!(DAEMON_REACHABLE, "1 while the daemon hands out the tokens that late answers need.");
+    describe_gauge!(DAEMON_REACHABLE, "1 while the daemon gives a service what it asks for, by service.");
     describe_counter!(PUSHES_REFUSED, "Requests to the callbacks that were refused, by reason.");
     describe_counter!(RULES_RELOADS, "Changes of the rules' file that were looked at, by result.");
     describe_gauge!(LAST_RULES_RELOAD_SUCCESSFUL, "Whether the rules' file is in effect as it is now.");
 }
 
-/// So that they are there before anything happens. Needs the recorder.
-pub(super) fn from_the_start() {
+/// So that they are there before anything happens to rules.
+pub fn rules_from_the_start() {
     for result in Done::ALL {
         counter!(RULES_RELOADS, "result" => result.as_str()).increment(0);
     }
@@ -26,9 +26,9 @@ pub(super) fn from_the_start() {
     rules_in_force();
 }
 
-/// The daemon hands out tokens: 1, or does not: 0.
-pub fn daemon_reachable(level: f64) {
-    gauge!(DAEMON_REACHABLE).set(level);
+/// The daemon gives this service what it asks for: 1, or does not: 0.
+pub fn daemon_reachable(service: &'static str, level: f64) {
+    gauge!(DAEMON_REACHABLE, "service" => service).set(level);
 }
 
 /// The rules' file was changed, and taken over or not.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::PossibleValuesParser;
 
 use crate::config::messages::CallbackSettings;
-use crate::config::{Environment, ServeConfig};
+use crate::config::{Environment, ServeConfig, Service, ServiceSet};
 use crate::secret::Secret;
 use crate::services::messages::envelope;
 use crate::simulator::callback::{Format, Identity, Mode};
@@ -105,8 +105,9 @@ fn local_url(listen: SocketAddr, path: &str) -> String {
 
 /// The account of this path or appid, and where its service listens.
 fn find(name: &str, config: &Path, env: &Environment) -> Result<(CallbackSettings, SocketAddr), CliError> {
-    let ServeConfig { serve, messages } = ServeConfig::load(config, env)?.config;
-    let accounts = messages.accounts;
+    let wanted = ServiceSet::from([Service::Messages]);
+    let ServeConfig { serve, verify_files: _, messages } = ServeConfig::load(config, env, &wanted)?.config;
+    let accounts = messages.map(|messages| messages.accounts).unwrap_or_default();
     let by_path = accounts.iter().find(|one| one.account.path == name);
     let found = by_path.or_else(|| accounts.iter().find(|one| one.account.appid.as_str() == name));
     found.cloned().map(|found| (found, serve.listen)).ok_or_else(|| {
