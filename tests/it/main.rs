@@ -102,6 +102,7 @@ mod process_secrecy;
 mod process_signals;
 mod process_start;
 mod secrecy;
+mod serve_proxies;
 mod simulator;
 mod simulator_faults;
 mod simulator_messages;
