@@ -20,7 +20,6 @@ const NO_TOKEN_HERE: &str =
 
 /// Names of other programs and of earlier drafts that are too far from ours to be found as near.
 const HINTS: &[Hint] = &[
-    Hint { table: "", key: "oauth", instead: "this build does not serve oauth: remove the section" },
     Hint { table: "", key: "jssdk", instead: "this build does not serve jssdk: remove the section" },
     Hint { table: "", key: "accounts", instead: "each account is a section [[account]]" },
     Hint { table: "", key: "clients", instead: "each client is a section [[client]]" },
@@ -56,6 +55,19 @@ const HINTS: &[Hint] = &[
     Hint { table: "messages.account", key: "aes_key", instead: NO_CALLBACK_SECRET_HERE },
     Hint { table: "messages.account", key: "encoding_aes_key", instead: NO_CALLBACK_SECRET_HERE },
     Hint { table: "messages.forward", key: "secret", instead: NO_CALLBACK_SECRET_HERE },
+    Hint { table: "oauth", key: "accounts", instead: "each account is a section [[oauth.account]]" },
+    Hint { table: "oauth", key: "apps", instead: "each application is a section [[oauth.app]]" },
+    Hint {
+        table: "oauth",
+        key: "redirect_uri",
+        instead: "it is made of base_url: base_url/oauth/PATH/callback",
+    },
+    Hint { table: "oauth", key: "database_url", instead: NO_CALLBACK_SECRET_HERE },
+    Hint { table: "oauth", key: "seal_keys", instead: NO_CALLBACK_SECRET_HERE },
+    Hint { table: "oauth", key: "events_secret", instead: NO_CALLBACK_SECRET_HERE },
+    Hint { table: "oauth", key: "token", instead: NO_CALLBACK_SECRET_HERE },
+    Hint { table: "oauth.app", key: "origin", instead: "it is called origins" },
+    Hint { table: "oauth.app", key: "accounts", instead: "it is called account" },
     Hint { table: "client", key: "token", instead: NO_TOKEN_HERE },
     Hint { table: "client", key: "token_hash", instead: "it is called token_sha256" },
     Hint { table: "client", key: "appids", instead: "it is called accounts" },

@@ -16,6 +16,7 @@ use crate::telemetry::file::Rotation;
 
 use super::context::{Context, is_loopback};
 use super::messages::MessagesSettings;
+use super::oauth::OAuthSettings;
 use super::place::Place;
 use super::report::{ConfigError, Problem};
 use super::services::{self, Asked, Sections, ServiceSet};
@@ -55,6 +56,8 @@ pub struct ServeConfig {
     pub verify_files: Vec<VerifyFile>,
     /// The message service.
     pub messages: Option<MessagesSettings>,
+    /// The login service.
+    pub oauth: Option<OAuthSettings>,
 }
 
 /// A configuration of the business services with what is odd about it.
@@ -93,6 +96,7 @@ impl ServeConfig {
             wechat,
             serve,
             messages,
+            oauth,
             daemon: _,
             grpc: _,
             admin: _,
@@ -102,7 +106,7 @@ impl ServeConfig {
             client: _,
         } = source.read(&mut cx.report);
         let api = upstream::check(wechat.unwrap_or_default(), &mut cx);
-        let sections = Sections { serve, messages };
+        let sections = Sections { serve, messages, oauth };
         let mut config = services::check(sections, Asked::These(wanted), api.as_ref(), &mut cx);
         config.serve.log = daemon::within_environment(config.serve.log, &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));

@@ -8,6 +8,7 @@ use std::fmt;
 
 use super::context::Context;
 use super::messages::{self, MessagesSettings};
+use super::oauth::{self, OAuthSettings};
 use super::place::Place;
 use super::raw;
 use super::secrets::Depth;
@@ -19,6 +20,8 @@ use crate::wechat;
 pub enum Service {
     /// Answers what users write.
     Messages,
+    /// Finds out who somebody is.
+    OAuth,
 }
 
 /// Services that one process runs.
@@ -26,12 +29,13 @@ pub type ServiceSet = BTreeSet<Service>;
 
 impl Service {
     /// All there are, in the order in which they are built, started and told of.
-    pub const ALL: [Self; 1] = [Self::Messages];
+    pub const ALL: [Self; 2] = [Self::Messages, Self::OAuth];
 
     /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Messages => "messages",
+            Self::OAuth => "oauth",
         }
     }
 }
@@ -46,6 +50,7 @@ impl fmt::Display for Service {
 pub(super) struct Sections {
     pub(super) serve: Option<raw::Serve>,
     pub(super) messages: Option<raw::Messages>,
+    pub(super) oauth: Option<raw::OAuth>,
 }
 
 /// Which sections a reading validates.
@@ -65,12 +70,14 @@ pub(super) fn check(
     wechat: Option<&wechat::Settings>,
     cx: &mut Context<'_>,
 ) -> ServeConfig {
-    let Sections { serve, messages } = sections;
+    let Sections { serve, messages, oauth } = sections;
     let serve = serve::check(serve.unwrap_or_default(), cx);
     let messages = section(messages, Service::Messages, asked, cx)
         .and_then(|(raw, depth)| messages::check(raw, wechat.cloned(), depth, cx));
+    let oauth = section(oauth, Service::OAuth, asked, cx)
+        .and_then(|(raw, depth)| oauth::check(raw, serve.listen, wechat.cloned(), depth, cx));
     let verify_files = std::mem::take(&mut cx.verify_files).into_files();
-    ServeConfig { serve, verify_files, messages }
+    ServeConfig { serve, verify_files, messages, oauth }
 }
 
 /// A section with how deeply it is read; `None` if it is not.
@@ -96,8 +103,15 @@ fn section<R>(
 
 /// The keys of the services' sections that differ and take effect at a restart only.
 pub(super) fn restart_needed(old: &ServeConfig, new: &ServeConfig) -> Vec<&'static str> {
-    let ServeConfig { serve: _, verify_files: _, messages } = old;
-    both(messages.as_ref(), new.messages.as_ref(), MessagesSettings::restart_needed)
+    let ServeConfig { serve: _, verify_files: _, messages, oauth } = old;
+    let mut needed = both(messages.as_ref(), new.messages.as_ref(), MessagesSettings::restart_needed);
+    for key in both(oauth.as_ref(), new.oauth.as_ref(), OAuthSettings::restart_needed) {
+        // Two services may read one section.
+        if !needed.contains(&key) {
+            needed.push(key);
+        }
+    }
+    needed
 }
 
 /// What differs of a section that both readings have; a process runs the same services from its

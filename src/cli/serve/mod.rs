@@ -12,11 +12,12 @@ use super::error::CliError;
 use super::output::{Output, note};
 
 mod messages;
+mod oauth;
 
 /// What `serve` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Which services, one or several in one process: messages
+    /// Which services, one or several in one process: messages, oauth
     #[arg(required = true, value_name = "SERVICE", value_parser = parse_service)]
     services: Vec<Service>,
     /// Only say whether they would start with this configuration: run it as their user
@@ -42,7 +43,7 @@ fn parse_service(text: &str) -> Result<Service, String> {
     }
     let known = Service::ALL.map(Service::as_str).join(", ");
     match text {
-        "oauth" | "jssdk" => Err(format!("this version does not serve {text} yet; {known} it does")),
+        "jssdk" => Err(format!("this version does not serve {text} yet; {known} it does")),
         _ => Err(format!("there is no such service; there is: {known}")),
     }
 }
@@ -68,9 +69,10 @@ pub(super) fn check(args: &Args, config: &Path, out: Output, env: &Environment) 
 
 /// What would be served, a line each.
 fn page(checked: &Checked) -> String {
-    let Checked { summary, warnings: _, messages } = checked;
+    let Checked { summary, warnings: _, messages, oauth } = checked;
     let mut lines = vec![format!("ok: {summary}")];
     lines.extend(messages.iter().flat_map(messages::lines));
+    lines.extend(oauth.iter().flat_map(oauth::lines));
     lines.push(String::new());
     lines.join("\n")
 }
@@ -82,7 +84,8 @@ mod tests {
     #[test]
     fn services_that_do_not_exist_yet_are_refused_with_a_sentence() {
         assert_eq!(parse_service("messages"), Ok(Service::Messages));
-        assert!(parse_service("oauth").unwrap_err().contains("does not serve oauth yet"));
+        assert_eq!(parse_service("oauth"), Ok(Service::OAuth));
+        assert!(parse_service("jssdk").unwrap_err().contains("does not serve jssdk yet"));
         assert!(parse_service("mesages").unwrap_err().contains("messages"));
     }
 }
