@@ -74,6 +74,10 @@ async fn what_keeps_pages_from_being_signed_is_named_with_its_fix() {
     site.file("pages/index.html", "1");
     let without = client().replace("\"read\", ", "");
     site.raw(&format!("{without}[[jssdk.account]]\nappid = \"wx1\"\nhosts = [\"localhost\"]\n"));
-    doctor(&site, &[]).await.says("fail", "daemon", &["lacks read", "no page can be signed while the daemon is away"]);
+    doctor(&site, &[]).await.says(
+        "fail",
+        "daemon",
+        &["lacks read", "no page can be signed while the daemon is away"],
+    );
     daemon.stop().await;
 }

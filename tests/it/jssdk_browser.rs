@@ -52,7 +52,10 @@ impl Bench {
         site.file("pages/app.html", &APP.replace("JWEIXIN", &jweixin));
         site.section("serve", &format!("listen = \"127.0.0.1:{port}\"\nadmin = \"127.0.0.1:0\"\n"));
         let addr = site.addr();
-        site.section("jssdk", &format!("daemon = \"{addr}\"\ntoken_file = \"bearer.token\"\npages = \"pages\"\n"));
+        site.section(
+            "jssdk",
+            &format!("daemon = \"{addr}\"\ntoken_file = \"bearer.token\"\npages = \"pages\"\n"),
+        );
         site.raw(&format!(
             "[[jssdk.account]]\nappid = \"wx1\"\npath = \"shop\"\nhosts = [\"127.0.0.1:{port}\"]\n"
         ));
@@ -85,14 +88,18 @@ async fn page_of_a_template_is_configured_by_wechat_and_shares_its_own_address()
     let bench = Bench::start().await;
     bench.browser.pose_as(ANDROID).await;
     let evil = "%3C/script%3E%3Cscript%3Edocument.body.dataset.evil=1%3C/script%3E";
-    let url = format!("{}/jssdk/shop/page/index?b=%E4%BD%A0&t={evil}&x=a+b%20'%7B|&from=singlemessage", bench.base);
+    let url =
+        format!("{}/jssdk/shop/page/index?b=%E4%BD%A0&t={evil}&x=a+b%20'%7B|&from=singlemessage", bench.base);
     bench.browser.open(&format!("{url}#/route")).await;
     bench.browser.until("document.body.dataset.ready || document.body.dataset.error").await;
     assert_eq!(bench.browser.eval("document.body.dataset.error || null").await, Json::Null);
     let shown = bench.browser.text("location.href.split('#')[0]").await;
     assert_eq!(bench.verdict(), ("config:ok".to_owned(), shown.clone()));
     bench.browser.until("performance.getEntriesByType('resource').length > 1").await;
-    bench.browser.run("wx.checkJsApi({ jsApiList: ['x'], complete() { document.body.dataset.checked = 1; } })").await;
+    bench
+        .browser
+        .run("wx.checkJsApi({ jsApiList: ['x'], complete() { document.body.dataset.checked = 1; } })")
+        .await;
     bench.browser.until("document.body.dataset.checked").await;
     for name in ["updateAppMessageShareData", "updateTimelineShareData"] {
         let call = bench.calls(name).pop().unwrap_or_else(|| panic!("{name} was not called"));

@@ -88,8 +88,7 @@ async fn page_signs_the_very_address_that_its_browser_shows() {
 async fn link_of_a_stranger_puts_nothing_into_a_page_but_text() {
     let site = Site::start(&[("index.html", INDEX)], Preview::OnRequest).await;
     let evil = "%3C/title%3E%3Cscript%3Ealert(1)%3C/script%3E%22%27%E2%80%A8{{7*7}}";
-    let target =
-        format!("/jssdk/shop/page/index?t={evil}&d={evil}&%3Cscript%3E=1&'{}`\\//");
+    let target = format!("/jssdk/shop/page/index?t={evil}&d={evil}&%3Cscript%3E=1&'{{}}`\\//");
     for (host, more) in [("h5.example.com", ""), ("127.0.0.1", "&preview")] {
         let answer = site.get(host, &format!("{target}{more}"), "").await;
         assert_eq!(answer.status, 200, "{answer:?}");

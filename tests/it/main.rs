@@ -59,6 +59,7 @@ mod grpc_watch;
 mod jssdk_browser;
 mod jssdk_check;
 mod jssdk_copy;
+mod jssdk_docs;
 mod jssdk_door;
 mod jssdk_pages;
 mod jssdk_serve;

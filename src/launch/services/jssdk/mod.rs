@@ -15,8 +15,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::client::{Client, Code};
 use crate::client::cache::{Cache, Feeder};
+use crate::client::{Client, Code};
 use crate::clock::Clock;
 use crate::config::jssdk::JssdkSettings;
 use crate::config::{ServeConfig, Service};
