@@ -20,7 +20,6 @@ const NO_TOKEN_HERE: &str =
 
 /// Names of other programs and of earlier drafts that are too far from ours to be found as near.
 const HINTS: &[Hint] = &[
-    Hint { table: "", key: "oauth", instead: "this build does not serve oauth: remove the section" },
     Hint { table: "", key: "accounts", instead: "each account is a section [[account]]" },
     Hint { table: "", key: "clients", instead: "each client is a section [[client]]" },
     Hint { table: "", key: "log", instead: "the section is [daemon.log]" },
@@ -55,6 +54,19 @@ const HINTS: &[Hint] = &[
     Hint { table: "messages.account", key: "aes_key", instead: NO_CALLBACK_SECRET_HERE },
     Hint { table: "messages.account", key: "encoding_aes_key", instead: NO_CALLBACK_SECRET_HERE },
     Hint { table: "messages.forward", key: "secret", instead: NO_CALLBACK_SECRET_HERE },
+    Hint { table: "oauth", key: "accounts", instead: "each account is a section [[oauth.account]]" },
+    Hint { table: "oauth", key: "apps", instead: "each application is a section [[oauth.app]]" },
+    Hint {
+        table: "oauth",
+        key: "redirect_uri",
+        instead: "it is made of base_url: base_url/oauth/PATH/callback",
+    },
+    Hint { table: "oauth", key: "database_url", instead: NO_CALLBACK_SECRET_HERE },
+    Hint { table: "oauth", key: "seal_keys", instead: NO_CALLBACK_SECRET_HERE },
+    Hint { table: "oauth", key: "events_secret", instead: NO_CALLBACK_SECRET_HERE },
+    Hint { table: "oauth", key: "token", instead: NO_CALLBACK_SECRET_HERE },
+    Hint { table: "oauth.app", key: "origin", instead: "it is called origins" },
+    Hint { table: "oauth.app", key: "accounts", instead: "it is called account" },
     Hint { table: "jssdk", key: "accounts", instead: "each account is a section [[jssdk.account]]" },
     Hint { table: "jssdk", key: "addr", instead: "it is called daemon" },
     Hint { table: "jssdk", key: "token", instead: NO_CALLBACK_SECRET_HERE },

@@ -35,6 +35,7 @@ mod listeners;
 mod memcached;
 pub mod messages;
 pub mod new_client;
+pub mod oauth;
 mod place;
 mod raw;
 mod reload;
@@ -117,6 +118,7 @@ impl Config {
             client,
             serve,
             messages,
+            oauth,
             jssdk,
         } = source.read(&mut cx.report);
         let daemon = daemon::check(daemon.unwrap_or_default(), &mut cx);
@@ -129,8 +131,8 @@ impl Config {
         let mirror = memcached::check(memcached.unwrap_or_default(), &mut cx);
         // For its errors: what the sections mean is for the services' process, whose secrets are not
         // read here.
-        let _ =
-            services::check(Sections { serve, messages, jssdk }, Asked::Present, wechat.as_ref(), &mut cx);
+        let sections = Sections { serve, messages, oauth, jssdk };
+        let _ = services::check(sections, Asked::Present, wechat.as_ref(), &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
         match wechat {
             Some(wechat) if errors.is_empty() => {

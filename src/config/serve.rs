@@ -14,6 +14,7 @@ use crate::telemetry::file::Rotation;
 use super::context::{Context, is_loopback};
 use super::jssdk::JssdkSettings;
 use super::messages::MessagesSettings;
+use super::oauth::OAuthSettings;
 use super::place::Place;
 use super::report::{ConfigError, Problem};
 use super::services::{self, Asked, Sections, ServiceSet};
@@ -48,6 +49,8 @@ pub struct ServeConfig {
     pub verify_files: Vec<VerifyFile>,
     /// The message service.
     pub messages: Option<MessagesSettings>,
+    /// The login service.
+    pub oauth: Option<OAuthSettings>,
     /// The JS-SDK service.
     pub jssdk: Option<JssdkSettings>,
 }
@@ -88,6 +91,7 @@ impl ServeConfig {
             wechat,
             serve,
             messages,
+            oauth,
             jssdk,
             daemon: _,
             grpc: _,
@@ -98,7 +102,7 @@ impl ServeConfig {
             client: _,
         } = source.read(&mut cx.report);
         let api = upstream::check(wechat.unwrap_or_default(), &mut cx);
-        let sections = Sections { serve, messages, jssdk };
+        let sections = Sections { serve, messages, oauth, jssdk };
         let mut config = services::check(sections, Asked::These(wanted), api.as_ref(), &mut cx);
         config.serve.log = daemon::within_environment(config.serve.log, &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));

@@ -6,4 +6,5 @@
 
 pub mod jssdk;
 pub mod messages;
+pub mod oauth;
 pub mod wechat_api;

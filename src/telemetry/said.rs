@@ -1,4 +1,4 @@
-//! Which reasons were said lately: whoever sends rubbish cannot fill the log.
+//! How often a refusal that strangers can cause is said.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 /// How often one reason is said.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// A line a minute for each reason, with the number of those passed over.
+/// Which reasons were said lately: whoever sends rubbish cannot fill the log.
 #[derive(Debug, Default)]
 pub struct Said(Mutex<HashMap<&'static str, Turn>>);
 

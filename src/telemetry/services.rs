@@ -4,6 +4,8 @@ use ::metrics::{counter, describe_counter, describe_gauge, gauge};
 
 const DAEMON_REACHABLE: &str = "zhongkong_daemon_reachable";
 const PUSHES_REFUSED: &str = "zhongkong_message_refusals_total";
+const ASKED: &str = "zhongkong_oauth_requests_total";
+const LOGINS: &str = "zhongkong_oauth_logins_total";
 const JSSDK_SIGNED: &str = "zhongkong_jssdk_signatures_total";
 const JSSDK_REFUSED: &str = "zhongkong_jssdk_refusals_total";
 
@@ -11,6 +13,8 @@ const JSSDK_REFUSED: &str = "zhongkong_jssdk_refusals_total";
 pub(super) fn describe() {
     describe_gauge!(DAEMON_REACHABLE, "1 while the daemon gives a service what it asks for, by service.");
     describe_counter!(PUSHES_REFUSED, "Requests to the callbacks that were refused, by reason.");
+    describe_counter!(ASKED, "Requests about who is logged in, by what was asked and what came of it.");
+    describe_counter!(LOGINS, "Requests of the login flow, by what they were told.");
     describe_counter!(JSSDK_SIGNED, "Signatures of the JS-SDK service, by what they were made with.");
     describe_counter!(JSSDK_REFUSED, "Requests to the JS-SDK service that were refused, by reason.");
 }
@@ -23,6 +27,16 @@ pub fn daemon_reachable(service: &'static str, level: f64) {
 /// A request to a callback was refused; `reason` is a word of the door's.
 pub fn push_refused(reason: &'static str) {
     counter!(PUSHES_REFUSED, "reason" => reason).increment(1);
+}
+
+/// A request of the login flow was answered; `outcome` is a word of the flow's.
+pub fn login(outcome: &'static str) {
+    counter!(LOGINS, "outcome" => outcome).increment(1);
+}
+
+/// Somebody asked who is logged in, or to end it; both are words of the identity endpoints.
+pub fn identity_asked(what: &'static str, result: &'static str) {
+    counter!(ASKED, "what" => what, "result" => result).increment(1);
 }
 
 /// What a signature of the JS-SDK service was made with.

@@ -45,6 +45,8 @@ pub(super) enum Group {
     Callback,
     /// The message service.
     Messages,
+    /// The login service.
+    OAuth,
     /// The JS-SDK service.
     Jssdk,
 }
@@ -186,6 +188,7 @@ const fn heading(group: Group) -> &'static str {
         Group::Memcached => "memcached",
         Group::Callback => "Callback",
         Group::Messages => "Message service",
+        Group::OAuth => "Login service",
         Group::Jssdk => "JS-SDK service",
     }
 }

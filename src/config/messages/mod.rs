@@ -20,6 +20,7 @@ use super::services::Service;
 mod account;
 mod forward;
 
+
 pub use account::CallbackSettings;
 
 pub(super) use account::{appid_of, path_of};
@@ -139,7 +140,7 @@ impl MessagesSettings {
     }
 }
 
-fn servers(raw: Option<&raw::OneOrMany>, place: &Place, cx: &mut Context<'_>) -> Vec<String> {
+pub(super) fn servers(raw: Option<&raw::OneOrMany>, place: &Place, cx: &mut Context<'_>) -> Vec<String> {
     let mut servers: Vec<String> = Vec::new();
     for server in raw.map_or(&[][..], raw::OneOrMany::as_slice) {
         if !is_host_port(server) {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::jssdk::JssdkError;
 use super::messages::MessagesError;
+use super::oauth::OAuthError;
 
 /// Why the services do not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +13,9 @@ pub enum ServicesError {
     /// The message service cannot be built.
     #[error(transparent)]
     Messages(#[from] MessagesError),
+    /// The login service cannot be built.
+    #[error(transparent)]
+    OAuth(#[from] OAuthError),
     /// The JS-SDK service cannot be built.
     #[error(transparent)]
     Jssdk(#[from] JssdkError),
@@ -43,6 +47,7 @@ impl ServicesError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Messages(source) => source.is_configuration(),
+            Self::OAuth(source) => source.is_configuration(),
             Self::Jssdk(source) => source.is_configuration(),
             Self::OwnLog { .. } | Self::Watch(_) | Self::Part(_) | Self::Grace => false,
         }

@@ -24,6 +24,7 @@ use super::http;
 mod jssdk;
 mod link;
 mod messages;
+mod oauth;
 
 /// Limit for each question.
 const LIMIT: Duration = Duration::from_secs(8);
@@ -64,12 +65,15 @@ struct Needed<'a> {
 pub(super) async fn findings(path: &Path, survey: &Survey, env: &Environment, clock: &Clock) -> Vec<Finding> {
     let Some(parts) = &survey.parts else { return Vec::new() };
     // Without their secrets, which perhaps cannot be read from here.
-    let ServeConfig { serve: _, verify_files: _, messages, jssdk } = &parts.services;
+    let ServeConfig { serve: _, verify_files: _, messages, oauth, jssdk } = &parts.services;
     let look = Look { path, survey, env, clock, services: &parts.services, callers: &parts.grpc.clients };
-    let mut found = match messages {
-        Some(form) => messages::findings(form, &look).await,
-        None => Vec::new(),
-    };
+    let mut found = Vec::new();
+    if let Some(form) = messages {
+        found.extend(messages::findings(form, &look).await);
+    }
+    if let Some(form) = oauth {
+        found.extend(oauth::findings(form, &look).await);
+    }
     if let Some(form) = jssdk {
         found.extend(jssdk::findings(form, &look).await);
     }
