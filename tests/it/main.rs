@@ -128,6 +128,7 @@ mod process_start;
 mod script_support;
 mod script_tools;
 mod secrecy;
+mod serve_proxies;
 mod simulator;
 mod simulator_faults;
 mod simulator_messages;

@@ -165,7 +165,8 @@ impl Services {
         let files = Arc::<Files>::default();
         files.change(&config.verify_files);
         let board = Board { served: served.clone(), remark };
-        parts.start_stoppable("http", http::serve(http, site(&served, files.clone()), LIMITS, edges.clone()));
+        let (proxies, site) = (config.serve.proxies.clone(), site(&served, files.clone()));
+        parts.start_stoppable("http", http::serve_behind(proxies, http, site, LIMITS, edges.clone()));
         let view = View { readiness, board: board.clone(), counters };
         parts
             .start_stoppable("admin", http::serve(admin, view.clone().router(), admin::LIMITS, last.clone()));
