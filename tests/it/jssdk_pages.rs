@@ -85,6 +85,32 @@ async fn page_signs_the_very_address_that_its_browser_shows() {
 }
 
 #[tokio::test]
+async fn page_behind_a_proxy_of_ours_is_signed_by_the_scheme_and_host_that_it_names() {
+    let site = Site::start(&[("index.html", INDEX)], Preview::OnRequest).await;
+    let target = "/jssdk/shop/page/index?a=1";
+    let request = |headers: &str| {
+        format!("GET {target} HTTP/1.1\r\nhost: h5.example.com\r\nconnection: close\r\n{headers}\r\n")
+    };
+    let proxy = std::net::Ipv4Addr::new(127, 0, 0, 9);
+    let named = request("x-forwarded-for: 192.0.2.7\r\nx-forwarded-proto: https\r\n");
+    let answer = site.bench.send_from(proxy, &named).await;
+    assert!(answer.body.contains("<p>https:&#x2f;&#x2f;h5.example.com&#x2f;"), "{answer:?}");
+    let other = request("x-forwarded-proto: https\r\nx-forwarded-host: a.shop.example\r\n");
+    let answer = site.bench.send_from(proxy, &other).await;
+    assert!(answer.body.contains("<p>https:&#x2f;&#x2f;a.shop.example&#x2f;"), "{answer:?}");
+    // A stranger's word is not taken, and a proxy that says nothing makes no wrong signature.
+    let answer = site.bench.send(&named).await;
+    assert!(answer.body.contains("<p>http:&#x2f;&#x2f;h5.example.com&#x2f;"), "{answer:?}");
+    let answer = site.bench.send_from(proxy, &request("accept-language: en\r\n")).await;
+    assert_eq!(answer.status, 500, "{answer:?}");
+    assert!(answer.body.contains("X-Forwarded-Proto") && !answer.body.contains("wx.config"), "{answer:?}");
+    // Nobody sees a preview through it, whatever it is called there.
+    let local = format!("GET {target}&preview HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\nx-forwarded-proto: http\r\n\r\n");
+    assert!(!site.bench.send_from(proxy, &local).await.body.contains("zhongkong-preview"));
+    site.bench.end().await;
+}
+
+#[tokio::test]
 async fn link_of_a_stranger_puts_nothing_into_a_page_but_text() {
     let site = Site::start(&[("index.html", INDEX)], Preview::OnRequest).await;
     let evil = "%3C/title%3E%3Cscript%3Ealert(1)%3C/script%3E%22%27%E2%80%A8{{7*7}}";

@@ -134,7 +134,9 @@ impl Bench {
         let door = Arc::new(Door::new(table, a_minute, signer, world.clock.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let http = listener.local_addr().unwrap();
-        tasks.spawn(http::serve(listener, door.clone().router(), limits(), stop.clone()));
+        // The proxy of the tests.
+        let proxies = std::iter::once("127.0.0.9/32".parse().unwrap()).collect();
+        tasks.spawn(http::serve_behind(proxies, listener, door.clone().router(), limits(), stop.clone()));
         Self { world, copy, door, http, said: Mutex::default(), stop, tasks }
     }
 

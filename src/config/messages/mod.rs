@@ -20,7 +20,10 @@ use super::services::Service;
 mod account;
 mod forward;
 
+<<<<<<< HEAD
 
+=======
+>>>>>>> main
 pub use account::CallbackSettings;
 
 pub(super) use account::{appid_of, path_of};

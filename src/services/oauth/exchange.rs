@@ -130,7 +130,7 @@ impl Exchange {
                  {daemon}, and does it reach WeChat?); after the third time in a row at debug: {why}",
             ),
             (Report::Debug(times), _) => {
-                tracing::debug!(app, times, why, "a code of {app} was not exchanged: {why}")
+                tracing::debug!(app, times, why, "a code of {app} was not exchanged: {why}");
             }
             (Report::Recovered(times), _) => {
                 tracing::info!(app, times, "codes of {app} are exchanged again after {times} failures");

@@ -29,6 +29,12 @@ pub(super) enum Refusal {
         "pages of this origin may not ask: add it to origins of the account's [[jssdk.account]], as the browser writes it"
     )]
     Origin,
+    /// The address of a page is not known.
+    #[error(
+        "the proxy before this service does not say by which scheme and host the browser came, so that the page's address is not known: \
+         let it set Host and X-Forwarded-Proto"
+    )]
+    Proxy,
     /// The body did not come whole.
     #[error(transparent)]
     Body(#[from] BodyError),
@@ -89,6 +95,7 @@ impl Refusal {
                 CardError::NoSignature(_) => StatusCode::SERVICE_UNAVAILABLE,
             },
             Self::Origin => StatusCode::FORBIDDEN,
+            Self::Proxy => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoSignature(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -99,6 +106,7 @@ impl Refusal {
             Self::NoAccount => "no_account",
             Self::TooMany(_) => "too_many",
             Self::Origin => "origin",
+            Self::Proxy => "proxy",
             Self::Body(BodyError::TooLarge { .. }) => "too_large",
             Self::Body(BodyError::Late) => "late_body",
             Self::Body(BodyError::Broken) => "broken_body",
@@ -125,7 +133,7 @@ impl Refusal {
 
     pub(super) fn blame(&self) -> Blame {
         match self {
-            Self::NoSignature(_) | Self::Origin | Self::Site(_) | Self::Card(CardError::None) => {
+            Self::NoSignature(_) | Self::Origin | Self::Proxy | Self::Site(_) | Self::Card(CardError::None) => {
                 Blame::Operator
             }
             Self::NoAccount | Self::TooMany(_) | Self::Body(_) | Self::Unclear(_) | Self::Card(_) => {
