@@ -158,11 +158,7 @@ fn the_services_read_the_same_file_with_every_example_and_none_of_the_daemons_se
     write("secrets/oauth-database-url", "postgres://zhongkong:password@db.example.com/oauth\n");
     write("secrets/oauth-seal-keys", &format!("2026:{}\n", "0123456789abcdef".repeat(4)));
     write("secrets/oauth-events", "0123456789abcdef0123456789abcdef");
-<<<<<<< HEAD
-    write("secrets/jssdk-token", "another-bearer-token\n");
-=======
     write("secrets/jssdk-token", "a-third-bearer-token\n");
->>>>>>> main
     for (name, text) in [("token", "AAAAA"), ("aes-key", key), ("aes-key.old", old)] {
         write(&format!("secrets/shop-{name}"), text);
     }
@@ -199,11 +195,7 @@ fn the_services_read_the_same_file_with_every_example_and_none_of_the_daemons_se
     let needed = "[oauth]\nbase_url = \"https://wx.example.com\"\n\
                   seal_keys_file = \"secrets/oauth-seal-keys\"\n";
     let shown = load(&defaults().replace("[oauth]\n", needed)).config;
-<<<<<<< HEAD
-    let real = load(&format!("[messages]\n{needed}[jssdk]\n")).config;
-=======
     let real = load(&format!("[messages]\n[jssdk]\n{needed}")).config;
->>>>>>> main
     assert_eq!(shown.restart_needed(&real), Vec::<&str>::new());
     assert_eq!(shown.serve, real.serve);
     let own = |config: &ServeConfig| {

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-//! How often a refusal that strangers can cause is said.
-=======
 //! Which reasons were said lately: whoever sends rubbish cannot fill the log.
->>>>>>> main
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,11 +9,7 @@ use tokio::time::Instant;
 /// How often one reason is said.
 const PAUSE: Duration = Duration::from_secs(60);
 
-<<<<<<< HEAD
-/// Which reasons were said lately: whoever sends rubbish cannot fill the log.
-=======
 /// A line a minute for each reason, with the number of those passed over.
->>>>>>> main
 #[derive(Debug, Default)]
 pub struct Said(Mutex<HashMap<&'static str, Turn>>);
 

@@ -105,7 +105,9 @@ async fn page_behind_a_proxy_of_ours_is_signed_by_the_scheme_and_host_that_it_na
     assert_eq!(answer.status, 500, "{answer:?}");
     assert!(answer.body.contains("X-Forwarded-Proto") && !answer.body.contains("wx.config"), "{answer:?}");
     // Nobody sees a preview through it, whatever it is called there.
-    let local = format!("GET {target}&preview HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\nx-forwarded-proto: http\r\n\r\n");
+    let local = format!(
+        "GET {target}&preview HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\nx-forwarded-proto: http\r\n\r\n"
+    );
     assert!(!site.bench.send_from(proxy, &local).await.body.contains("zhongkong-preview"));
     site.bench.end().await;
 }

@@ -81,17 +81,10 @@ mod tests {
     use super::*;
 
     #[test]
-<<<<<<< HEAD
-    fn service_that_there_is_not_is_refused_with_those_that_there_are() {
-        assert_eq!(parse_service("messages"), Ok(Service::Messages));
-        assert_eq!(parse_service("jssdk"), Ok(Service::Jssdk));
-        assert_eq!(parse_service("oauth"), Ok(Service::OAuth));
-=======
     fn service_that_does_not_exist_is_refused_with_those_that_do() {
         assert_eq!(parse_service("messages"), Ok(Service::Messages));
         assert_eq!(parse_service("oauth"), Ok(Service::OAuth));
         assert_eq!(parse_service("jssdk"), Ok(Service::Jssdk));
->>>>>>> main
         assert!(parse_service("mesages").unwrap_err().contains("messages"));
     }
 }

@@ -20,10 +20,6 @@ use super::services::Service;
 mod account;
 mod forward;
 
-<<<<<<< HEAD
-
-=======
->>>>>>> main
 pub use account::CallbackSettings;
 
 pub(super) use account::{appid_of, path_of};

@@ -133,9 +133,11 @@ impl Refusal {
 
     pub(super) fn blame(&self) -> Blame {
         match self {
-            Self::NoSignature(_) | Self::Origin | Self::Proxy | Self::Site(_) | Self::Card(CardError::None) => {
-                Blame::Operator
-            }
+            Self::NoSignature(_)
+            | Self::Origin
+            | Self::Proxy
+            | Self::Site(_)
+            | Self::Card(CardError::None) => Blame::Operator,
             Self::NoAccount | Self::TooMany(_) | Self::Body(_) | Self::Unclear(_) | Self::Card(_) => {
                 Blame::Page
             }
