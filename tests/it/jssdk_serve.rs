@@ -25,7 +25,9 @@ fn site(wechat: &str) -> Site {
     let mut site = Site::new(wechat);
     site.account("wx1", "token_mode = \"stable\"\ntickets = [\"jsapi_ticket\", \"wx_card_ticket\"]");
     site.file("bearer.token", TOKEN);
-    site.section("serve", "listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n");
+    // Nobody before it: the tests are its browsers.
+    let serve = "listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\ntrusted_proxies = []\n";
+    site.section("serve", serve);
     let daemon = site.addr();
     site.section(
         "jssdk",

@@ -86,7 +86,7 @@ impl Asked<'_> {
         place: &Place,
         pages: &Pages,
     ) -> Result<Response, Refusal> {
-        door.admit(self.received.peer)?;
+        door.admit(self.received, self.headers)?;
         let account = &place.account;
         let address = self.address();
         let preview = self.is_preview(table.preview);
