@@ -19,7 +19,7 @@ fn key() -> Key {
 async fn signatures_go_on_without_the_daemon_until_the_ticket_ends_and_not_longer() {
     let mut bench = Bench::start().await;
     let ends = bench.copy.to_its_end(&key()).unwrap().ends;
-    bench.world.ended().await;
+    bench.daemon_ends().await;
     // Nobody vouches for the copy any more; a ticket lives on all the same.
     bench.world.frozen.advance_secs(120).await;
     assert!(!bench.copy.is_vouched() && bench.copy.get(&key()).is_none());
@@ -75,7 +75,7 @@ async fn client_that_may_only_sign_has_the_daemon_sign_each_page() {
     assert_eq!(bench.config("https://evil.example/").await.status, 403);
     // Without the daemon there is nothing; cards are signed by the copy only.
     assert_eq!(bench.get("/jssdk/shop/card?card_id=pCard1", "").await.status, 503);
-    bench.world.ended().await;
+    bench.daemon_ends().await;
     assert_eq!(bench.config(PAGE).await.status, 503);
     bench.end().await;
 }

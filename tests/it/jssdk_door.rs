@@ -202,6 +202,15 @@ async fn address_that_asks_too_often_is_told_when_to_come_again() {
     bench.world.frozen.advance(Duration::from_millis(1)).await;
     bench.is_signed(&bench.config(PAGE).await, PAGE);
     assert_eq!(bench.config(PAGE).await.status, 429);
+    // A proxy that names nobody is told so, and one that names its callers has each counted.
+    let proxy = Ipv4Addr::new(127, 0, 0, 9);
+    for _ in 0..6 {
+        bench.is_signed(&bench.send_from(proxy, &request).await, PAGE);
+    }
+    let refused = bench.send_from(proxy, &request).await;
+    assert!(refused.status == 429 && refused.body.contains("let it set X-Forwarded-For"), "{refused:?}");
+    let named = request.replace("host: x\r\n", "host: x\r\nx-forwarded-for: 192.0.2.7\r\n");
+    bench.is_signed(&bench.send_from(proxy, &named).await, PAGE);
     // A reload that leaves the limit alone forgives nobody; another limit begins anew.
     bench.door.change(Table::new([account()], None, Preview::OnRequest).unwrap(), a_minute);
     assert_eq!(bench.config(PAGE).await.status, 429);

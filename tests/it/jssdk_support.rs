@@ -134,7 +134,9 @@ impl Bench {
         let door = Arc::new(Door::new(table, a_minute, signer, world.clock.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let http = listener.local_addr().unwrap();
-        tasks.spawn(http::serve(listener, door.clone().router(), limits(), stop.clone()));
+        // The proxy of the tests.
+        let proxies = std::iter::once("127.0.0.9/32".parse().unwrap()).collect();
+        tasks.spawn(http::serve_behind(proxies, listener, door.clone().router(), limits(), stop.clone()));
         Self { world, copy, door, http, said: Mutex::default(), stop, tasks }
     }
 
@@ -206,6 +208,14 @@ impl Bench {
         );
         assert_eq!(text("signature"), hex::encode(Sha1::digest(string)), "{url}");
         assert_eq!((text("appId").as_str(), text("url").as_str()), ("wx1", url));
+    }
+
+    /// The daemon ends in good order, and what it said last has been taken in: the clock may move.
+    pub(crate) async fn daemon_ends(&mut self) {
+        self.world.ended().await;
+        for _ in 0..3 {
+            self.get("/jssdk/shop/zhongkong.js", "").await;
+        }
     }
 
     /// Ends it. Nothing that was answered has a ticket, a token or a secret in it.

@@ -16,7 +16,6 @@
 //! cookies here, so nothing else hangs on it. Accounts, pages and the limit may change while the
 //! door is open ([`Door::change`]); a request is judged by one state from start to end.
 
-use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -24,14 +23,14 @@ use arc_swap::ArcSwap;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts as Head;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 use serde::Serialize;
 
 use crate::clock::Clock;
-use crate::http::{Received, read_body};
+use crate::http::{Received, Via, read_body};
 use crate::telemetry::{Said, services as metrics};
 
 use super::asked;
@@ -56,6 +55,9 @@ const LONGEST_BODY: usize = 16 * 1024;
 /// How long a browser may remember what a page may ask, in seconds: an origin that is taken out is
 /// out after that.
 const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("600");
+
+/// Who asked, as a proxy says.
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -107,19 +109,22 @@ impl Door {
             .with_state(self)
     }
 
-    fn admit(&self, caller: IpAddr) -> Result<(), Refusal> {
-        self.limit.load().take(caller).map_err(Refusal::TooMany)
+    fn admit(&self, received: &Received, headers: &HeaderMap) -> Result<(), Refusal> {
+        // A proxy of ours that names nobody has all its callers counted as one.
+        let unnamed = received.via == Via::Proxy && !headers.contains_key(FORWARDED_FOR);
+        let refusal = if unnamed { Refusal::TooManyUnnamed } else { Refusal::TooMany };
+        self.limit.load().take(received.peer).map_err(refusal)
     }
 
     /// The configuration for the URL that a request names, as JSON.
     async fn configure(
         &self,
         place: &Place,
-        caller: IpAddr,
+        received: &Received,
         head: &Head,
         body: Body,
     ) -> Result<Vec<u8>, Refusal> {
-        self.admit(caller)?;
+        self.admit(received, &head.headers)?;
         let bytes;
         let url = if head.method == Method::POST {
             bytes = read_body(&head.headers, body, LONGEST_BODY).await?;
@@ -187,7 +192,7 @@ async fn config(
         return door.refused(&Refusal::NoAccount, None, &received);
     };
     let (head, body) = request.into_parts();
-    let done = match door.configure(place, received.peer, &head, body).await {
+    let done = match door.configure(place, &received, &head, body).await {
         Ok(body) => answer(StatusCode::OK, body),
         Err(refusal) => door.refused(&refusal, Some(place), &received),
     };
@@ -227,7 +232,7 @@ fn signed_card(
         return door.refused(&Refusal::NoAccount, None, received);
     };
     let query = request.uri().query().unwrap_or_default();
-    let done = match door.admit(received.peer).and_then(|()| sign(place, query)) {
+    let done = match door.admit(received, request.headers()).and_then(|()| sign(place, query)) {
         Ok(body) => answer(StatusCode::OK, body),
         Err(refusal) => door.refused(&refusal, Some(place), received),
     };

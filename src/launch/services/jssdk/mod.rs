@@ -15,8 +15,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::client::Client;
 use crate::client::cache::{Cache, Feeder};
+use crate::client::{Client, Code};
 use crate::clock::Clock;
 use crate::config::jssdk::JssdkSettings;
 use crate::config::{ServeConfig, Service};
@@ -166,15 +166,17 @@ impl Served for Jssdk {
         let keys = self.seats.keys.subscribe();
         parts.start("copy of tickets", &stops.edges, feed(feeder, keys, stops.edges.clone()));
         parts.start("pages", &stops.last, watch_pages(watched, self.files.clone(), self.bell.clone()));
-        let copy = self.copy.clone();
         let ask = move |appid: AppId| {
-            let (client, copy) = (client.clone(), copy.clone());
+            let client = client.clone();
             let asked = async move {
-                let held = copy.get(&Key::new(appid.clone(), Kind::JsapiTicket));
-                if held.is_some() {
-                    return Ok(());
+                let key = Key::new(appid.clone(), Kind::JsapiTicket);
+                match client.get(&key, Duration::ZERO).await {
+                    // Who may not read has perhaps the right to sign, which is enough.
+                    Err(error) if error.code() == Some(Code::PermissionDenied) => {
+                        client.sign_jsapi(&appid, NOBODYS).await.map(drop)
+                    }
+                    got => got.map(drop),
                 }
-                client.sign_jsapi(&appid, NOBODYS).await.map(drop)
             };
             Box::pin(asked) as _
         };

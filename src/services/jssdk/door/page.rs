@@ -1,7 +1,8 @@
 //! `GET /jssdk/{account}/page/{name}`: a page with the configuration for its own address inside.
 //!
 //! The address that is signed is the one in the browser's address bar: scheme and host by which the
-//! browser came, then path and query as they arrived, byte for byte. A proxy must not rewrite them.
+//! browser came, as a proxy of ours says if there is one, then path and query as they arrived, byte
+//! for byte. A proxy must not rewrite them.
 //!
 //! A preview is for the page's developer: no ticket, no daemon and no host of the list is needed,
 //! and nothing in it is signed. It is shown where the service says so ([`Preview::Always`]), or
@@ -12,11 +13,12 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::uri::{Authority, Scheme};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use url::{Host, Url};
 
-use crate::http::{Received, RequestId};
+use crate::http::{Outside, Received, RequestId};
 use crate::services::jssdk::configuration::Configuration;
 use crate::services::jssdk::pages::{Pages, RenderError, Shown, View};
 use crate::services::jssdk::site::judge;
@@ -32,8 +34,11 @@ const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 /// What proxies add.
-const OF_PROXIES: [HeaderName; 3] = [
+const OF_PROXIES: [HeaderName; 6] = [
     HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-real-ip"),
     HeaderName::from_static("forwarded"),
     HeaderName::from_static("via"),
 ];
@@ -81,11 +86,18 @@ impl Asked<'_> {
         place: &Place,
         pages: &Pages,
     ) -> Result<Response, Refusal> {
-        door.admit(self.received.peer)?;
+        door.admit(self.received, self.headers)?;
         let account = &place.account;
         let address = self.address();
+        let preview = self.is_preview(table.preview);
+        let address = match address {
+            // A preview is of any address, and nothing depends on it.
+            None if preview => "http://unknown/".to_owned(),
+            None => return Err(Refusal::Proxy),
+            Some(address) => address,
+        };
         let query = self.uri.query().unwrap_or_default();
-        if self.is_preview(table.preview) {
+        if preview {
             let verdict = match judge(&account.hosts, &address) {
                 Ok(page) => format!("{} would be signed.", page.text()),
                 Err(refused) => format!("This address would not be signed: {refused}."),
@@ -132,17 +144,24 @@ impl Asked<'_> {
         }
     }
 
-    /// What the browser's address bar shows, as far as its request tells.
-    fn address(&self) -> String {
-        let host = self.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    /// What the browser's address bar shows; `None` if the proxy before us does not tell.
+    fn address(&self) -> Option<String> {
+        let Outside { scheme, host } = self.received.outside(self.uri, self.headers);
+        let host = host?;
+        // What comes from this machine and by its name is a browser here rather than a proxy that is
+        // silent, and we have no TLS.
+        let scheme = scheme.or_else(|| self.is_local(&host).then_some(Scheme::HTTP))?;
         let target = self.uri.path_and_query().map_or("/", |target| target.as_str());
-        format!("http://{host}{target}")
+        Some(format!("{scheme}://{host}{target}"))
     }
 
     fn is_preview(&self, preview: Preview) -> bool {
         match preview {
             Preview::Always => true,
-            Preview::OnRequest => self.asks_for_preview() && self.is_local(),
+            Preview::OnRequest => {
+                let host = self.received.outside(self.uri, self.headers).host;
+                self.asks_for_preview() && host.is_some_and(|host| self.is_local(&host))
+            }
         }
     }
 
@@ -153,9 +172,9 @@ impl Asked<'_> {
 
     /// Whether the browser is on this machine: what it calls us says so too, so that a name of a
     /// stranger that leads here gets nothing.
-    fn is_local(&self) -> bool {
+    fn is_local(&self, host: &Authority) -> bool {
         let proxied = OF_PROXIES.iter().any(|name| self.headers.contains_key(name));
-        let own_name = Url::parse(&self.address()).is_ok_and(|url| match url.host() {
+        let own_name = Url::parse(&format!("http://{host}/")).is_ok_and(|url| match url.host() {
             Some(Host::Domain(name)) => name == "localhost",
             Some(Host::Ipv4(address)) => address.is_loopback(),
             Some(Host::Ipv6(address)) => address.is_loopback(),

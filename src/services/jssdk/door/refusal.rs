@@ -24,11 +24,23 @@ pub(super) enum Refusal {
     /// Too many from one address.
     #[error("too many requests from this address: it may come again in {} s", seconds(*.0))]
     TooMany(Duration),
+    /// The same of all callers of a proxy together.
+    #[error(
+        "too many requests through the proxy before this service, which does not say whose they are, so that all count as one: let it set \
+         X-Forwarded-For; it may come again in {} s", seconds(*.0)
+    )]
+    TooManyUnnamed(Duration),
     /// A preflight of a page that may not ask.
     #[error(
         "pages of this origin may not ask: add it to origins of the account's [[jssdk.account]], as the browser writes it"
     )]
     Origin,
+    /// The address of a page is not known.
+    #[error(
+        "the proxy before this service does not say by which scheme and host the browser came, so that the page's address is not known: \
+         let it set Host and X-Forwarded-Proto"
+    )]
+    Proxy,
     /// The body did not come whole.
     #[error(transparent)]
     Body(#[from] BodyError),
@@ -68,7 +80,7 @@ impl Refusal {
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::NoAccount => StatusCode::NOT_FOUND,
-            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooMany(_) | Self::TooManyUnnamed(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Body(BodyError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(BodyError::Late) => StatusCode::REQUEST_TIMEOUT,
             Self::Body(BodyError::Broken) | Self::Unclear(_) => StatusCode::BAD_REQUEST,
@@ -89,6 +101,7 @@ impl Refusal {
                 CardError::NoSignature(_) => StatusCode::SERVICE_UNAVAILABLE,
             },
             Self::Origin => StatusCode::FORBIDDEN,
+            Self::Proxy => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoSignature(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -97,8 +110,9 @@ impl Refusal {
     pub(super) fn reason(&self) -> &'static str {
         match self {
             Self::NoAccount => "no_account",
-            Self::TooMany(_) => "too_many",
+            Self::TooMany(_) | Self::TooManyUnnamed(_) => "too_many",
             Self::Origin => "origin",
+            Self::Proxy => "proxy",
             Self::Body(BodyError::TooLarge { .. }) => "too_large",
             Self::Body(BodyError::Late) => "late_body",
             Self::Body(BodyError::Broken) => "broken_body",
@@ -125,9 +139,12 @@ impl Refusal {
 
     pub(super) fn blame(&self) -> Blame {
         match self {
-            Self::NoSignature(_) | Self::Origin | Self::Site(_) | Self::Card(CardError::None) => {
-                Blame::Operator
-            }
+            Self::NoSignature(_)
+            | Self::Origin
+            | Self::Proxy
+            | Self::TooManyUnnamed(_)
+            | Self::Site(_)
+            | Self::Card(CardError::None) => Blame::Operator,
             Self::NoAccount | Self::TooMany(_) | Self::Body(_) | Self::Unclear(_) | Self::Card(_) => {
                 Blame::Page
             }
@@ -137,7 +154,7 @@ impl Refusal {
     /// Whole seconds until it is worth another try.
     pub(super) fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::TooMany(wait) => Some(seconds(*wait)),
+            Self::TooMany(wait) | Self::TooManyUnnamed(wait) => Some(seconds(*wait)),
             Self::NoSignature(error) => Some(seconds(error.retry_after())),
             _ => None,
         }
