@@ -12,6 +12,7 @@ use crate::telemetry::LogSettings;
 use crate::telemetry::file::Rotation;
 
 use super::context::{Context, is_loopback};
+use super::jssdk::JssdkSettings;
 use super::messages::MessagesSettings;
 use super::oauth::OAuthSettings;
 use super::place::Place;
@@ -50,6 +51,8 @@ pub struct ServeConfig {
     pub messages: Option<MessagesSettings>,
     /// The login service.
     pub oauth: Option<OAuthSettings>,
+    /// The JS-SDK service.
+    pub jssdk: Option<JssdkSettings>,
 }
 
 /// A configuration of the business services with what is odd about it.
@@ -89,6 +92,7 @@ impl ServeConfig {
             serve,
             messages,
             oauth,
+            jssdk,
             daemon: _,
             grpc: _,
             admin: _,
@@ -98,7 +102,7 @@ impl ServeConfig {
             client: _,
         } = source.read(&mut cx.report);
         let api = upstream::check(wechat.unwrap_or_default(), &mut cx);
-        let sections = Sections { serve, messages, oauth };
+        let sections = Sections { serve, messages, oauth, jssdk };
         let mut config = services::check(sections, Asked::These(wanted), api.as_ref(), &mut cx);
         config.serve.log = daemon::within_environment(config.serve.log, &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
