@@ -113,6 +113,7 @@ mod oauth_debug;
 mod oauth_login;
 mod oauth_records;
 mod oauth_sessions;
+mod oauth_site;
 mod oauth_support;
 mod oauth_users;
 mod oauth_wechatpy;
