@@ -125,8 +125,7 @@ pub(super) async fn login(Of(core): Of<Arc<Core>>, visit: Visit) -> Response {
 }
 
 async fn begin(core: &Core, visit: &Visit, wanted: &Wanted<'_>) -> Result<Response, What> {
-    let logins =
-        core.sessions.logins(&core.sessions.session_in(&visit.headers)).await.map_err(|_| What::Storage)?;
+    let logins = core.sessions.logins_of(&visit.headers).await.map_err(|_| What::Storage)?;
     if let Some(login) = logins.into_iter().find(|login| login.appid == wanted.account.appid)
         && login.scope >= wanted.scope
         && (login.via == Via::WeChat || core.debug == DebugLogin::On)
