@@ -109,6 +109,7 @@ mod notify_start;
 mod oauth_attacks;
 mod oauth_browser;
 mod oauth_callback;
+mod oauth_config;
 mod oauth_debug;
 mod oauth_login;
 mod oauth_records;
