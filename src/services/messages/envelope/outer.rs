@@ -8,12 +8,12 @@
 use std::borrow::Cow;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 use serde::Deserialize;
 
 use super::super::fields::{Format, mended};
+use super::crypt::BASE64;
 use super::signature::{Stamped, sign};
 use crate::secret::Secret;
 
@@ -174,7 +174,7 @@ pub(super) fn write(format: Format, cipher: &[u8], token: &Secret, stamped: Stam
     };
     body.push_str(before);
     let start = body.len();
-    STANDARD.encode_string(cipher, &mut body);
+    BASE64.encode_string(cipher, &mut body);
     let digits = sign(token, stamped, &body[start..]);
     body.push_str(signature);
     body.extend(digits.map(char::from));
