@@ -27,6 +27,7 @@ mod error;
 pub mod explain;
 mod failed;
 mod get;
+mod jssdk;
 mod launch;
 mod layout;
 mod ledger;
@@ -138,6 +139,9 @@ enum Command {
     /// The login service's users and keys: run it as the service's user
     #[command(subcommand, name = "oauth")]
     OAuth(oauth::Command),
+    /// Find out why a page's signature is invalid
+    #[command(subcommand)]
+    Jssdk(jssdk::Command),
 }
 
 #[derive(Debug, Args)]
@@ -229,6 +233,7 @@ pub async fn run(asked: Asked, env: &Environment) -> Result<ExitCode, Failed> {
         Command::Ledger(command) => ledger::run(command, &config, out, env).await,
         Command::Messages(command) => messages::run(command, &config, out, env).await,
         Command::OAuth(command) => oauth::run(command, &config, out, env).await,
+        Command::Jssdk(command) => jssdk::run(command, &config, out, env).await,
     };
     match done {
         Ok(()) => Ok(ExitCode::SUCCESS),

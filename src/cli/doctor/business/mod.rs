@@ -15,11 +15,13 @@ use crate::config::link::DaemonLink;
 use crate::config::serve::LoadedServe;
 use crate::config::survey::Survey;
 use crate::config::{ConfigError, Environment, Problem, ServeConfig, Service, ServiceSet};
+use crate::hub::AccountSettings;
 use crate::model::{AppId, Kind};
 
 use super::finding::{Finding, Group};
 use super::http;
 
+mod jssdk;
 mod link;
 mod messages;
 mod oauth;
@@ -63,7 +65,7 @@ struct Needed<'a> {
 pub(super) async fn findings(path: &Path, survey: &Survey, env: &Environment, clock: &Clock) -> Vec<Finding> {
     let Some(parts) = &survey.parts else { return Vec::new() };
     // Without their secrets, which perhaps cannot be read from here.
-    let ServeConfig { serve: _, verify_files: _, messages, oauth } = &parts.services;
+    let ServeConfig { serve: _, verify_files: _, messages, oauth, jssdk } = &parts.services;
     let look = Look { path, survey, env, clock, services: &parts.services, callers: &parts.grpc.clients };
     let mut found = Vec::new();
     if let Some(form) = messages {
@@ -71,6 +73,9 @@ pub(super) async fn findings(path: &Path, survey: &Survey, env: &Environment, cl
     }
     if let Some(form) = oauth {
         found.extend(oauth::findings(form, &look).await);
+    }
+    if let Some(form) = jssdk {
+        found.extend(jssdk::findings(form, &look).await);
     }
     found
 }
@@ -110,6 +115,11 @@ impl Look<'_> {
             // It was readable a moment ago.
             Err(ConfigError::Unreadable { .. }) => (Vec::new(), None),
         }
+    }
+
+    /// The accounts of the daemon, as far as this file has them.
+    fn accounts(&self) -> &[AccountSettings] {
+        self.survey.parts.as_ref().map_or(&[], |parts| &parts.accounts)
     }
 
     /// Whether it runs, in its own words.
