@@ -40,7 +40,9 @@ impl Etc {
         ]);
         match ServeConfig::load(&path, &env, &ServiceSet::from([Service::OAuth])) {
             Ok(loaded) => Ok(loaded),
-            Err(ConfigError::Invalid { problems, .. }) => Err(problems.iter().map(ToString::to_string).collect()),
+            Err(ConfigError::Invalid { problems, .. }) => {
+                Err(problems.iter().map(ToString::to_string).collect())
+            }
             Err(other) => panic!("{other}"),
         }
     }
@@ -53,7 +55,10 @@ fn the_smallest_section_keeps_everything_in_a_file_of_the_units() {
     assert_eq!(config.authorize_base.as_str(), "https://open.weixin.qq.com");
     assert_eq!(config.session_idle.as_secs(), 7 * 86_400);
     assert_eq!(config.events_secret, None);
-    assert_eq!(config.site.callback(&config.site.accounts()[0]), "https://wx.example.com/oauth/shop/callback");
+    assert_eq!(
+        config.site.callback(&config.site.accounts()[0]),
+        "https://wx.example.com/oauth/shop/callback"
+    );
 }
 
 #[test]
@@ -92,7 +97,9 @@ fn accounts_applications_and_the_secret_of_events_change_live_and_stores_do_not(
     let needed = |section: &str| old.restart_needed(&load(section));
     assert!(needed(&WELL.replace("shop", "club")).is_empty());
     assert!(needed(&format!("events_secret_file = \"events\"\n{WELL}")).is_empty());
-    assert!(needed(&format!("{WELL}[[oauth.app]]\nname = \"a\"\norigins = \"https://a.example\"\n")).is_empty());
+    assert!(
+        needed(&format!("{WELL}[[oauth.app]]\nname = \"a\"\norigins = \"https://a.example\"\n")).is_empty()
+    );
     for (section, key) in [
         (format!("database = \"other.db\"\n{WELL}"), "oauth.database"),
         (format!("database_url_env = \"URL\"\n{WELL}"), "oauth.database"),
