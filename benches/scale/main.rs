@@ -6,14 +6,11 @@
 
 use std::time::Duration;
 
-use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
-
 mod callback;
 mod day;
 mod engine_day;
 mod fleet;
 mod grpc;
-mod idle;
 mod jssdk;
 mod metrics;
 mod page;
@@ -23,26 +20,11 @@ mod support;
 mod table;
 mod watchers;
 
-#[global_allocator]
-static COUNTED: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
-
 /// No scenario takes longer, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-const SCENARIOS: [&str; 12] = [
-    "stampede",
-    "idle",
-    "fleet",
-    "day",
-    "engine-day",
-    "watch",
-    "grpc",
-    "audit",
-    "metrics",
-    "page",
-    "callback",
-    "jssdk",
-];
+const SCENARIOS: [&str; 11] =
+    ["stampede", "fleet", "day", "engine-day", "watch", "grpc", "audit", "metrics", "page", "callback", "jssdk"];
 
 fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
@@ -63,7 +45,6 @@ fn main() -> anyhow::Result<()> {
         }
         match scenario {
             "stampede" => block_on_all_cores(stampede::run())?,
-            "idle" => block_on_all_cores(idle::run())?,
             "fleet" => block_on_all_cores(fleet::run())?,
             "day" => day::run(),
             "engine-day" => engine_day::run()?,

@@ -9,10 +9,8 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::client::{Client, Code, Error, Flow};
+use crate::client::{Client, Code, Error, Exchanged, Flow, WebLogin};
 use crate::model::{AppId, ErrCode};
-use crate::pb::WebLogin;
-use crate::pb::exchange_code_response::Result as Exchanged;
 use crate::secret::Secret;
 use crate::telemetry::{ErrorTracker, Report};
 
