@@ -23,8 +23,19 @@ mod watchers;
 /// No scenario takes longer, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-const SCENARIOS: [&str; 11] =
-    ["stampede", "fleet", "day", "engine-day", "watch", "grpc", "audit", "metrics", "page", "callback", "jssdk"];
+const SCENARIOS: [&str; 11] = [
+    "stampede",
+    "fleet",
+    "day",
+    "engine-day",
+    "watch",
+    "grpc",
+    "audit",
+    "metrics",
+    "page",
+    "callback",
+    "jssdk",
+];
 
 fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
