@@ -14,6 +14,7 @@ mod engine_day;
 mod fleet;
 mod grpc;
 mod idle;
+mod login;
 mod metrics;
 mod page;
 mod stampede;
@@ -28,7 +29,7 @@ static COUNTED: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 /// No scenario takes longer, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-const SCENARIOS: [&str; 11] = [
+const SCENARIOS: [&str; 12] = [
     "stampede",
     "idle",
     "fleet",
@@ -40,6 +41,7 @@ const SCENARIOS: [&str; 11] = [
     "metrics",
     "page",
     "callback",
+    "login",
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -67,6 +69,7 @@ fn main() -> anyhow::Result<()> {
             "watch" => watchers::run()?,
             "grpc" => grpc::run()?,
             "callback" => callback::run()?,
+            "login" => block_on_all_cores(login::run())?,
             "page" => block_on_all_cores(page::run())?,
             "metrics" => block_on_all_cores(metrics::run())?,
             "audit" => grpc::audit()?,

@@ -393,7 +393,11 @@ async fn wrong_configuration_is_exit_code_two_with_a_sentence() {
     assert!(said.stderr.contains("rules.toml"), "{}", said.stderr);
     let said = ran(command(&site(), &["serve", "menus"])).await;
     assert_eq!(said.code, Some(2), "{}", said.stderr);
-    assert!(said.stderr.contains("there is no such service; there is: messages, oauth, jssdk"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("there is no such service; there is: messages, oauth, jssdk"),
+        "{}",
+        said.stderr
+    );
 
     let said = ran(command(&rules, &["serve", "messages", "--check"])).await;
     assert_eq!(said.code, Some(2), "{}", said.stdout);

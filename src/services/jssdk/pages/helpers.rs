@@ -37,7 +37,9 @@ pub(super) enum ShareError {
     #[error("calls share(), and apis of its [[jssdk.account]] has no {0}")]
     Api(&'static str),
     /// The same of the scripts.
-    #[error("calls wechat() with something else than debug=true and src=\"https://…\", WeChat's script elsewhere")]
+    #[error(
+        "calls wechat() with something else than debug=true and src=\"https://…\", WeChat's script elsewhere"
+    )]
     Script,
 }
 

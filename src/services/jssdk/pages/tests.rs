@@ -64,7 +64,12 @@ fn page_has_the_configuration_and_what_wechats_script_is_told() {
         ),
         "{html}"
     );
-    assert!(html.contains("<script src=\"&#x2f;&#x2f;res.wx.qq.com&#x2f;open&#x2f;js&#x2f;jweixin-1.6.0.js\"></script>"), "{html}");
+    assert!(
+        html.contains(
+            "<script src=\"&#x2f;&#x2f;res.wx.qq.com&#x2f;open&#x2f;js&#x2f;jweixin-1.6.0.js\"></script>"
+        ),
+        "{html}"
+    );
     let call = html.split_once("<script>wx.config(").unwrap().1.split_once(");</script>").unwrap().0;
     let call: serde_json::Value = serde_json::from_str(call).unwrap();
     assert_eq!(
