@@ -12,6 +12,7 @@ mod engine_day;
 mod fleet;
 mod grpc;
 mod jssdk;
+mod login;
 mod metrics;
 mod page;
 mod stampede;
@@ -23,7 +24,7 @@ mod watchers;
 /// No scenario takes longer, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-const SCENARIOS: [&str; 11] = [
+const SCENARIOS: [&str; 13] = [
     "stampede",
     "fleet",
     "day",
@@ -35,6 +36,7 @@ const SCENARIOS: [&str; 11] = [
     "page",
     "callback",
     "jssdk",
+    "login",
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -63,6 +65,7 @@ fn main() -> anyhow::Result<()> {
             "grpc" => grpc::run()?,
             "callback" => callback::run()?,
             "jssdk" => jssdk::run()?,
+            "login" => block_on_all_cores(login::run())?,
             "page" => block_on_all_cores(page::run())?,
             "metrics" => block_on_all_cores(metrics::run())?,
             "audit" => grpc::audit()?,
