@@ -84,6 +84,7 @@ mod messages_rules;
 mod messages_rules_reload;
 mod messages_send;
 mod messages_serve;
+mod messages_serve_support;
 mod messages_site;
 mod messages_support;
 mod messages_test_cli;

@@ -215,6 +215,40 @@ async fn account_of_the_configuration_is_used_by_its_path_or_appid() {
 }
 
 #[tokio::test]
+async fn account_of_the_configuration_brings_its_address_with_it() {
+    // The message service of the configuration, on this machine: what else could be meant?
+    let _guard = Guard::start();
+    let (site, kept) = (site(), Kept::new());
+    let config = |listen: &str| {
+        format!(
+            "[serve]\nlisten = \"{listen}\"\ninsecure = true\n[messages]\n[[messages.account]]\nappid = \"{APPID}\"\n\
+             path = \"shop\"\ntoken_file = \"token\"\naes_key_file = \"key\"\n"
+        )
+    };
+    let port = kept.port();
+    for listen in [format!("127.0.0.1:{port}"), format!("0.0.0.0:{port}"), format!("[::]:{port}")] {
+        site.file("config.toml", &config(&listen));
+        let ran = site.run(&["messages", "send", "text", "Content=hi", "--account", "shop", "-v"]).await;
+        assert_eq!(ran.code, Some(1), "nobody listens there: {ran:?}");
+        let host = if listen.starts_with('[') { "[::1]" } else { "127.0.0.1" };
+        assert!(ran.stdout.contains(&format!("http://{host}:{port}/wechat/shop?")), "{listen}: {ran:?}");
+        assert!(ran.stdout.contains("<Content><![CDATA[hi]]>"), "the first word is a type: {ran:?}");
+    }
+    // With an address the account is somewhere else, and an address is no type.
+    let elsewhere = Callback::echoing("elsewhere").await;
+    let ran = site.run(&["messages", "send", &elsewhere.url, "text", "--account", "shop"]).await;
+    assert!(ran.code == Some(0) && ran.stdout.contains("elsewhere"), "{ran:?}");
+    for (args, words) in [
+        (&["text", "text"][..], "\"text\": a field is written NAME=VALUE; an address begins with http://"),
+        (&["http://127.0.0.1/wechat/shop"][..], "what is to be sent? a TYPE"),
+        (&["127.0.0.1/wechat/shop"][..], "`zhongkong messages send --list` lists the types"),
+    ] {
+        let args = [&["messages", "send"][..], args, &["--account", "shop"]].concat();
+        site.run(&args).await.expect(2, &[words]);
+    }
+}
+
+#[tokio::test]
 async fn callback_over_tls_is_trusted_when_the_system_trusts_its_authority() {
     // WeChat refuses certificates of nobody known; so does the sender.
     let _guard = Guard::start();

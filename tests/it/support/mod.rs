@@ -17,3 +17,4 @@ pub(crate) mod record;
 pub(crate) mod said;
 pub(crate) mod scrape;
 pub(crate) mod simulated;
+pub(crate) mod site;
