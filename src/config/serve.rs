@@ -12,7 +12,9 @@ use crate::telemetry::LogSettings;
 use crate::telemetry::file::Rotation;
 
 use super::context::{Context, is_loopback};
+use super::jssdk::JssdkSettings;
 use super::messages::MessagesSettings;
+use super::oauth::OAuthSettings;
 use super::place::Place;
 use super::report::{ConfigError, Problem};
 use super::services::{self, Asked, Sections, ServiceSet};
@@ -47,6 +49,10 @@ pub struct ServeConfig {
     pub verify_files: Vec<VerifyFile>,
     /// The message service.
     pub messages: Option<MessagesSettings>,
+    /// The login service.
+    pub oauth: Option<OAuthSettings>,
+    /// The JS-SDK service.
+    pub jssdk: Option<JssdkSettings>,
 }
 
 /// A configuration of the business services with what is odd about it.
@@ -85,6 +91,8 @@ impl ServeConfig {
             wechat,
             serve,
             messages,
+            oauth,
+            jssdk,
             daemon: _,
             grpc: _,
             admin: _,
@@ -94,7 +102,7 @@ impl ServeConfig {
             client: _,
         } = source.read(&mut cx.report);
         let api = upstream::check(wechat.unwrap_or_default(), &mut cx);
-        let sections = Sections { serve, messages };
+        let sections = Sections { serve, messages, oauth, jssdk };
         let mut config = services::check(sections, Asked::These(wanted), api.as_ref(), &mut cx);
         config.serve.log = daemon::within_environment(config.serve.log, &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));

@@ -303,11 +303,12 @@ async fn local_copy_is_used_while_the_daemon_is_away_and_a_dead_token_then_ends_
     let _guard = Guard::start();
     let (wechat, site, daemon) = daemon().await;
     let client = site.connect().await;
-    let (cache, feeder) = Cache::new(client.clone(), Clock::system(), vec![key("wx1")]);
+    let (cache, mut feeder) = Cache::new(client.clone(), Clock::system(), vec![key("wx1")]);
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     let mut changes = cache.changes();
-    tasks.spawn(feeder.run(stop.clone()));
+    let stopped = stop.clone();
+    tasks.spawn(async move { feeder.run(stopped).await });
     while cache.get(&key("wx1")).is_none() {
         changes.changed().await.unwrap();
     }
