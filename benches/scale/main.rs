@@ -14,6 +14,7 @@ mod engine_day;
 mod fleet;
 mod grpc;
 mod idle;
+mod jssdk;
 mod metrics;
 mod page;
 mod stampede;
@@ -28,7 +29,7 @@ static COUNTED: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 /// No scenario takes longer, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-const SCENARIOS: [&str; 11] = [
+const SCENARIOS: [&str; 12] = [
     "stampede",
     "idle",
     "fleet",
@@ -40,6 +41,7 @@ const SCENARIOS: [&str; 11] = [
     "metrics",
     "page",
     "callback",
+    "jssdk",
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -48,6 +50,7 @@ fn main() -> anyhow::Result<()> {
     match args.first().map(String::as_str) {
         Some("watch-server") => return watchers::serve(),
         Some("callback-server") => return callback::serve(args.get(1).map_or("ours", String::as_str)),
+        Some("jssdk-server") => return jssdk::serve(args.get(1).map_or("ours", String::as_str)),
         Some("grpc-server") => return grpc::serve(args.get(1).map_or("ours", String::as_str)),
         _ => {}
     }
@@ -67,6 +70,7 @@ fn main() -> anyhow::Result<()> {
             "watch" => watchers::run()?,
             "grpc" => grpc::run()?,
             "callback" => callback::run()?,
+            "jssdk" => jssdk::run()?,
             "page" => block_on_all_cores(page::run())?,
             "metrics" => block_on_all_cores(metrics::run())?,
             "audit" => grpc::audit()?,

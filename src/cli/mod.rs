@@ -27,6 +27,7 @@ mod error;
 pub mod explain;
 mod failed;
 mod get;
+mod jssdk;
 mod launch;
 mod layout;
 mod ledger;
@@ -133,6 +134,9 @@ enum Command {
     /// Try callbacks for messages
     #[command(subcommand)]
     Messages(messages::Command),
+    /// Find out why a page's signature is invalid
+    #[command(subcommand)]
+    Jssdk(jssdk::Command),
 }
 
 #[derive(Debug, Args)]
@@ -223,6 +227,7 @@ pub async fn run(asked: Asked, env: &Environment) -> Result<ExitCode, Failed> {
         Command::Man(args) => man::run(&args, out),
         Command::Ledger(command) => ledger::run(command, &config, out, env).await,
         Command::Messages(command) => messages::run(command, &config, out, env).await,
+        Command::Jssdk(command) => jssdk::run(command, &config, out, env).await,
     };
     match done {
         Ok(()) => Ok(ExitCode::SUCCESS),

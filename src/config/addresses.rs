@@ -43,6 +43,7 @@ impl Service {
         match self {
             Self::Messages => KEYS,
             Self::OAuth => ["serve.oauth.listen", "serve.oauth.admin"],
+            Self::Jssdk => ["serve.jssdk.listen", "serve.jssdk.admin"],
         }
     }
 
@@ -51,6 +52,7 @@ impl Service {
         let [listen, admin] = match self {
             Self::Messages => [7790, 7791],
             Self::OAuth => [7792, 7793],
+            Self::Jssdk => [7794, 7795],
         };
         let here = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         Listeners { listen: here(listen), admin: here(admin) }

@@ -91,6 +91,8 @@ fn one_source_each(etc: &Path) -> String {
         "seal_keys_credential",
         "seal_keys_env",
         "token_credential = \"messages-token\"",
+        "token_credential = \"jssdk-token\"",
+        "token_env = \"ZHONGKONG_JSSDK_TOKEN\"",
         "token_env = \"ZHONGKONG_MESSAGES_TOKEN\"",
         "token_credential = \"oauth-token\"",
         "token_env = \"ZHONGKONG_OAUTH_TOKEN\"",
@@ -156,6 +158,7 @@ fn the_services_read_the_same_file_with_every_example_and_none_of_the_daemons_se
     write("secrets/oauth-database-url", "postgres://zhongkong:password@db.example.com/oauth\n");
     write("secrets/oauth-seal-keys", &format!("2026:{}\n", "0123456789abcdef".repeat(4)));
     write("secrets/oauth-events", "0123456789abcdef0123456789abcdef");
+    write("secrets/jssdk-token", "a-third-bearer-token\n");
     for (name, text) in [("token", "AAAAA"), ("aes-key", key), ("aes-key.old", old)] {
         write(&format!("secrets/shop-{name}"), text);
     }
@@ -186,13 +189,20 @@ fn the_services_read_the_same_file_with_every_example_and_none_of_the_daemons_se
     assert_eq!((oauth.site.accounts().len(), oauth.site.apps().len()), (1, 1));
     assert!(oauth.events_secret.is_some() && oauth.seal.active().is_some());
 
+    assert_eq!(loaded.config.jssdk.as_ref().unwrap().accounts.len(), 2);
+
     // What it shows as defaults are the defaults, beside what has none.
     let needed = "[oauth]\nbase_url = \"https://wx.example.com\"\n\
                   seal_keys_file = \"secrets/oauth-seal-keys\"\n";
     let shown = load(&defaults().replace("[oauth]\n", needed)).config;
-    let real = load(&format!("[messages]\n{needed}")).config;
+    let real = load(&format!("[messages]\n[jssdk]\n{needed}")).config;
     assert_eq!(shown.restart_needed(&real), Vec::<&str>::new());
     assert_eq!(shown.serve, real.serve);
+    let own = |config: &ServeConfig| {
+        let jssdk = config.jssdk.as_ref().unwrap();
+        (jssdk.pages.clone(), jssdk.preview, jssdk.rate_limit)
+    };
+    assert_eq!(own(&shown), own(&real));
     let window = |config: ServeConfig| config.messages.unwrap().replay_window;
     assert_eq!(window(shown), window(real));
 }

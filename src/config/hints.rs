@@ -20,7 +20,6 @@ const NO_TOKEN_HERE: &str =
 
 /// Names of other programs and of earlier drafts that are too far from ours to be found as near.
 const HINTS: &[Hint] = &[
-    Hint { table: "", key: "jssdk", instead: "this build does not serve jssdk: remove the section" },
     Hint { table: "", key: "accounts", instead: "each account is a section [[account]]" },
     Hint { table: "", key: "clients", instead: "each client is a section [[client]]" },
     Hint { table: "", key: "log", instead: "the section is [daemon.log]" },
@@ -68,6 +67,14 @@ const HINTS: &[Hint] = &[
     Hint { table: "oauth", key: "token", instead: NO_CALLBACK_SECRET_HERE },
     Hint { table: "oauth.app", key: "origin", instead: "it is called origins" },
     Hint { table: "oauth.app", key: "accounts", instead: "it is called account" },
+    Hint { table: "jssdk", key: "accounts", instead: "each account is a section [[jssdk.account]]" },
+    Hint { table: "jssdk", key: "addr", instead: "it is called daemon" },
+    Hint { table: "jssdk", key: "token", instead: NO_CALLBACK_SECRET_HERE },
+    Hint { table: "jssdk", key: "templates", instead: "it is called pages" },
+    Hint { table: "jssdk.account", key: "domains", instead: "they are called hosts" },
+    Hint { table: "jssdk.account", key: "cors", instead: "they are called origins" },
+    Hint { table: "jssdk.account", key: "js_api_list", instead: "it is called apis" },
+    Hint { table: "jssdk.account", key: "open_tag_list", instead: "it is called open_tags" },
     Hint { table: "client", key: "token", instead: NO_TOKEN_HERE },
     Hint { table: "client", key: "token_hash", instead: "it is called token_sha256" },
     Hint { table: "client", key: "appids", instead: "it is called accounts" },

@@ -28,6 +28,7 @@ mod environment;
 #[cfg(test)]
 mod example;
 mod hints;
+pub mod jssdk;
 #[cfg(test)]
 mod keys;
 pub mod link;
@@ -119,6 +120,7 @@ impl Config {
             serve,
             messages,
             oauth,
+            jssdk,
         } = source.read(&mut cx.report);
         let daemon = daemon::check(daemon.unwrap_or_default(), &mut cx);
         let wechat = upstream::check(wechat.unwrap_or_default(), &mut cx);
@@ -130,7 +132,7 @@ impl Config {
         let mirror = memcached::check(memcached.unwrap_or_default(), &mut cx);
         // For its errors: what the sections mean is for the services' process, whose secrets are not
         // read here.
-        let sections = Sections { serve, messages, oauth };
+        let sections = Sections { serve, messages, oauth, jssdk };
         let _ = services::check(sections, Asked::Present, wechat.as_ref(), &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
         match wechat {

@@ -17,6 +17,7 @@ use crate::telemetry::file::Rotation;
 
 use super::addresses::{self, Listeners};
 use super::context::Context;
+use super::jssdk::JssdkSettings;
 use super::messages::MessagesSettings;
 use super::oauth::OAuthSettings;
 use super::place::Place;
@@ -59,6 +60,8 @@ pub struct ServeConfig {
     pub messages: Option<MessagesSettings>,
     /// The login service.
     pub oauth: Option<OAuthSettings>,
+    /// The JS-SDK service.
+    pub jssdk: Option<JssdkSettings>,
 }
 
 /// A configuration of the business services with what is odd about it.
@@ -98,6 +101,7 @@ impl ServeConfig {
             serve,
             messages,
             oauth,
+            jssdk,
             daemon: _,
             grpc: _,
             admin: _,
@@ -107,7 +111,7 @@ impl ServeConfig {
             client: _,
         } = source.read(&mut cx.report);
         let api = upstream::check(wechat.unwrap_or_default(), &mut cx);
-        let sections = Sections { serve, messages, oauth };
+        let sections = Sections { serve, messages, oauth, jssdk };
         let mut config = services::check(sections, Asked::These(wanted), api.as_ref(), &mut cx);
         config.serve.log = daemon::within_environment(config.serve.log, &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
@@ -141,10 +145,11 @@ impl ServeConfig {
 /// Validates `[serve]` for a process that runs only this service, or without one several.
 pub(super) fn check(raw: raw::Serve, alone: Option<Service>, cx: &mut Context<'_>) -> ServeSettings {
     let table = Place::root().key("serve");
-    let raw::Serve { listen, insecure, trusted_proxies, admin, grace, log, mut oauth } = raw;
+    let raw::Serve { listen, insecure, trusted_proxies, admin, grace, log, mut oauth, mut jssdk } = raw;
     let own = |service| match service {
         Service::Messages => None,
         Service::OAuth => oauth.take(),
+        Service::Jssdk => jssdk.take(),
     };
     let addresses = addresses::check([listen, admin], insecure, own, cx);
     let Listeners { listen, admin } = addresses.of(alone);

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::context::Context;
+use super::jssdk::{self, JssdkSettings};
 use super::messages::{self, MessagesSettings};
 use super::oauth::{self, OAuthSettings};
 use super::place::Place;
@@ -22,6 +23,8 @@ pub enum Service {
     Messages,
     /// Finds out who somebody is.
     OAuth,
+    /// Signs pages for WeChat's JS-SDK.
+    Jssdk,
 }
 
 /// Services that one process runs.
@@ -29,13 +32,14 @@ pub type ServiceSet = BTreeSet<Service>;
 
 impl Service {
     /// All there are, in the order in which they are built, started and told of.
-    pub const ALL: [Self; 2] = [Self::Messages, Self::OAuth];
+    pub const ALL: [Self; 3] = [Self::Messages, Self::OAuth, Self::Jssdk];
 
     /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Messages => "messages",
             Self::OAuth => "oauth",
+            Self::Jssdk => "jssdk",
         }
     }
 }
@@ -51,6 +55,7 @@ pub(super) struct Sections {
     pub(super) serve: Option<raw::Serve>,
     pub(super) messages: Option<raw::Messages>,
     pub(super) oauth: Option<raw::OAuth>,
+    pub(super) jssdk: Option<raw::Jssdk>,
 }
 
 /// Which sections a reading validates.
@@ -80,14 +85,16 @@ pub(super) fn check(
     wechat: Option<&wechat::Settings>,
     cx: &mut Context<'_>,
 ) -> ServeConfig {
-    let Sections { serve, messages, oauth } = sections;
+    let Sections { serve, messages, oauth, jssdk } = sections;
     let serve = serve::check(serve.unwrap_or_default(), asked.alone(), cx);
     let messages = section(messages, Service::Messages, asked, cx)
         .and_then(|(raw, depth)| messages::check(raw, wechat.cloned(), depth, cx));
     let oauth = section(oauth, Service::OAuth, asked, cx)
         .and_then(|(raw, depth)| oauth::check(raw, serve.listen, wechat.cloned(), depth, cx));
+    let jssdk = section(jssdk, Service::Jssdk, asked, cx)
+        .and_then(|(raw, depth)| jssdk::check(raw, &serve, depth, cx));
     let verify_files = std::mem::take(&mut cx.verify_files).into_files();
-    ServeConfig { serve, verify_files, messages, oauth }
+    ServeConfig { serve, verify_files, messages, oauth, jssdk }
 }
 
 /// A section with how deeply it is read; `None` if it is not.
@@ -113,7 +120,7 @@ fn section<R>(
 
 /// The keys of the services' sections that differ and take effect at a restart only.
 pub(super) fn restart_needed(old: &ServeConfig, new: &ServeConfig) -> Vec<&'static str> {
-    let ServeConfig { serve: _, verify_files: _, messages, oauth } = old;
+    let ServeConfig { serve: _, verify_files: _, messages, oauth, jssdk } = old;
     let mut needed = both(messages.as_ref(), new.messages.as_ref(), MessagesSettings::restart_needed);
     for key in both(oauth.as_ref(), new.oauth.as_ref(), OAuthSettings::restart_needed) {
         // Two services may read one section.
@@ -121,6 +128,7 @@ pub(super) fn restart_needed(old: &ServeConfig, new: &ServeConfig) -> Vec<&'stat
             needed.push(key);
         }
     }
+    needed.extend(both(jssdk.as_ref(), new.jssdk.as_ref(), JssdkSettings::restart_needed));
     needed
 }
 

@@ -1,4 +1,4 @@
-//! How often a refusal that strangers can cause is said.
+//! Which reasons were said lately: whoever sends rubbish cannot fill the log.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 /// How often one reason is said.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Which reasons were said lately: whoever sends rubbish cannot fill the log.
+/// A line a minute for each reason, with the number of those passed over.
 #[derive(Debug, Default)]
 pub struct Said(Mutex<HashMap<&'static str, Turn>>);
 

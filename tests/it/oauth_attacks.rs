@@ -227,7 +227,9 @@ async fn no_page_and_no_redirect_leaks_code_state_or_token() {
     let second_code = around.consents(&second, "o2");
     pages.push(other.go(&callback(&second, &second_code)).await);
     pages.push(other.go(&format!("/oauth/shop/callback?state={}", state(&second))).await);
-    let secrets = around.world.sim.control.issued_values();
+    let mut secrets = around.world.sim.control.issued_values();
+    // The AppSecret of the simulator's accounts is a letter.
+    secrets.retain(|secret| secret.len() > 8);
     assert!(secrets.len() > 3, "codes, tokens and tickets: {secrets:?}");
     for got in &pages {
         let headers = format!("{:?}", got.headers);

@@ -1,5 +1,8 @@
 //! Logging in as everybody does: out to WeChat, back to the page, known from then on.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
 use zhongkong::services::oauth::flow::Live;
 use zhongkong::services::oauth::site::Site;
 use zhongkong::simulator::{Endpoint, Fault, NewCode, Script};
@@ -225,4 +228,34 @@ async fn reload_counts_for_a_login_that_is_under_way() {
     assert_eq!(around.exchanges(), 0, "the code was not spent");
     instance.flow.change(live(site()));
     assert_eq!(browser.go(&callback(&authorize, &code)).await.location(), "https://h5.example/#");
+}
+
+/// What an assertion says; its signature is another test's business.
+fn claims(address: &str) -> Value {
+    let token = address.split_once("zk_assertion=").expect(address).1;
+    let payload = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn login_comes_home_to_another_site_with_an_assertion_behind_its_fragment() {
+    let around = Around::start().await;
+    let instance = around.instance().await;
+    let mut browser = instance.browser();
+    let link = "/oauth/shop/login?return_to=https%3A%2F%2Fcross.example%2Fx%3Fy%3D1%23%2Froute&nonce=n-1";
+    let got = browser.log_in(&around, link, "o1").await;
+    let location = got.location();
+    assert!(location.starts_with("https://cross.example/x?y=1#/route&zk_assertion="), "{location}");
+    let said = claims(location);
+    for (claim, value) in
+        [("aud", "https://cross.example"), ("sub", "o1"), ("appid", "wx1"), ("nonce", "n-1"), ("iss", BASE)]
+    {
+        assert_eq!(said[claim], value, "{said}");
+    }
+    assert_eq!(said["exp"].as_i64().unwrap() - said["iat"].as_i64().unwrap(), 60);
+    // Who is known goes straight back, with a new one; pages of our own origin need none.
+    let got = browser.go(&link.replace("n-1", "n-2")).await;
+    assert_eq!((got.status, &claims(got.location())["nonce"]), (303, &"n-2".into()));
+    assert_ne!(claims(got.location())["jti"], said["jti"]);
+    assert_eq!(browser.go("/oauth/shop/login?return_to=/x&app=cross").await.location(), "/x");
 }

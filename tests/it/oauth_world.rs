@@ -18,7 +18,9 @@ use zhongkong::access::Action;
 use zhongkong::client::Client;
 use zhongkong::http::{self, Limits};
 use zhongkong::model::AppId;
+use zhongkong::seal::Keys;
 use zhongkong::services::oauth::account::{Account, App, AssertionMode, Scope};
+use zhongkong::services::oauth::assertion::Assertions;
 use zhongkong::services::oauth::flow::{self, Flow, Live};
 use zhongkong::services::oauth::records::Records;
 use zhongkong::services::oauth::sessions::{Login, SessionSettings, Sessions, Transport};
@@ -28,7 +30,7 @@ use zhongkong::services::wechat_api::{self, UserApi};
 use zhongkong::simulator::{Endpoint, Fault, NewCode, Script};
 
 use super::grpc_support::{World, client};
-use super::oauth_support::{IDLE, LIFE, Stores};
+use super::oauth_support::{IDLE, KEYS, LIFE, Stores};
 use super::support::simulated::client_builder;
 
 /// Where browsers think that they are.
@@ -85,7 +87,10 @@ pub(crate) fn site_at(base: &str) -> Site {
         scope,
         assertion: AssertionMode::None,
     };
+    let cross =
+        App { assertion: AssertionMode::Fragment, ..app("cross", "https://cross.example", Scope::Base) };
     let apps = vec![
+        cross,
         app("h5", "https://h5.example", Scope::UserInfo),
         app("quiet", "https://quiet.example", Scope::Base),
     ];
@@ -134,7 +139,10 @@ impl Around {
         let (users, clock) = (self.stores.users.clone(), self.stores.clock.clone());
         let transport = if live.site.base().is_https() { Transport::Https } else { Transport::Http };
         let sessions = SessionSettings { idle: IDLE, life: LIFE, transport };
+        let keys = Keys::parse(KEYS).unwrap();
+        let (database, issuer) = (self.stores.database.clone(), live.site.base().clone());
         let parts = flow::Parts {
+            assertions: Assertions::new(database, keys, issuer, Duration::from_secs(60), clock.clone()),
             sessions: Sessions::new(records.clone(), users.clone(), sessions, clock.clone()),
             records,
             users,
@@ -156,7 +164,8 @@ impl Around {
         };
         let stop = CancellationToken::new();
         let mut served = JoinSet::new();
-        served.spawn(http::serve(listener, flow.router(), limits, stop.clone()));
+        let router = flow.router().fallback(http::no_such_path);
+        served.spawn(http::serve(listener, router, limits, stop.clone()));
         Instance { flow, addr, stop, _served: served }
     }
 
@@ -199,7 +208,8 @@ impl Around {
     pub(crate) async fn logins(&self, browser: &Browser, cookie: &str) -> Vec<Login> {
         let Some(id) = browser.cookies.get(cookie) else { return Vec::new() };
         let headers = HeaderMap::from_iter([(COOKIE, format!("{SESSION}={id}").parse().unwrap())]);
-        self.stores.sessions.logins_of(&headers).await.unwrap()
+        let session = self.stores.sessions.session_in(&headers);
+        self.stores.sessions.logins(&session).await.unwrap()
     }
 
     /// Who is logged in with this session at `wx1`.

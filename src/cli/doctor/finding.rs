@@ -47,6 +47,8 @@ pub(super) enum Group {
     Messages,
     /// The login service.
     OAuth,
+    /// The JS-SDK service.
+    Jssdk,
 }
 
 /// One finding.
@@ -187,6 +189,7 @@ const fn heading(group: Group) -> &'static str {
         Group::Callback => "Callback",
         Group::Messages => "Message service",
         Group::OAuth => "Login service",
+        Group::Jssdk => "JS-SDK service",
     }
 }
 

@@ -20,9 +20,9 @@ use super::services::Service;
 mod account;
 mod forward;
 
-pub(super) use account::{appid_of, path_of};
-
 pub use account::CallbackSettings;
+
+pub(super) use account::{appid_of, path_of};
 
 use account::Answered;
 pub use forward::ForwardSettings;

@@ -24,7 +24,7 @@ pub(super) fn accounts(raw: Vec<raw::OAuthAccount>, depth: Depth, cx: &mut Conte
         cx.report.warn(&Place::root(), odd);
     }
     let mut accounts: Vec<Account> = Vec::with_capacity(raw.len());
-    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let (mut paths, mut appids) = (BTreeMap::new(), BTreeMap::new());
     for (index, raw) in raw.into_iter().enumerate() {
         let table = list.index(index);
         let raw::OAuthAccount { appid, path, verify_files } = raw;
@@ -36,17 +36,18 @@ pub(super) fn accounts(raw: Vec<raw::OAuthAccount>, depth: Depth, cx: &mut Conte
             let rule = format!("/oauth/{path} is an address of the service's own: use another path");
             cx.report.error(&table.key("path"), rule);
         }
-        if let Some(first) = places.get(&path) {
+        if let Some(first) = paths.get(&path) {
             let path = shown(&path);
             let rule = format!("/oauth/{path} is also the path of oauth.account[{first}]: each path once");
             cx.report.error(&table.key("path"), rule);
         }
         // A session has one login for each appid.
-        if let Some(first) = accounts.iter().position(|account| account.appid == appid) {
+        if let Some(first) = appids.get(&appid) {
             let rule = format!("oauth.account[{first}] has the same appid: each account once");
             cx.report.error(&table.key("appid"), rule);
         }
-        places.entry(path.clone()).or_insert(index);
+        paths.entry(path.clone()).or_insert(index);
+        appids.entry(appid.clone()).or_insert(index);
         accounts.push(Account { appid, path });
     }
     accounts
@@ -56,13 +57,15 @@ pub(super) fn accounts(raw: Vec<raw::OAuthAccount>, depth: Depth, cx: &mut Conte
 pub(super) fn apps(raw: Vec<raw::OAuthApp>, accounts: &[Account], cx: &mut Context<'_>) -> Vec<App> {
     let list = Place::root().key("oauth").key("app");
     let mut apps: Vec<App> = Vec::with_capacity(raw.len());
+    let mut names = BTreeMap::new();
     for (index, raw) in raw.into_iter().enumerate() {
         let table = list.index(index);
         let Some(app) = app(raw, &table, accounts, cx) else { continue };
-        if let Some(first) = apps.iter().position(|other| other.name == app.name) {
+        if let Some(first) = names.get(&app.name) {
             let rule = format!("oauth.app[{first}] has the same name: each name once");
             cx.report.error(&table.key("name"), rule);
         }
+        names.entry(app.name.clone()).or_insert(index);
         apps.push(app);
     }
     apps

@@ -8,11 +8,13 @@
 
 use serde::Deserialize;
 
+mod jssdk;
 mod messages;
 mod oauth;
 mod serve;
 mod words;
 
+pub(super) use jssdk::{Jssdk, JssdkAccount};
 pub(super) use messages::{Forward, MessageLog, Messages, MessagesAccount};
 pub(super) use oauth::{OAuth, OAuthAccount, OAuthApp};
 pub(super) use serve::{Alone, Serve};
@@ -33,6 +35,7 @@ pub(super) struct File {
     pub(super) serve: Option<Serve>,
     pub(super) messages: Option<Messages>,
     pub(super) oauth: Option<OAuth>,
+    pub(super) jssdk: Option<Jssdk>,
 }
 
 /// `[daemon]`

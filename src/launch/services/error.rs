@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::jssdk::JssdkError;
 use super::messages::MessagesError;
 use super::oauth::OAuthError;
 
@@ -15,6 +16,9 @@ pub enum ServicesError {
     /// The login service cannot be built.
     #[error(transparent)]
     OAuth(#[from] OAuthError),
+    /// The JS-SDK service cannot be built.
+    #[error(transparent)]
+    Jssdk(#[from] JssdkError),
     /// The process's own log.
     #[error(
         "the log file {} cannot be written; make its directory, let the service's user write there, or change \
@@ -44,6 +48,7 @@ impl ServicesError {
         match self {
             Self::Messages(source) => source.is_configuration(),
             Self::OAuth(source) => source.is_configuration(),
+            Self::Jssdk(source) => source.is_configuration(),
             Self::OwnLog { .. } | Self::Watch(_) | Self::Part(_) | Self::Grace => false,
         }
     }

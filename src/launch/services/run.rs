@@ -32,6 +32,7 @@ use crate::telemetry::{self, metrics};
 use super::admin::{self, View};
 use super::error::ServicesError;
 use super::files::Files;
+use super::jssdk::Jssdk;
 use super::messages::Messages;
 use super::oauth::OAuth;
 use super::reload::Reloader;
@@ -118,13 +119,16 @@ impl Services {
             admin: admin.local_addr().map_err(ServicesError::Watch)?,
         };
         let bell = Bell::default();
-        let ServeConfig { serve: _, verify_files: _, messages, oauth } = &config;
+        let ServeConfig { serve: _, verify_files: _, messages, oauth, jssdk } = &config;
         let mut served: Vec<Box<dyn Served>> = Vec::new();
         if let Some(settings) = messages {
             served.push(Box::new(Messages::build(settings, &clock, bell.clone()).await?));
         }
         if let Some(settings) = oauth {
             served.push(Box::new(OAuth::build(settings, &clock, bell.clone()).await?));
+        }
+        if let Some(settings) = jssdk {
+            served.push(Box::new(Jssdk::build(settings, &clock, bell.clone()).await?));
         }
         Ok(Self { config, http, admin, addresses, served, bell, counters, clock })
     }

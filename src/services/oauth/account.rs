@@ -109,7 +109,9 @@ impl FromStr for Origin {
         let url = Url::parse(text).map_err(|_| NoOrigin)?;
         let origin = Self::of(&url).ok_or(NoOrigin)?;
         let bare = url.username().is_empty() && url.password().is_none() && url.path() == "/";
+        // `*` is allowed in a host by the standard, and would be thought a pattern.
         let nothing_more = url.query().is_none() && url.fragment().is_none() && !text.ends_with('/');
+        let nothing_more = nothing_more && !text.contains('*');
         if bare && nothing_more { Ok(origin) } else { Err(NoOrigin) }
     }
 }
@@ -149,6 +151,7 @@ mod tests {
             "https://user@h5.example.com",
             "h5.example.com",
             "//h5.example.com",
+            "https://*.example.com",
             "ftp://h5.example.com",
             "data:text/html",
             "null",

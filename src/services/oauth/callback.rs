@@ -27,6 +27,7 @@ use super::arrivals::{Key, NoOutcome};
 use super::authorize::authorize_url;
 use super::exchange::{Person, Spent};
 use super::flow::{Core, Live, Visit, redirect};
+use super::home::Way;
 use super::login::{again, put};
 use super::notes::{CLAIMED, CodeMark, Ending, Note, REPEATED, later};
 use super::page::{Page, Stopped, What};
@@ -236,14 +237,15 @@ async fn look(core: &Core, arrival: &Arrival) -> Result<Option<Outcome>, Records
         return Ok(Some(Outcome::Page(start(What::Over))));
     }
     // The configuration may have changed; what was allowed then need not be now.
-    let allowed =
-        ReturnTo::check(pending.return_to.as_bytes()).map_err(What::ReturnTo).and_then(|return_to| {
-            let app = arrival.live.site.app(&arrival.account, pending.app.as_deref(), return_to.home());
-            app.map(drop).map_err(What::Unlisted)
-        });
-    if let Err(what) = allowed {
-        return Ok(Some(what.into()));
-    }
+    let return_to = match ReturnTo::check(pending.return_to.as_bytes()) {
+        Ok(return_to) => return_to,
+        Err(refused) => return Ok(Some(What::ReturnTo(refused).into())),
+    };
+    let site = &arrival.live.site;
+    let way = match site.app(&arrival.account, pending.app.as_deref(), return_to.home()) {
+        Ok(app) => Way::new(site, app, &return_to, pending.nonce.as_deref()),
+        Err(unlisted) => return Ok(Some(What::Unlisted(unlisted).into())),
+    };
     let mut claim = Note {
         browser: arrival.browser.mark(),
         code: arrival.brought.mark(),
@@ -254,7 +256,7 @@ async fn look(core: &Core, arrival: &Arrival) -> Result<Option<Outcome>, Records
     if !core.records.add(&done, &bytes(&claim), later(core.clock.wall(), CLAIMED)).await? {
         return Ok(None);
     }
-    let outcome = work(core, arrival, &pending, &claim.again).await;
+    let outcome = work(core, arrival, &pending, &way, &claim.again).await;
     // The store tells its own failures. Without the note a second arrival is told that it is over, or
     // after the claim's end asks WeChat about a code that is spent, and is sent there for another.
     match &outcome {
@@ -284,19 +286,19 @@ fn repeated(core: &Core, arrival: &Arrival, note: &Note) -> Option<Outcome> {
     note.told(core.clock.wall()).map(Outcome::Ended)
 }
 
-async fn work(core: &Core, arrival: &Arrival, pending: &Pending, again: &str) -> Outcome {
+async fn work(core: &Core, arrival: &Arrival, pending: &Pending, way: &Way<'_>, again: &str) -> Outcome {
     let code = match &arrival.brought {
         Brought::Code(code) => code,
         Brought::MadeUp(openid) => {
             let profile = Profile { nickname: openid.to_string(), headimgurl: None };
             let profile = (pending.scope == Scope::UserInfo).then_some(profile);
             let who = Who { openid: openid.clone(), unionid: None, scope: pending.scope, via: Via::Debug };
-            return log_in(core, arrival, pending, who, profile).await;
+            return log_in(core, arrival, way, who, profile).await;
         }
         Brought::MadeUpSnapshot => return Outcome::Ended(snapshot(again)),
     };
     match core.exchange.spend(&arrival.account, code).await {
-        Spent::Person(person) => known(core, arrival, pending, person).await,
+        Spent::Person(person) => known(core, arrival, way, person).await,
         Spent::Snapshot => Outcome::Ended(snapshot(again)),
         Spent::Stale => ask_again(core, arrival, pending, again).await,
         Spent::Unspent(errcode) => Outcome::Page(reload(What::Away(errcode))),
@@ -335,7 +337,7 @@ struct Who {
 }
 
 /// WeChat has named somebody: with the profile, if it was allowed.
-async fn known(core: &Core, arrival: &Arrival, pending: &Pending, person: Person) -> Outcome {
+async fn known(core: &Core, arrival: &Arrival, way: &Way<'_>, person: Person) -> Outcome {
     let Person { openid, unionid, scope, token } = person;
     let mut who = Who { openid, unionid, scope, via: Via::WeChat };
     let profile = match scope {
@@ -367,13 +369,13 @@ async fn known(core: &Core, arrival: &Arrival, pending: &Pending, person: Person
             })
         }
     };
-    log_in(core, arrival, pending, who, profile).await
+    log_in(core, arrival, way, who, profile).await
 }
 
 async fn log_in(
     core: &Core,
     arrival: &Arrival,
-    pending: &Pending,
+    way: &Way<'_>,
     who: Who,
     profile: Option<Profile>,
 ) -> Outcome {
@@ -382,8 +384,12 @@ async fn log_in(
     let seen = Seen { appid: appid.clone(), openid: openid.clone(), unionid, profile, at };
     let Ok(user) = core.users.seen(&seen).await else { return Outcome::Page(reload(What::Storage)) };
     let login = Login { appid, openid, unionid: user.unionid, epoch: user.epoch, scope, at, via };
+    // Before the session, so that none is left behind that nobody has.
+    let Ok(location) = way.address(&core.assertions, &login).await else {
+        return Outcome::Page(reload(What::Storage));
+    };
     match core.sessions.log_in(arrival.earlier, login).await {
-        Ok(id) => Outcome::Ended(Ending::In { location: pending.return_to.clone(), session: id.to_string() }),
+        Ok(id) => Outcome::Ended(Ending::In { location, session: id.to_string() }),
         Err(_) => Outcome::Page(reload(What::Storage)),
     }
 }

@@ -78,8 +78,9 @@ async fn chosen(core: &Core, visit: &Visit, body: Body) -> Result<Arrival, Box<R
     let browser = Binding::of(&visit.headers, base).ok_or_else(|| shown(What::OtherBrowser))?;
     let brought = match field("act").as_str() {
         "login" => {
+            // Who types a name need not choose it as well.
             let name =
-                Some(field("person")).filter(|name| !name.is_empty()).unwrap_or_else(|| field("other"));
+                Some(field("other")).filter(|name| !name.is_empty()).unwrap_or_else(|| field("person"));
             let name = if name.is_empty() { PEOPLE[0].to_owned() } else { name };
             Brought::MadeUp(format!("{PREFIX}{name}").parse().map_err(|_| shown(What::Over))?)
         }

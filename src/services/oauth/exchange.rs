@@ -9,10 +9,8 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::client::{Client, Code, Error, Flow};
+use crate::client::{Client, Code, Error, Exchanged, Flow, WebLogin};
 use crate::model::{AppId, ErrCode};
-use crate::pb::WebLogin;
-use crate::pb::exchange_code_response::Result as Exchanged;
 use crate::secret::Secret;
 use crate::telemetry::{ErrorTracker, Report};
 
@@ -130,7 +128,7 @@ impl Exchange {
                  {daemon}, and does it reach WeChat?); after the third time in a row at debug: {why}",
             ),
             (Report::Debug(times), _) => {
-                tracing::debug!(app, times, why, "a code of {app} was not exchanged: {why}")
+                tracing::debug!(app, times, why, "a code of {app} was not exchanged: {why}");
             }
             (Report::Recovered(times), _) => {
                 tracing::info!(app, times, "codes of {app} are exchanged again after {times} failures");

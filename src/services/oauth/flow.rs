@@ -32,6 +32,7 @@ use crate::telemetry::{ErrorTracker, Said, services as metrics};
 
 use super::account::Origin;
 use super::arrivals::Arrivals;
+use super::assertion::Assertions;
 use super::callback::{self, Outcome};
 use super::debug;
 use super::exchange::Exchange;
@@ -77,6 +78,8 @@ pub struct Parts {
     pub users: Users,
     /// Who is logged in.
     pub sessions: Sessions,
+    /// What logins come home with.
+    pub assertions: Assertions,
     /// The daemon.
     pub client: Client,
     /// WeChat, for profiles.
@@ -95,6 +98,7 @@ pub(super) struct Core {
     pub(super) records: Arc<dyn Records>,
     pub(super) users: Users,
     pub(super) sessions: Sessions,
+    pub(super) assertions: Assertions,
     pub(super) exchange: Exchange,
     pub(super) api: UserApi,
     pub(super) clock: Clock,
@@ -116,7 +120,7 @@ impl Flow {
     /// Opens nothing.
     pub fn new(settings: Settings, live: Live, parts: Parts) -> Self {
         let Settings { daemon, debug, most_pending } = settings;
-        let Parts { records, users, sessions, client, api, clock } = parts;
+        let Parts { records, users, sessions, assertions, client, api, clock } = parts;
         if debug == DebugLogin::On {
             tracing::warn!(
                 "DEBUG LOGIN IS ON: whoever reaches this service logs in as whom they like; take `debug_login` out of \
@@ -129,6 +133,7 @@ impl Flow {
             records,
             users,
             sessions,
+            assertions,
             exchange: Exchange::new(client, daemon),
             api,
             throng: Throng::new(most_pending, clock.clone()),

@@ -15,6 +15,7 @@ use super::account::{Account, App, Scope};
 use super::authorize::{authorize_url, escaped};
 use super::debug;
 use super::flow::{Core, DebugLogin, Visit, redirect};
+use super::home::Way;
 use super::page::{Page, What};
 use super::pending::{Binding, Pending, State};
 use super::query;
@@ -31,7 +32,7 @@ const LONGEST_WORD: usize = 128;
 /// What a login link asks for, checked.
 pub(super) struct Wanted<'v> {
     pub(super) account: &'v Account,
-    pub(super) app: &'v App,
+    app: &'v App,
     /// The application's name, if the link has it.
     named: Option<&'v str>,
     pub(super) scope: Scope,
@@ -125,14 +126,16 @@ pub(super) async fn login(Of(core): Of<Arc<Core>>, visit: Visit) -> Response {
 }
 
 async fn begin(core: &Core, visit: &Visit, wanted: &Wanted<'_>) -> Result<Response, What> {
-    let logins =
-        core.sessions.logins(&core.sessions.session_in(&visit.headers)).await.map_err(|_| What::Storage)?;
-    if let Some(login) = logins.into_iter().find(|login| login.appid == wanted.account.appid)
+    let session = core.sessions.session_in(&visit.headers);
+    let login = core.sessions.login(&session, &wanted.account.appid).await.map_err(|_| What::Storage)?;
+    if let Some(login) = login
         && login.scope >= wanted.scope
         && (login.via == Via::WeChat || core.debug == DebugLogin::On)
     {
+        let way = Way::new(&visit.live.site, wanted.app, &wanted.return_to, wanted.nonce);
+        let address = way.address(&core.assertions, &login).await.map_err(|_| What::Storage)?;
         metrics::login("straight_back");
-        return Ok(redirect(StatusCode::SEE_OTHER, wanted.return_to.as_str()));
+        return Ok(redirect(StatusCode::SEE_OTHER, &address));
     }
     core.throng.enter(visit.received.peer).map_err(|_| What::Busy)?;
     let base = visit.live.site.base();

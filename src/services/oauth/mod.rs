@@ -24,6 +24,7 @@ pub mod database;
 mod debug;
 mod exchange;
 pub mod flow;
+mod home;
 pub mod identity;
 mod login;
 mod notes;

@@ -162,6 +162,11 @@ impl Sessions {
         Ok(session.id().expect("a session that was saved has an id"))
     }
 
+    /// The logins that count of who sent these headers, by account.
+    pub async fn logins_of(&self, headers: &HeaderMap) -> Result<Vec<Login>, SessionsError> {
+        self.logins(&self.session_in(headers)).await
+    }
+
     /// The logins of a session that count, by account.
     pub async fn logins(&self, session: &Session) -> Result<Vec<Login>, SessionsError> {
         let mut alive = Vec::new();

@@ -73,7 +73,7 @@ pub(super) async fn build(settings: &OAuthSettings, live: Live, clock: &Clock) -
             records: records.clone(),
             users: users.clone(),
             sessions: sessions.clone(),
-            assertions,
+            assertions: assertions.clone(),
             clock: clock.clone(),
         },
     );
@@ -88,6 +88,7 @@ pub(super) async fn build(settings: &OAuthSettings, live: Live, clock: &Clock) -
             records: records.clone(),
             users,
             sessions,
+            assertions,
             client: client.clone(),
             api,
             clock: clock.clone(),

@@ -307,6 +307,7 @@ impl What {
     /// One of each.
     #[cfg(test)]
     pub(super) fn all() -> Vec<Self> {
+        use Refused::{Backslash, Control, Form, Host, NotText, TooLong, TwoSlashes};
         let mut all = vec![
             Self::NoAccount,
             Self::Unlisted(Unlisted::App),
@@ -327,7 +328,6 @@ impl What {
             Self::Busy,
             Self::Broken,
         ];
-        use Refused::{Backslash, Control, Form, Host, NotText, TooLong, TwoSlashes};
         all.extend([Backslash, Control, Form, Host, NotText, TooLong, TwoSlashes].map(Self::ReturnTo));
         all
     }
