@@ -103,7 +103,7 @@ needs-systemd:
 
 # The envelope, messages and replies are judged by wechatpy, of PyPI, in a virtual environment.
 needs-wechatpy:
-	@target/wechatpy/bin/python -c 'import wechatpy.crypto' 2>/dev/null || { \
+	@target/wechatpy/bin/python -c 'import wechatpy.crypto, jwt' 2>/dev/null || { \
 	  python3 -c 'import ensurepip' 2>/dev/null || tests/needs.sh 'a virtual environment of Python' python3-venv; \
 	  rm -rf target/wechatpy && python3 -m venv target/wechatpy && \
 	  target/wechatpy/bin/pip install --quiet --disable-pip-version-check -r tests/peers/wechatpy.txt || { \

@@ -152,6 +152,18 @@ pub(super) async fn rotate(
     Ok(Rotated { kid, signs_from: WallTime(made.0.saturating_add(ahead)), dropped })
 }
 
+/// Seals those with the first seal key that are sealed with another.
+pub(super) async fn reseal(database: &Database, seal: &Keys) -> Result<u64, AssertionError> {
+    const RESEAL: &str = "UPDATE oauth_keys SET sealed = $2, seal_key = $3 WHERE kid = $1 AND seal_key <> $3";
+    let mut conn = database.conn().await?;
+    let mut sealed = 0;
+    for row in conn.all(select()).await? {
+        let Row { kid, sealed: bytes, seal_key, made: _ } = Row::of(&SigningKey::read(&row, seal)?, seal);
+        sealed += conn.execute(sqlx::query(RESEAL).bind(kid).bind(bytes).bind(seal_key)).await?;
+    }
+    Ok(sealed)
+}
+
 /// A key as it is stored.
 struct Row {
     kid: String,

@@ -171,6 +171,11 @@ impl Assertions {
         Ok(rotated)
     }
 
+    /// Seals every key with the first seal key that is not. Returns how many there were.
+    pub async fn reseal(&self) -> Result<u64, AssertionError> {
+        keys::reseal(&self.0.database, &self.0.seal).await
+    }
+
     /// The keys, oldest first; at least one.
     async fn keys(&self) -> Result<Arc<[SigningKey]>, AssertionError> {
         let Inner { database, seal, clock, random, .. } = &*self.0;

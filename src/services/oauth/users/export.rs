@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Freshness, User, Users, UsersError, user_where};
+use super::{Columns, Freshness, OpenId, User, Users, UsersError, about, user_where};
+use crate::clock::WallTime;
 use crate::model::AppId;
-use crate::services::oauth::users::OpenId;
 
 /// Identities that one statement reads.
 const PAGE: i64 = 500;
@@ -28,6 +28,43 @@ impl Users {
         let next = users.last().filter(|_| full);
         let next = next.map(|user| After { appid: user.appid.clone(), openid: user.openid.clone() });
         Ok((users, next))
+    }
+}
+
+impl Users {
+    /// How many identities each account has, and when somebody logged in there last.
+    pub async fn counts(&self) -> Result<Vec<(String, u64, WallTime)>, UsersError> {
+        const COUNTS: &str = "SELECT appid, count(*), max(last_seen) FROM oauth_identities
+            GROUP BY appid ORDER BY appid LIMIT 10000";
+        let rows = self.database.conn().await?.all(sqlx::query(COUNTS)).await?;
+        let rows = rows.iter().map(Columns).map(|row| {
+            let count = u64::try_from(row.get::<i64>(1)?).unwrap_or(0);
+            Ok((row.get(0)?, count, WallTime(row.get(2)?)))
+        });
+        rows.collect()
+    }
+
+    /// Seals every profile with the first seal key that is not. Returns how many there were. One
+    /// that a login changes meanwhile is sealed so by that.
+    pub async fn reseal(&self) -> Result<u64, UsersError> {
+        const RESEAL: &str = "UPDATE oauth_identities SET profile = $3, seal_key = $4
+            WHERE appid = $1 AND openid = $2 AND profile_at = $5 AND seal_key <> $4";
+        let mut sealed = 0;
+        let mut after = None;
+        loop {
+            let (users, next) = self.page(after.as_ref()).await?;
+            for user in users {
+                let Some(profile) = &user.profile else { continue };
+                let (bytes, key) = self.sealed(&user.appid, &user.openid, profile);
+                let statement = about(RESEAL, &user.appid, &user.openid).bind(bytes).bind(key);
+                let statement = statement.bind(user.profile_at.map(|at| at.0));
+                sealed += self.database.conn().await?.execute(statement).await?;
+            }
+            if next.is_none() {
+                return Ok(sealed);
+            }
+            after = next;
+        }
     }
 }
 
