@@ -132,6 +132,7 @@ mod process_start;
 mod script_support;
 mod script_tools;
 mod secrecy;
+mod serve_alone;
 mod serve_proxies;
 mod simulator;
 mod simulator_faults;
