@@ -196,12 +196,7 @@ impl Client {
     }
 
     /// Exchanges a login code. A code works once: do not repeat a call whose end is unknown.
-    pub async fn exchange_code(
-        &self,
-        appid: &AppId,
-        code: &Secret,
-        flow: Flow,
-    ) -> Result<Exchanged, Error> {
+    pub async fn exchange_code(&self, appid: &AppId, code: &Secret, flow: Flow) -> Result<Exchanged, Error> {
         let flow = match flow {
             Flow::Web => pb::Flow::Web,
             Flow::MiniProgram => pb::Flow::MiniProgram,

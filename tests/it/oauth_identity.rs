@@ -21,6 +21,7 @@ use zhongkong::services::oauth::site::Site;
 use zhongkong::services::oauth::users::{Freshness, Profile, Seen};
 
 use crate::oauth_support::{KEYS, Listening, START, Stores, appid, listening, openid, profile, seen};
+use crate::support::simulated::client_builder;
 
 const BASE: &str = "https://wx.example.com";
 const H5: &str = "https://h5.example.com";
@@ -61,14 +62,17 @@ impl Bench {
         };
         let live = Live { site: site(), events: Some(Secret::from(EVENTS)) };
         let at = listening(Identity::new(live, parts).router()).await;
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let client = client_builder().build().unwrap();
         Self { stores, assertions, at, client }
     }
 
     /// Somebody logs in with `wx1`; their cookie.
     async fn cookie(&self, openid: &str) -> String {
         let told = Seen {
-            profile: Some(Profile { headimgurl: Some("https://p.example/0".into()), ..profile("\u{661f} a") }),
+            profile: Some(Profile {
+                headimgurl: Some("https://p.example/0".into()),
+                ..profile("\u{661f} a")
+            }),
             ..seen("wx1", openid, Some("u1"))
         };
         let user = self.stores.users.seen(&told).await.unwrap();
@@ -142,7 +146,9 @@ async fn page_is_told_who_is_logged_in_and_another_origins_page_only_what_is_its
     assert_eq!(listed.status(), StatusCode::OK);
     assert_eq!(header(&listed, "access-control-allow-origin"), Some(H5));
     assert_eq!(header(&listed, "access-control-allow-credentials"), Some("true"));
-    for foreign in ["https://evil.example", "https://h5.example.com.evil.example", "null", "http://h5.example.com"] {
+    for foreign in
+        ["https://evil.example", "https://h5.example.com.evil.example", "null", "http://h5.example.com"]
+    {
         let answer = bench.get("/oauth/me", &[("cookie", &cookie), ("origin", foreign)]).await;
         assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{foreign}");
         assert_eq!(header(&answer, "access-control-allow-origin"), None, "{foreign}");
@@ -154,8 +160,13 @@ async fn page_is_told_who_is_logged_in_and_another_origins_page_only_what_is_its
     let own = bench.get("/oauth/me?account=club", &[("cookie", &cookie)]).await;
     assert_eq!(own.status(), StatusCode::UNAUTHORIZED);
     // A cookie that means nothing is nobody's.
-    for bad in ["__Host-zk_session=", "__Host-zk_session=garbage", "__Host-zk_session=AAAAAAAAAAAAAAAAAAAAAA"] {
-        assert_eq!(bench.get("/oauth/me", &[("cookie", bad)]).await.status(), StatusCode::UNAUTHORIZED, "{bad}");
+    for bad in ["__Host-zk_session=", "__Host-zk_session=garbage", "__Host-zk_session=AAAAAAAAAAAAAAAAAAAAAA"]
+    {
+        assert_eq!(
+            bench.get("/oauth/me", &[("cookie", bad)]).await.status(),
+            StatusCode::UNAUTHORIZED,
+            "{bad}"
+        );
     }
 }
 
@@ -163,7 +174,9 @@ async fn page_is_told_who_is_logged_in_and_another_origins_page_only_what_is_its
 async fn proxy_is_told_in_headers_and_led_to_the_login_when_nobody_is_there() {
     let bench = Bench::start().await;
     let cookie = bench.cookie("o1").await;
-    let passed = bench.get("/oauth/auth?assertion=h5", &[("cookie", &cookie), ("origin", "https://any.example")]).await;
+    let passed = bench
+        .get("/oauth/auth?assertion=h5", &[("cookie", &cookie), ("origin", "https://any.example")])
+        .await;
     assert_eq!(passed.status(), StatusCode::OK);
     for (name, value) in [
         ("x-wechat-appid", Some("wx1")),
@@ -192,7 +205,8 @@ async fn proxy_is_told_in_headers_and_led_to_the_login_when_nobody_is_there() {
     }
     // Somebody made up is marked.
     let user = bench.stores.users.seen(&seen("wx1", "oDEBUG", None)).await.unwrap();
-    let login = zhongkong::services::oauth::sessions::Login { via: Via::Debug, ..bench.stores.login_of(&user) };
+    let login =
+        zhongkong::services::oauth::sessions::Login { via: Via::Debug, ..bench.stores.login_of(&user) };
     let id = bench.stores.sessions.log_in(None, login).await.unwrap();
     let cookie = format!("__Host-zk_session={id}");
     let debug = bench.get("/oauth/auth", &[("cookie", &cookie)]).await;
@@ -212,7 +226,11 @@ async fn foreign_page_logs_nobody_out_and_ones_own_takes_the_cookie_away() {
         &[],
     ] {
         let headers = [&[("cookie", &*cookie)], proof].concat();
-        assert_eq!(bench.post("/oauth/logout", &headers, "").await.status(), StatusCode::FORBIDDEN, "{proof:?}");
+        assert_eq!(
+            bench.post("/oauth/logout", &headers, "").await.status(),
+            StatusCode::FORBIDDEN,
+            "{proof:?}"
+        );
     }
     let own = [("cookie", &*cookie), ("origin", BASE)];
     for bad in ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)"] {
@@ -224,7 +242,10 @@ async fn foreign_page_logs_nobody_out_and_ones_own_takes_the_cookie_away() {
     let out = bench.post("/oauth/logout", &own, "return_to=%2Fbye%3Fa%3Db").await;
     assert_eq!((out.status(), header(&out, "location")), (StatusCode::SEE_OTHER, Some("/bye?a=b")));
     let gone = header(&out, "set-cookie").unwrap();
-    assert!(gone.starts_with("__Host-zk_session=;") && gone.contains("Max-Age=0") && gone.contains("Secure"), "{gone}");
+    assert!(
+        gone.starts_with("__Host-zk_session=;") && gone.contains("Max-Age=0") && gone.contains("Secure"),
+        "{gone}"
+    );
     assert!(!there().await);
     assert_eq!(bench.get("/oauth/me", &[("cookie", &other)]).await.status(), StatusCode::OK);
     let third = bench.cookie("o1").await;
@@ -238,7 +259,9 @@ async fn foreign_page_logs_nobody_out_and_ones_own_takes_the_cookie_away() {
 async fn who_withdraws_the_authorization_is_forgotten_and_logged_out() {
     let bench = Bench::start().await;
     let find = async || bench.stores.users.find(&appid("wx1"), &openid("o1")).await.unwrap();
-    for (nth, event) in ["user_authorization_revoke", "user_authorization_cancellation"].into_iter().enumerate() {
+    for (nth, event) in
+        ["user_authorization_revoke", "user_authorization_cancellation"].into_iter().enumerate()
+    {
         let cookie = bench.cookie("o1").await;
         // What is not about us, or not of an account of ours, is taken and left.
         assert_eq!(bench.event("subscribe", "wx1", "o1", &format!("a{nth}"), 0).await, 204);
@@ -322,9 +345,7 @@ async fn assertion_is_genuine_to_another_reader_for_its_audience_and_time_only()
     assert_eq!(header(&answer, "cache-control"), Some("public, max-age=300"));
     let jwks: Value = answer.json().await.unwrap();
     let now = bench.stores.clock.wall().seconds();
-    let ask = |assertion: &str, jwks: &Value, issuer: &str, audience: &str, now: i64| {
-        json!({"assertion": assertion, "jwks": jwks, "issuer": issuer, "audience": audience, "now": now})
-    };
+    let ask = |assertion: &str, jwks: &Value, issuer: &str, audience: &str, now: i64| json!({"assertion": assertion, "jwks": jwks, "issuer": issuer, "audience": audience, "now": now});
     let (head, tail) = assertion.rsplit_once('.').unwrap();
     let forged = format!("{head}.{}", tail.chars().rev().collect::<String>());
 

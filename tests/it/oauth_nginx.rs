@@ -14,6 +14,7 @@ use zhongkong::services::oauth::site::Site;
 
 use crate::oauth_support::{KEYS, Stores, listening};
 use crate::support::nginx::Nginx;
+use crate::support::simulated::client_builder;
 
 /// The page says who it thinks is there.
 async fn page(headers: HeaderMap) -> String {
@@ -62,7 +63,7 @@ async fn page_behind_nginx_knows_who_is_there_and_nobody_can_pretend_to_be_anoth
     let app = listening(Router::new().route("/private/page", get(page))).await;
     let (oauth_at, app_at) = (format!("http://{}", oauth.addr), format!("http://{}", app.addr));
     let nginx = Nginx::start(&server(&oauth_at, &app_at));
-    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let client = client_builder().build().unwrap();
     let ask = async |headers: &[(&str, &str)]| {
         let mut request = client.get(format!("http://{}/private/page?a=b&c=%2F", nginx.addr));
         for (name, value) in headers {
