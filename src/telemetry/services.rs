@@ -8,18 +8,20 @@ use super::labels::Done;
 
 const DAEMON_REACHABLE: &str = "zhongkong_daemon_reachable";
 const PUSHES_REFUSED: &str = "zhongkong_message_refusals_total";
+const RULES_RELOADS: &str = "zhongkong_rules_reloads_total";
+const LAST_RULES_RELOAD_SUCCESSFUL: &str = "zhongkong_last_rules_reload_successful";
 const ASKED: &str = "zhongkong_oauth_requests_total";
 const STORE_SECONDS: &str = "zhongkong_oauth_store_seconds";
 const LOGINS: &str = "zhongkong_oauth_logins_total";
 const JSSDK_SIGNED: &str = "zhongkong_jssdk_signatures_total";
 const JSSDK_REFUSED: &str = "zhongkong_jssdk_refusals_total";
-const RULES_RELOADS: &str = "zhongkong_rules_reloads_total";
-const LAST_RULES_RELOAD_SUCCESSFUL: &str = "zhongkong_last_rules_reload_successful";
 
 /// Says what they mean.
 pub(super) fn describe() {
     describe_gauge!(DAEMON_REACHABLE, "1 while the daemon gives a service what it asks for, by service.");
     describe_counter!(PUSHES_REFUSED, "Requests to the callbacks that were refused, by reason.");
+    describe_counter!(RULES_RELOADS, "Changes of the rules' file that were looked at, by result.");
+    describe_gauge!(LAST_RULES_RELOAD_SUCCESSFUL, "Whether the rules' file is in effect as it is now.");
     describe_counter!(ASKED, "Requests about who is logged in, by what was asked and what came of it.");
     describe_histogram!(
         STORE_SECONDS,
@@ -29,8 +31,6 @@ pub(super) fn describe() {
     describe_counter!(LOGINS, "Requests of the login flow, by what they were told.");
     describe_counter!(JSSDK_SIGNED, "Signatures of the JS-SDK service, by what they were made with.");
     describe_counter!(JSSDK_REFUSED, "Requests to the JS-SDK service that were refused, by reason.");
-    describe_counter!(RULES_RELOADS, "Changes of the rules' file that were looked at, by result.");
-    describe_gauge!(LAST_RULES_RELOAD_SUCCESSFUL, "Whether the rules' file is in effect as it is now.");
 }
 
 /// So that they are there before anything happens to rules.

@@ -2,17 +2,18 @@
 //! should be.
 
 use std::fs;
-use std::net::TcpListener;
 
 use serde_json::Value as Json;
 
 use crate::doctor_support::{client, doctor, wechat, well};
 use crate::support::frozen::Guard;
+use crate::support::ports::Kept;
 use crate::support::process::{Process, Site, TOKEN};
 
-fn served(base: &str) -> Site {
+fn served(base: &str) -> (Site, Kept) {
     let mut site = well(base);
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let kept = Kept::new();
+    let port = kept.port();
     site.account("wx1", "tickets = [\"jsapi_ticket\"]");
     site.file("jssdk.token", TOKEN);
     fs::create_dir(site.path("pages")).unwrap();
@@ -21,7 +22,7 @@ fn served(base: &str) -> Site {
     let daemon = site.addr();
     site.section("jssdk", &format!("daemon = \"{daemon}\"\ntoken_file = \"jssdk.token\"\npages = \"pages\""));
     accounts(&mut site, "localhost", "[]");
-    site
+    (site, kept)
 }
 
 fn accounts(site: &mut Site, host: &str, cards: &str) {
@@ -35,7 +36,7 @@ fn accounts(site: &mut Site, host: &str, cards: &str) {
 async fn jssdk_service_that_is_well_says_so_in_every_line() {
     let _guard = Guard::start();
     let wechat = wechat(&["wx1"]).await;
-    let site = served(&wechat.base);
+    let (site, _port) = served(&wechat.base);
     let daemon = site.start_ready().await;
     let mut command = site.command();
     command.arg("--config").arg(site.write()).args(["serve", "jssdk"]);
@@ -59,7 +60,7 @@ async fn jssdk_service_that_is_well_says_so_in_every_line() {
 async fn what_keeps_pages_from_being_signed_is_named_with_its_fix() {
     let _guard = Guard::start();
     let wechat = wechat(&["wx1"]).await;
-    let mut site = served(&wechat.base);
+    let (mut site, _port) = served(&wechat.base);
     let daemon = site.start_ready().await;
     site.file("pages/index.html", "1\n{% if %}");
     accounts(&mut site, "no-such-host.invalid", "[\"pCard1\"]");

@@ -2,12 +2,12 @@
 //! the simulator judge each signature as WeChat does.
 
 use std::fs;
-use std::net::TcpListener;
 
 use serde_json::Value as Json;
 use zhongkong::simulator::{Accounts, JsCall, Settings};
 
 use super::support::browser::{Chromium, PHONE};
+use super::support::ports::Kept;
 use super::support::process::{Process, Site, TOKEN};
 use super::support::simulated::Simulated;
 
@@ -36,13 +36,16 @@ struct Bench {
     base: String,
     service: Process,
     daemon: Process,
+    _port: Kept,
+    _site: Site,
 }
 
 impl Bench {
     async fn start() -> Self {
         let browser = Chromium::start(PHONE).await;
         let wechat = Simulated::start(Settings { accounts: Accounts::Any, ..Settings::default() }).await;
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let kept = Kept::new();
+        let port = kept.port();
         let mut site = Site::new(&wechat.base);
         site.account("wx1", "token_mode = \"stable\"\ntickets = [\"jsapi_ticket\"]");
         site.file("bearer.token", TOKEN);
@@ -64,7 +67,15 @@ impl Bench {
         command.arg("--config").arg(site.write()).args(["serve", "jssdk"]);
         let service = Process::spawn(command);
         service.line("running: ").await;
-        Self { browser, wechat, base: format!("http://127.0.0.1:{port}"), service, daemon }
+        Self {
+            browser,
+            wechat,
+            base: format!("http://127.0.0.1:{port}"),
+            service,
+            daemon,
+            _port: kept,
+            _site: site,
+        }
     }
 
     fn calls(&self, name: &str) -> Vec<JsCall> {

@@ -76,6 +76,7 @@ mod logs_journal;
 mod logs_page;
 mod logs_process;
 mod logs_support;
+mod messages_certificate;
 mod messages_config;
 mod messages_desk;
 mod messages_door;

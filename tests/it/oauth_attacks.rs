@@ -29,6 +29,10 @@ async fn login_csrf_fails_because_a_state_is_worth_nothing_in_another_browser() 
         (0, false),
         "the code was not spent"
     );
+    // Nor does it tell where the attacker's login leads.
+    let without = victim.go(&format!("/oauth/shop/callback?state={}", state(&authorize))).await;
+    without.is_page(403, FOREIGN);
+    assert_eq!(without.button(), "/");
     // The attacker's own login has not suffered: nobody ends another's by knowing its state.
     assert_eq!(attacker.go(&sent).await.location(), "/x#");
 }

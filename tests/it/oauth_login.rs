@@ -147,7 +147,7 @@ async fn parallel_logins_in_two_tabs_do_not_lose_each_other() {
 }
 
 #[tokio::test]
-async fn unionid_is_kept_from_whichever_answer_has_it() {
+async fn unionid_of_a_user_is_kept() {
     let around = Around::start().await;
     let instance = around.instance().await;
     let mut browser = instance.browser();

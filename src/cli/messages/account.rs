@@ -106,11 +106,12 @@ fn local_url(listen: SocketAddr, path: &str) -> String {
 /// The account of this path or appid, and where its service listens.
 fn find(name: &str, config: &Path, env: &Environment) -> Result<(CallbackSettings, SocketAddr), CliError> {
     let wanted = ServiceSet::from([Service::Messages]);
-    let ServeConfig { serve, messages, .. } = ServeConfig::load(config, env, &wanted)?.config;
-    let accounts = messages.map(|messages| messages.accounts).unwrap_or_default();
+    let loaded = ServeConfig::load(config, env, &wanted)?.config;
+    let listen = loaded.serve.listen;
+    let accounts = loaded.messages.map(|messages| messages.accounts).unwrap_or_default();
     let by_path = accounts.iter().find(|one| one.account.path == name);
     let found = by_path.or_else(|| accounts.iter().find(|one| one.account.appid.as_str() == name));
-    found.cloned().map(|found| (found, serve.listen)).ok_or_else(|| {
+    found.cloned().map(|found| (found, listen)).ok_or_else(|| {
         let paths: Vec<&str> = accounts.iter().map(|one| one.account.path.as_str()).collect();
         CliError::Usage(format!(
             "no [[messages.account]] of {} has the path or appid {name:?}; their paths are: {}",

@@ -54,6 +54,8 @@ pub(super) fn check(
         token_credential,
         token_env,
         ca,
+        cert,
+        key,
         pages,
         preview,
         rate_limit,
@@ -63,6 +65,7 @@ pub(super) fn check(
         daemon: daemon.as_deref(),
         token: [token_file.as_deref(), token_credential.as_deref(), token_env.as_deref()],
         ca: ca.as_deref(),
+        pair: [cert.as_deref(), key.as_deref()],
     };
     let daemon = link::check(&keys, Service::Jssdk, depth, cx);
     let pages = pages.map(|text| path(&table.key("pages"), &text, cx));
@@ -107,8 +110,9 @@ impl JssdkSettings {
     pub(super) fn restart_needed(&self, new: &Self) -> Vec<&'static str> {
         // Without `..`: a new key must be put on one side or the other.
         let Self { daemon, pages: _, preview: _, rate_limit: _, accounts: _ } = self;
-        let [addr, token, ca] = daemon.differs(&new.daemon);
-        let changed = [("jssdk.daemon", addr), ("jssdk.token", token), ("jssdk.ca", ca)];
+        let [addr, token, ca, cert] = daemon.differs(&new.daemon);
+        let changed =
+            [("jssdk.daemon", addr), ("jssdk.token", token), ("jssdk.ca", ca), ("jssdk.cert", cert)];
         changed.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
 }

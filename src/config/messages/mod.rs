@@ -71,6 +71,8 @@ pub(super) fn check(
         token_credential,
         token_env,
         ca,
+        cert,
+        key,
         rules,
         deadline,
         replay_window,
@@ -83,6 +85,7 @@ pub(super) fn check(
         daemon: daemon.as_deref(),
         token: [token_file.as_deref(), token_credential.as_deref(), token_env.as_deref()],
         ca: ca.as_deref(),
+        pair: [cert.as_deref(), key.as_deref()],
     };
     let daemon = link::check(&keys, Service::Messages, depth, cx);
     let rules = rules.map(|text| path(&table.key("rules"), &text, cx));
@@ -120,7 +123,7 @@ impl MessagesSettings {
             accounts: _,
             forwards: _,
         } = self;
-        let [addr, token, ca] = daemon.differs(&new.daemon);
+        let [addr, token, ca, cert] = daemon.differs(&new.daemon);
         let wechat::Settings { api_base, connect_timeout, timeout, proxy } = wechat;
         let changed = [
             ("wechat.api_base", *api_base != new.wechat.api_base),
@@ -130,6 +133,7 @@ impl MessagesSettings {
             ("messages.daemon", addr),
             ("messages.token", token),
             ("messages.ca", ca),
+            ("messages.cert", cert),
             ("messages.deadline", *deadline != new.deadline),
             ("messages.replay_window", *replay_window != new.replay_window),
             ("messages.memcached", *memcached != new.memcached),

@@ -94,6 +94,8 @@ pub(super) fn check(
         token_credential,
         token_env,
         ca,
+        cert,
+        key,
         base_url,
         authorize_base,
         database,
@@ -119,6 +121,7 @@ pub(super) fn check(
         daemon: daemon.as_deref(),
         token: [token_file.as_deref(), token_credential.as_deref(), token_env.as_deref()],
         ca: ca.as_deref(),
+        pair: [cert.as_deref(), key.as_deref()],
     };
     let daemon = link::check(&keys, Service::OAuth, depth, cx);
     let base = base_of(base_url.as_deref(), &table, cx);
@@ -177,7 +180,7 @@ impl OAuthSettings {
             events_secret: _,
             site,
         } = self;
-        let [addr, token, ca] = daemon.differs(&new.daemon);
+        let [addr, token, ca, cert] = daemon.differs(&new.daemon);
         let wechat::Settings { api_base, connect_timeout, timeout, proxy } = wechat;
         let changed = [
             ("wechat.api_base", *api_base != new.wechat.api_base),
@@ -187,6 +190,7 @@ impl OAuthSettings {
             ("oauth.daemon", addr),
             ("oauth.token", token),
             ("oauth.ca", ca),
+            ("oauth.cert", cert),
             ("oauth.base_url", site.base() != new.site.base()),
             ("oauth.database", *database != new.database),
             ("oauth.sessions", *sessions != new.sessions),

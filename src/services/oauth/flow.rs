@@ -123,7 +123,7 @@ impl Flow {
         let Parts { records, users, sessions, assertions, client, api, clock } = parts;
         if debug == DebugLogin::On {
             tracing::warn!(
-                "DEBUG LOGIN IS ON: whoever reaches this service logs in as whom they like; take `debug_login` out of \
+                "DEBUG LOGIN IS ON: whoever reaches this service logs in as whom they like; take debug_login out of \
                  [oauth] before anybody but you can"
             );
         }

@@ -99,8 +99,8 @@ impl Watcher {
             }
             Looked::Refused(error) => {
                 let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
-                let cause = cause.unwrap_or_default();
-                tracing::error!("the pages stay as they were: {error}{cause}");
+                let why = format!("{error}{}", cause.unwrap_or_default());
+                tracing::error!("the pages stay as they were: {why}");
             }
         }
         looked
