@@ -216,8 +216,8 @@ impl Core {
             if let Some(account) = account {
                 return account.appid == *appid;
             }
-            let mut known = asked.site().accounts().iter().filter(|account| asked.may_know(caller, account));
-            known.any(|account| account.appid == *appid)
+            let mut accounts = asked.site().accounts().iter();
+            accounts.any(|account| account.appid == *appid && asked.may_know(caller, account))
         };
         let session = self.sessions.session_in(&asked.headers);
         let newest = self.sessions.newest(&session, ours).await?;
