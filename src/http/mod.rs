@@ -17,6 +17,7 @@ use tokio::time::Instant;
 mod answer;
 mod body;
 mod serve;
+mod timely;
 
 pub use answer::{no_such_method, no_such_path, refusal};
 pub use body::{BodyError, read_body};
@@ -49,7 +50,9 @@ pub struct RequestId(Arc<str>);
 impl RequestId {
     /// One that no other request has.
     fn new() -> Self {
-        Self(format!("{:016x}", rand::random::<u64>()).into())
+        let mut text = [0; 16];
+        hex::encode_to_slice(rand::random::<[u8; 8]>(), &mut text).expect("two digits for a byte fit");
+        Self(str::from_utf8(&text).expect("hex digits are ASCII").into())
     }
 
     /// Its text.
