@@ -113,7 +113,7 @@ fn request(push: &Push) -> Vec<u8> {
 }
 
 /// Sends every request once; how long all of them took, and each.
-async fn load(addr: &str, requests: Vec<Vec<u8>>) -> anyhow::Result<(Duration, Vec<Duration>)> {
+pub(crate) async fn load(addr: &str, requests: Vec<Vec<u8>>) -> anyhow::Result<(Duration, Vec<Duration>)> {
     let requests = Arc::new(requests);
     let mut callers = JoinSet::new();
     let mut streams = Vec::new();

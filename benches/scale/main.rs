@@ -11,6 +11,8 @@ mod day;
 mod engine_day;
 mod fleet;
 mod grpc;
+mod jssdk;
+mod login;
 mod metrics;
 mod page;
 mod stampede;
@@ -22,8 +24,20 @@ mod watchers;
 /// No scenario takes longer, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-const SCENARIOS: [&str; 10] =
-    ["stampede", "fleet", "day", "engine-day", "watch", "grpc", "audit", "metrics", "page", "callback"];
+const SCENARIOS: [&str; 13] = [
+    "stampede",
+    "fleet",
+    "day",
+    "engine-day",
+    "watch",
+    "grpc",
+    "audit",
+    "metrics",
+    "page",
+    "callback",
+    "jssdk",
+    "login",
+];
 
 fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
@@ -31,6 +45,7 @@ fn main() -> anyhow::Result<()> {
     match args.first().map(String::as_str) {
         Some("watch-server") => return watchers::serve(),
         Some("callback-server") => return callback::serve(args.get(1).map_or("ours", String::as_str)),
+        Some("jssdk-server") => return jssdk::serve(args.get(1).map_or("ours", String::as_str)),
         Some("grpc-server") => return grpc::serve(args.get(1).map_or("ours", String::as_str)),
         _ => {}
     }
@@ -49,6 +64,8 @@ fn main() -> anyhow::Result<()> {
             "watch" => watchers::run()?,
             "grpc" => grpc::run()?,
             "callback" => callback::run()?,
+            "jssdk" => jssdk::run()?,
+            "login" => block_on_all_cores(login::run())?,
             "page" => block_on_all_cores(page::run())?,
             "metrics" => block_on_all_cores(metrics::run())?,
             "audit" => grpc::audit()?,

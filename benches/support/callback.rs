@@ -185,7 +185,6 @@ impl Service {
                 mode: envelope::Mode::Safe,
                 window: std::time::Duration::from_mins(10),
             },
-            files: Vec::new(),
         };
         let envelope = Envelope::new(callback.envelope.clone())?;
         Ok(Self { desk, account: Arc::new(account), envelope, callback, clock: clock.clone(), _rules: dir })

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Environment;
+use crate::config::{Environment, ServiceSet};
 use crate::daemon::demo;
 use crate::launch::Order;
 
@@ -27,11 +27,13 @@ mod error;
 pub mod explain;
 mod failed;
 mod get;
+mod jssdk;
 mod launch;
 mod layout;
 mod ledger;
 mod man;
 mod messages;
+mod oauth;
 mod output;
 mod pause;
 mod refresh;
@@ -95,7 +97,8 @@ enum Typed {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run business services in the foreground: messages answers what users send to accounts
+    /// Run business services in the foreground: messages answers what users send to accounts,
+    /// oauth logs people in
     Serve(serve::Args),
     /// Show every credential: its state, its age, what comes next, what to do
     Status(status::Args),
@@ -133,6 +136,12 @@ enum Command {
     /// Try callbacks for messages
     #[command(subcommand)]
     Messages(messages::Command),
+    /// The login service's users and keys: run it as the service's user
+    #[command(subcommand, name = "oauth")]
+    OAuth(oauth::Command),
+    /// Find out why a page's signature is invalid
+    #[command(subcommand)]
+    Jssdk(jssdk::Command),
 }
 
 #[derive(Debug, Args)]
@@ -183,10 +192,19 @@ impl Cli {
                 let ports = if free_ports { demo::Ports::Free } else { demo::Ports::Documented };
                 return Dispatch::Demo(demo::Settings { life, ports });
             }
-            Typed::Command(Command::Serve(args)) if args.runs() => Order::Serve,
-            Typed::Command(command) => return Dispatch::Command(Asked { config, json, command }),
+            Typed::Command(command) => match command.services_to_run() {
+                Some(wanted) => Order::Serve(wanted),
+                None => return Dispatch::Command(Asked { config, json, command }),
+            },
         };
         Dispatch::Launch { order, config }
+    }
+}
+
+impl Command {
+    /// What `serve` is to run, which no other command does.
+    fn services_to_run(&self) -> Option<ServiceSet> {
+        if let Self::Serve(args) = self { args.runs() } else { None }
     }
 }
 
@@ -197,7 +215,7 @@ pub async fn run(asked: Asked, env: &Environment) -> Result<ExitCode, Failed> {
     let out = Output::new(form, env);
     let done = match command {
         // Whatever else `serve` is, it was dispatched before there was a runtime.
-        Command::Serve(_) => serve::check(&config, out, env),
+        Command::Serve(args) => serve::check(&args, &config, out, env),
         Command::Status(args) => status::run(args, out, env).await,
         Command::Get(args) => get::run(args, out, env).await,
         Command::Refresh(args) => refresh::run(args, out, env).await,
@@ -214,6 +232,8 @@ pub async fn run(asked: Asked, env: &Environment) -> Result<ExitCode, Failed> {
         Command::Man(args) => man::run(&args, out),
         Command::Ledger(command) => ledger::run(command, &config, out, env).await,
         Command::Messages(command) => messages::run(command, &config, out, env).await,
+        Command::OAuth(command) => oauth::run(command, &config, out, env).await,
+        Command::Jssdk(command) => jssdk::run(command, &config, out, env).await,
     };
     match done {
         Ok(()) => Ok(ExitCode::SUCCESS),

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::keys::known_keys;
-use super::{Config, Environment, ServeConfig, restart_needed};
+use super::{Config, Environment, ServeConfig, Service, ServiceSet, restart_needed};
 
 const FILE: &str = include_str!("../../config.toml");
 
@@ -91,7 +91,16 @@ fn one_source_each(etc: &Path) -> String {
         "seal_keys_credential",
         "seal_keys_env",
         "token_credential = \"messages-token\"",
+        "token_credential = \"jssdk-token\"",
+        "token_env = \"ZHONGKONG_JSSDK_TOKEN\"",
         "token_env = \"ZHONGKONG_MESSAGES_TOKEN\"",
+        "token_credential = \"oauth-token\"",
+        "token_env = \"ZHONGKONG_OAUTH_TOKEN\"",
+        "database = ",
+        "database_url_credential",
+        "database_url_env",
+        "events_secret_credential",
+        "events_secret_env",
     ];
     let one = |line: &&str| !others.iter().any(|other| line.starts_with(other));
     let full = full();
@@ -145,6 +154,11 @@ fn the_services_read_the_same_file_with_every_example_and_none_of_the_daemons_se
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     };
     write("secrets/messages-token", "a-bearer-token\n");
+    write("secrets/oauth-token", "another-bearer-token\n");
+    write("secrets/oauth-database-url", "postgres://zhongkong:password@db.example.com/oauth\n");
+    write("secrets/oauth-seal-keys", &format!("2026:{}\n", "0123456789abcdef".repeat(4)));
+    write("secrets/oauth-events", "0123456789abcdef0123456789abcdef");
+    write("secrets/jssdk-token", "a-third-bearer-token\n");
     for (name, text) in [("token", "AAAAA"), ("aes-key", key), ("aes-key.old", old)] {
         write(&format!("secrets/shop-{name}"), text);
     }
@@ -162,18 +176,33 @@ fn the_services_read_the_same_file_with_every_example_and_none_of_the_daemons_se
         ("TRIAL_SECRET", "0123456789abcdef0123456789abcdef"),
         ("CREDENTIALS_DIRECTORY", credentials.to_str().unwrap()),
     ]);
-    let loaded = ServeConfig::check(&one_source_each(etc.path()), etc.path(), &env).unwrap();
+    let all = ServiceSet::from(Service::ALL);
+    let load = |text: &str| ServeConfig::check(text, etc.path(), &env, &all).unwrap();
+    let loaded = load(&one_source_each(etc.path()));
     assert_eq!(loaded.warnings, []);
-    let messages = &loaded.config.messages;
+    let messages = loaded.config.messages.as_ref().unwrap();
     assert_eq!(messages.accounts.len(), 3);
     assert_eq!(messages.forwards.len(), 3);
     assert!(messages.accounts.iter().all(|account| account.previous_aes_key.is_some()));
-    assert_eq!(messages.accounts[0].verify_files[0].content(), "0123456789abcdef");
+    assert_eq!(loaded.config.verify_files[0].content(), "0123456789abcdef");
+    let oauth = loaded.config.oauth.as_ref().unwrap();
+    assert_eq!((oauth.site.accounts().len(), oauth.site.apps().len()), (1, 1));
+    assert!(oauth.events_secret.is_some() && oauth.seal.active().is_some());
 
-    // What it shows as defaults are the defaults.
-    let shown = ServeConfig::check(&defaults(), etc.path(), &env).unwrap().config;
-    let real = ServeConfig::check("[messages]", etc.path(), &env).unwrap().config;
+    assert_eq!(loaded.config.jssdk.as_ref().unwrap().accounts.len(), 2);
+
+    // What it shows as defaults are the defaults, beside what has none.
+    let needed = "[oauth]\nbase_url = \"https://wx.example.com\"\n\
+                  seal_keys_file = \"secrets/oauth-seal-keys\"\n";
+    let shown = load(&defaults().replace("[oauth]\n", needed)).config;
+    let real = load(&format!("[messages]\n[jssdk]\n{needed}")).config;
     assert_eq!(shown.restart_needed(&real), Vec::<&str>::new());
     assert_eq!(shown.serve, real.serve);
-    assert_eq!(shown.messages.replay_window, real.messages.replay_window);
+    let own = |config: &ServeConfig| {
+        let jssdk = config.jssdk.as_ref().unwrap();
+        (jssdk.pages.clone(), jssdk.preview, jssdk.rate_limit)
+    };
+    assert_eq!(own(&shown), own(&real));
+    let window = |config: ServeConfig| config.messages.unwrap().replay_window;
+    assert_eq!(window(shown), window(real));
 }

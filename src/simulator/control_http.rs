@@ -19,6 +19,7 @@ use super::log::{Call, Endpoint, fingerprint};
 use super::oauth::{Flow, NewCode, Scope, Visitor};
 use super::state::{ServerMode, State};
 use super::values::{Kind, Verdict};
+use super::web;
 use super::wire::{Page, Request};
 
 /// Most accounts that `/_sim/state` lists without `appid=`.
@@ -61,7 +62,7 @@ What goes wrong
       for none), empty_token, missing_token, redirect (location)
       endpoints: token, stable_token, ticket, api_domain_ip, callback_ip, clear_quota,
       clear_quota_v2, callback_check, quota_get, oauth_token, oauth_refresh, user_info, oauth_check,
-      mini_login, custom_send, business
+      mini_login, custom_send, authorize, js_sdk, js_config, js_call, picture, business
   curl HOST/_sim/faults                         scripts that wait
   curl -X DELETE HOST/_sim/faults               forget them
   curl -X POST HOST/_sim/release                let held requests and answers go on
@@ -74,7 +75,7 @@ What goes wrong
 pub(super) fn answer(control: &Control, request: &Request) -> Page {
     let method = request.method.as_str();
     let result = match (method, request.path.as_str()) {
-        ("GET", "/_sim" | "/_sim/") => return Page::text(200, HELP),
+        ("GET", "/_sim" | "/_sim/") => return Page::text(200, format!("{HELP}{}", web::HELP)),
         ("GET", "/_sim/log") => log(control, request),
         ("GET", "/_sim/messages") => messages(control, request),
         ("GET", "/_sim/state") => Ok(control.look(|state| describe(state, control.mode(), request))),
@@ -124,8 +125,12 @@ pub(super) fn answer(control: &Control, request: &Request) -> Page {
             done()
         }),
         _ => {
-            let text = format!("no {method} {}; GET /_sim/ lists what there is\n", request.path);
-            return Page::text(404, text);
+            if let Some(answered) = web::answer_control(control, request) {
+                answered
+            } else {
+                let text = format!("no {method} {}; GET /_sim/ lists what there is\n", request.path);
+                return Page::text(404, text);
+            }
         }
     };
     match result {

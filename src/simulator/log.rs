@@ -48,13 +48,23 @@ pub enum Endpoint {
     MiniLogin,
     /// `POST /cgi-bin/message/custom/send`: a customer-service message.
     CustomSend,
+    /// `/connect/oauth2/authorize`, in a browser.
+    Authorize,
+    /// `/open/js/jweixin-….js`: the JS-SDK.
+    JsSdk,
+    /// `wx.config`, as the client brings it.
+    JsConfig,
+    /// Any other function of the JS-SDK.
+    JsCall,
+    /// `/mmopen/…`: a user's picture.
+    Picture,
     /// Any other API: only its token is looked at.
     Business,
 }
 
 impl Endpoint {
     /// Every endpoint, in the order of the documentation page.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 21] = [
         Self::Token,
         Self::StableToken,
         Self::Ticket,
@@ -70,6 +80,11 @@ impl Endpoint {
         Self::OauthCheck,
         Self::MiniLogin,
         Self::CustomSend,
+        Self::Authorize,
+        Self::JsSdk,
+        Self::JsConfig,
+        Self::JsCall,
+        Self::Picture,
         Self::Business,
     ];
 
@@ -91,6 +106,11 @@ impl Endpoint {
             "/sns/auth" => Self::OauthCheck,
             "/sns/jscode2session" => Self::MiniLogin,
             "/cgi-bin/message/custom/send" => Self::CustomSend,
+            "/connect/oauth2/authorize" => Self::Authorize,
+            "/open/js/config" => Self::JsConfig,
+            "/open/js/call" => Self::JsCall,
+            _ if path.starts_with("/open/js/") => Self::JsSdk,
+            _ if path.starts_with("/mmopen/") => Self::Picture,
             _ => Self::Business,
         }
     }

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use zhongkong::config::messages::MessagesSettings;
 use zhongkong::config::serve::LoadedServe;
-use zhongkong::config::{Config, ConfigError, Environment, ServeConfig};
+use zhongkong::config::{Config, ConfigError, Environment, ServeConfig, Service, ServiceSet};
 use zhongkong::services::messages::envelope::Mode;
 
 const KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
@@ -26,7 +27,16 @@ fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
 
 fn load(text: &str) -> Result<LoadedServe, ConfigError> {
     let (_dir, path) = file(text);
-    ServeConfig::load(&path, &Environment::from_iter(ENV))
+    served(&path, &Environment::from_iter(ENV))
+}
+
+/// As `serve messages` reads it.
+fn served(path: &Path, env: &Environment) -> Result<LoadedServe, ConfigError> {
+    ServeConfig::load(path, env, &ServiceSet::from([Service::Messages]))
+}
+
+fn messages(loaded: LoadedServe) -> MessagesSettings {
+    loaded.config.messages.unwrap()
 }
 
 fn problems(text: &str) -> Vec<String> {
@@ -51,7 +61,7 @@ fn an_account_without_more_is_safe_and_is_called_by_its_appid() {
     assert!(warning.to_string().contains("messages.account[0]: nobody answers its messages"), "{warning}");
     assert_eq!(config.serve.listen.to_string(), "127.0.0.1:7790");
     assert_eq!(config.serve.admin.to_string(), "127.0.0.1:7791");
-    let messages = config.messages;
+    let messages = config.messages.unwrap();
     assert_eq!(messages.daemon.addr, "unix:/run/zhongkong/grpc.sock");
     assert_eq!(messages.deadline, Duration::from_millis(4_500));
     assert_eq!(messages.replay_window, Duration::from_secs(600));
@@ -80,7 +90,7 @@ fn the_daemon_opens_no_secret_of_the_messages_and_the_service_none_of_the_daemon
     let env = Environment::default();
     let daemon = Config::load(&path, &env).unwrap();
     assert_eq!(daemon.warnings, []);
-    let said = ServeConfig::load(&path, &env).unwrap_err().to_string();
+    let said = served(&path, &env).unwrap_err().to_string();
     assert!(said.contains("service-only") && said.contains("CREDENTIALS_DIRECTORY"), "{said}");
     assert!(!said.contains("daemon-only"), "{said}");
 
@@ -90,9 +100,22 @@ fn the_daemon_opens_no_secret_of_the_messages_and_the_service_none_of_the_daemon
     write("service-key", KEY);
     write("crm", "0123456789abcdef");
     let env = Environment::from_iter([("CREDENTIALS_DIRECTORY", dir.path().to_str().unwrap())]);
-    assert_eq!(ServeConfig::load(&path, &env).unwrap().config.messages.accounts.len(), 1);
+    assert_eq!(messages(served(&path, &env).unwrap()).accounts.len(), 1);
     let said = Config::load(&path, &env).unwrap_err().to_string();
     assert!(said.contains("daemon-only") && !said.contains("service"), "{said}");
+}
+
+#[test]
+fn a_service_that_is_not_asked_for_is_not_read_and_one_that_is_needs_its_section() {
+    // Nothing that the section names exists, and its word is none.
+    let (_dir, path) = file("[messages]\nrules = \"none\"\n[messages.log]\ncontent = \"all\"\n");
+    let loaded = ServeConfig::load(&path, &Environment::default(), &ServiceSet::new()).unwrap();
+    assert!(loaded.config.messages.is_none() && loaded.warnings.is_empty(), "{loaded:?}");
+    served(&path, &Environment::default()).unwrap_err();
+    // Its keys are those of the file, whoever reads it.
+    let (_dir, path) = file("[messages]\nrulse = \"none\"\n");
+    ServeConfig::load(&path, &Environment::default(), &ServiceSet::new()).unwrap_err();
+    assert!(problems("[serve]\n")[0].contains("there is no [messages]"));
 }
 
 #[test]
@@ -141,9 +164,9 @@ fn an_answer_cannot_be_told_to_leave_later_than_wechat_can_take_it() {
 }
 
 #[test]
-fn only_names_as_wechat_makes_them_are_served_and_each_once() {
+fn only_names_as_wechat_makes_them_are_served_and_each_for_one_account() {
     let good = load(&safe("verify_files = \"MP_verify_aB3dE6gH9jK2mN5p.txt\"")).unwrap();
-    let file = &good.config.messages.accounts[0].verify_files[0];
+    let file = &good.config.verify_files[0];
     assert_eq!((file.name(), file.content()), ("MP_verify_aB3dE6gH9jK2mN5p.txt", "aB3dE6gH9jK2mN5p"));
     for bad in [
         "MP_verify_aB3dE6gH9jK2mN5.txt",
@@ -160,8 +183,16 @@ fn only_names_as_wechat_makes_them_are_served_and_each_once() {
         assert!(said[0].contains("verify_files"), "{bad}: {said:?}");
     }
     let name = "verify_files = [\"MP_verify_aB3dE6gH9jK2mN5p.txt\"]";
-    let twice = problems(&format!("{}{}", safe(name), safe(&format!("path = \"b\"\n{name}"))));
-    assert!(twice.iter().any(|said| said.contains("each file once")), "{twice:?}");
+    // An account may say it in several places: it is the same file.
+    let again = safe(&format!("path = \"b\"\n{name}"));
+    let twice = load(&format!("{}{again}", safe(name))).unwrap();
+    assert_eq!(twice.config.verify_files.len(), 1);
+    let others = again.replace("wxb11529c136998cb6", "wx1");
+    let stolen = problems(&format!("{}{others}", safe(name)));
+    assert!(
+        stolen[0].contains("is also of messages.account[0]") && stolen[0].contains("one account's"),
+        "{stolen:?}"
+    );
 }
 
 #[test]
@@ -188,7 +219,7 @@ fn encrypted_modes_need_a_key_of_43_digits_and_plain_none() {
     // A key that was copied with a piece missing is said to be wrong, and not shown.
     let (_dir, path) = file(&safe(""));
     let short = Environment::from_iter([("TOKEN", "pamtest"), ("AES_KEY", &KEY[1..])]);
-    let said = ServeConfig::load(&path, &short).unwrap_err().to_string();
+    let said = served(&path, &short).unwrap_err().to_string();
     assert!(said.contains("no EncodingAESKey, which has 43") && !said.contains(&KEY[5..20]), "{said}");
     let orphan = problems(&account("mode = \"plain\"\nprevious_aes_key_env = \"OLD_KEY\""));
     assert!(orphan[0].contains("previous key without a current one"), "{orphan:?}");
@@ -203,8 +234,8 @@ fn an_account_hands_over_to_a_program_that_exists() {
     let said = problems(&format!("{}{forward}", safe("forward = \"cmr\"")));
     assert!(said[0].contains("no [[messages.forward]] has the name cmr"), "{said:?}");
     let loaded = load(&format!("{}{forward}", safe("forward = \"crm\""))).unwrap();
-    assert_eq!(loaded.config.messages.forwards[0].concurrency, 32);
     assert_eq!(loaded.warnings, []);
+    assert_eq!(messages(loaded).forwards[0].concurrency, 32);
     // In clear over the network is allowed and said to be odd.
     let far = forward.replace("127.0.0.1", "192.0.2.1");
     let loaded = load(&format!("{}{far}", safe("forward = \"crm\""))).unwrap();
@@ -229,6 +260,19 @@ fn over_tcp_the_daemon_wants_a_token() {
 }
 
 #[test]
+fn proxies_are_believed_on_loopback_unless_others_are_named_and_a_list_with_everybody_is_odd() {
+    let proxies = |text: &str| load(&format!("[serve]\n{text}\n{}", safe(""))).unwrap();
+    let said = |loaded: &LoadedServe| loaded.warnings.iter().map(ToString::to_string).collect::<String>();
+    let loopback = proxies("trusted_proxies = [\"127.0.0.1\", \"::ffff:127.0.0.1\", \"::1\"]");
+    let listed = proxies("trusted_proxies = [\"127.0.0.1\", \"::1\"]").config.serve.proxies;
+    assert_eq!(proxies("").config.serve.proxies, listed);
+    assert_ne!(loopback.config.serve.proxies, listed);
+    assert!(!said(&loopback).contains("trusted_proxies"), "{}", said(&loopback));
+    let everybody = proxies("trusted_proxies = [\"10.0.0.0/8\", \"::/0\"]");
+    assert!(said(&everybody).contains("serve.trusted_proxies: ::/0 is everybody"), "{}", said(&everybody));
+}
+
+#[test]
 fn secrets_in_the_file_itself_are_refused_and_not_repeated() {
     for key in ["token", "aes_key", "encoding_aes_key"] {
         let said = problems(&safe(&format!("{key} = \"s3cr3t-{KEY}\"")));
@@ -249,11 +293,17 @@ fn what_a_reload_cannot_change_is_named_and_the_rest_is_not() {
     );
     assert_eq!(changed(&live), Vec::<&str>::new());
     let later = format!(
-        "[serve]\nlisten = \"127.0.0.1:1\"\nlog.keep = 1\n[messages]\ndeadline = \"2s\"\nmemcached = \"a:1\"\n\
+        "[serve]\nlisten = \"127.0.0.1:1\"\ntrusted_proxies = []\nlog.keep = 1\n[messages]\ndeadline = \"2s\"\nmemcached = \"a:1\"\n\
          daemon = \"unix:/x\"\nlog.file = \"m.log\"\n{}",
         safe("")
     );
-    let keys =
-        ["serve.listen", "serve.log.keep", "messages.daemon", "messages.deadline", "messages.memcached"];
+    let keys = [
+        "serve.listen",
+        "serve.trusted_proxies",
+        "serve.log.keep",
+        "messages.daemon",
+        "messages.deadline",
+        "messages.memcached",
+    ];
     assert_eq!(changed(&later), [&keys[..], &["messages.log"]].concat());
 }
