@@ -40,12 +40,12 @@ pub(super) fn pair(cert: &str, key: &str, table: &Place, cx: &mut Context<'_>) -
     let place = table.key("key");
     let path = cx.path(key);
     let text = read(&place, &path, Privacy::Owner, cx);
-    let key = text.and_then(|text| match PrivateKeyDer::from_pem_slice(text.as_bytes()) {
-        Ok(der) => Some((Secret::from(text.as_str()), der)),
-        Err(_) => {
+    let key = text.and_then(|text| {
+        let Ok(der) = PrivateKeyDer::from_pem_slice(text.as_bytes()) else {
             cx.report.error(&place, format!("{} holds no private key in PEM form", path.display()));
-            None
-        }
+            return None;
+        };
+        Some((Secret::from(text.as_str()), der))
     });
     let ((cert, chain), (key, der)) = (cert?, key?);
     if CertifiedKey::from_der(chain, der, &Arc::new(ring::default_provider())).is_err() {
