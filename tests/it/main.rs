@@ -21,6 +21,7 @@ mod browser_looks;
 mod browser_many;
 mod browser_page;
 mod browser_script;
+mod browser_script_service;
 mod browser_support;
 mod browser_wechat;
 mod callback_support;
