@@ -103,15 +103,15 @@ fn identity(
     table: &Place,
     cx: &mut Context<'_>,
 ) -> Option<Option<(Vec<u8>, Secret)>> {
-    let (cert, key) = match pair {
+    match pair {
         [None, None] => return Some(None),
-        [Some(cert), Some(key)] => (cert, key),
+        [Some(_), Some(_)] => {}
         [cert, _] => {
             let (given, lacks) = if cert.is_some() { ("cert", "key") } else { ("key", "cert") };
             cx.report.error(&table.key(given), format!("it is nothing without {lacks}: name both PEM files"));
             return None;
         }
-    };
+    }
     if !addr.starts_with("https://") {
         let rule = "a certificate is shown over https:// only: change daemon, or remove cert and key";
         cx.report.error(&table.key("cert"), rule);
@@ -119,7 +119,7 @@ fn identity(
     }
     match depth {
         Depth::Form => Some(Some((Vec::new(), Secret::from("")))),
-        Depth::Secrets => Some(Some(tls::pair(cert, key, table, cx)?)),
+        Depth::Secrets => Some(Some(tls::pair(pair, table, cx)?)),
     }
 }
 
