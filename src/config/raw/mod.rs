@@ -17,7 +17,7 @@ mod words;
 pub(super) use jssdk::{Jssdk, JssdkAccount};
 pub(super) use messages::{Forward, MessageLog, Messages, MessagesAccount};
 pub(super) use oauth::{OAuth, OAuthAccount, OAuthApp};
-pub(super) use serve::Serve;
+pub(super) use serve::{Alone, Serve};
 pub(super) use words::{Date, Layout, OneOrMany};
 
 /// The file.
