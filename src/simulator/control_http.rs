@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::control::Control;
+use super::control_menus;
 use super::faults::{ExpiresIn, Fault, Script, Times};
 use super::log::{Call, Endpoint, fingerprint};
 use super::oauth::{Flow, NewCode, Scope, Visitor};
@@ -61,7 +62,8 @@ What goes wrong
       for none), empty_token, missing_token, redirect (location)
       endpoints: token, stable_token, ticket, api_domain_ip, callback_ip, clear_quota,
       clear_quota_v2, callback_check, quota_get, oauth_token, oauth_refresh, user_info, oauth_check,
-      mini_login, custom_send, business
+      mini_login, custom_send, menu_create, menu_get, menu_delete, menu_add_conditional,
+      menu_del_conditional, menu_try_match, selfmenu_info, business
   curl HOST/_sim/faults                         scripts that wait
   curl -X DELETE HOST/_sim/faults               forget them
   curl -X POST HOST/_sim/release                let held requests and answers go on
@@ -74,7 +76,9 @@ What goes wrong
 pub(super) fn answer(control: &Control, request: &Request) -> Page {
     let method = request.method.as_str();
     let result = match (method, request.path.as_str()) {
-        ("GET", "/_sim" | "/_sim/") => return Page::text(200, HELP),
+        ("GET", "/_sim" | "/_sim/") => {
+            return Page::text(200, format!("{HELP}\n{}", control_menus::HELP));
+        }
         ("GET", "/_sim/log") => log(control, request),
         ("GET", "/_sim/messages") => messages(control, request),
         ("GET", "/_sim/state") => Ok(control.look(|state| describe(state, control.mode(), request))),
@@ -123,10 +127,13 @@ pub(super) fn answer(control: &Control, request: &Request) -> Page {
             control.set_latency(Duration::from_millis(body.ms));
             done()
         }),
-        _ => {
-            let text = format!("no {method} {}; GET /_sim/ lists what there is\n", request.path);
-            return Page::text(404, text);
-        }
+        _ => match control_menus::answer(control, request) {
+            Some(answer) => answer,
+            None => {
+                let text = format!("no {method} {}; GET /_sim/ lists what there is\n", request.path);
+                return Page::text(404, text);
+            }
+        },
     };
     match result {
         Ok(value) => Page::json(&value),
@@ -134,13 +141,13 @@ pub(super) fn answer(control: &Control, request: &Request) -> Page {
     }
 }
 
-type Answered = Result<Value, String>;
+pub(super) type Answered = Result<Value, String>;
 
-fn done() -> Value {
+pub(super) fn done() -> Value {
     json!({ "ok": true })
 }
 
-fn parse<T: DeserializeOwned>(request: &Request) -> Result<T, String> {
+pub(super) fn parse<T: DeserializeOwned>(request: &Request) -> Result<T, String> {
     let body = request.json.clone().ok_or("the body is not JSON")?;
     serde_json::from_value(body).map_err(|error| error.to_string())
 }

@@ -48,13 +48,27 @@ pub enum Endpoint {
     MiniLogin,
     /// `POST /cgi-bin/message/custom/send`: a customer-service message.
     CustomSend,
+    /// `POST /cgi-bin/menu/create`.
+    MenuCreate,
+    /// `GET /cgi-bin/menu/get`.
+    MenuGet,
+    /// `GET /cgi-bin/menu/delete`.
+    MenuDelete,
+    /// `POST /cgi-bin/menu/addconditional`.
+    MenuAddConditional,
+    /// `POST /cgi-bin/menu/delconditional`.
+    MenuDelConditional,
+    /// `POST /cgi-bin/menu/trymatch`.
+    MenuTryMatch,
+    /// `GET /cgi-bin/get_current_selfmenu_info`.
+    SelfmenuInfo,
     /// Any other API: only its token is looked at.
     Business,
 }
 
 impl Endpoint {
     /// Every endpoint, in the order of the documentation page.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 23] = [
         Self::Token,
         Self::StableToken,
         Self::Ticket,
@@ -70,6 +84,13 @@ impl Endpoint {
         Self::OauthCheck,
         Self::MiniLogin,
         Self::CustomSend,
+        Self::MenuCreate,
+        Self::MenuGet,
+        Self::MenuDelete,
+        Self::MenuAddConditional,
+        Self::MenuDelConditional,
+        Self::MenuTryMatch,
+        Self::SelfmenuInfo,
         Self::Business,
     ];
 
@@ -91,6 +112,13 @@ impl Endpoint {
             "/sns/auth" => Self::OauthCheck,
             "/sns/jscode2session" => Self::MiniLogin,
             "/cgi-bin/message/custom/send" => Self::CustomSend,
+            "/cgi-bin/menu/create" => Self::MenuCreate,
+            "/cgi-bin/menu/get" => Self::MenuGet,
+            "/cgi-bin/menu/delete" => Self::MenuDelete,
+            "/cgi-bin/menu/addconditional" => Self::MenuAddConditional,
+            "/cgi-bin/menu/delconditional" => Self::MenuDelConditional,
+            "/cgi-bin/menu/trymatch" => Self::MenuTryMatch,
+            "/cgi-bin/get_current_selfmenu_info" => Self::SelfmenuInfo,
             _ => Self::Business,
         }
     }
