@@ -4,7 +4,7 @@
 CARGO ?= cargo
 
 # What the tests use besides Rust. Each is installed by its target, or the target says how.
-NEEDS := needs-memcached needs-promtool needs-systemd needs-chromium needs-wechatpy
+NEEDS := needs-memcached needs-promtool needs-systemd needs-chromium needs-nginx needs-postgresql needs-wechatpy
 
 .PHONY: help demo test check fmt clippy unit docs bench fuzz needs-cargo-fuzz deb test-systemd needs-nspawn needs-cargo-deb $(NEEDS)
 
@@ -72,32 +72,32 @@ needs-cargo-fuzz:
 
 # The mirror is tested against Debian's memcached, a real one.
 needs-memcached:
-	@command -v memcached >/dev/null || test -x /usr/bin/memcached || { \
-	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q memcached; \
-	  elif sudo -n true 2>/dev/null; then sudo apt-get update -q && sudo apt-get install -y -q memcached; \
-	  else echo 'The tests need memcached. Run:  sudo apt-get install memcached' >&2; exit 1; fi; }
+	@test -x /usr/bin/memcached || tests/needs.sh memcached memcached
 
 # Alert rules and the format of /metrics are judged by promtool, of Debian's prometheus.
 needs-promtool:
-	@command -v promtool >/dev/null || { \
-	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q --no-install-recommends prometheus; \
-	  elif sudo -n true 2>/dev/null; then sudo apt-get update -q && sudo apt-get install -y -q --no-install-recommends prometheus; \
-	  else echo 'The tests need promtool. Run:  sudo apt-get install --no-install-recommends prometheus' >&2; exit 1; fi; }
+	@command -v promtool >/dev/null || tests/needs.sh promtool prometheus
 
-# The status page is looked at in Debian's Chromium.
+# Pages are looked at in Debian's Chromium.
 needs-chromium:
-	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
-	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q --no-install-recommends chromium chromium-driver; \
-	  elif sudo -n true 2>/dev/null; then sudo apt-get update -q && sudo apt-get install -y -q --no-install-recommends chromium chromium-driver; \
-	  else echo 'The tests need Chromium. Run:  sudo apt-get install --no-install-recommends chromium chromium-driver' >&2; exit 1; fi; }
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || tests/needs.sh Chromium chromium chromium-driver
+
+# Logins are asked for by a real proxy.
+needs-nginx:
+	@test -x /usr/sbin/nginx || tests/needs.sh nginx nginx-light
+
+# Users and sessions are kept in a real PostgreSQL, by clusters that the tests make for themselves.
+needs-postgresql:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || tests/needs.sh PostgreSQL postgresql
+
+# systemd-analyze checks the units.
+needs-systemd:
+	@command -v systemd-analyze >/dev/null || tests/needs.sh systemd-analyze systemd
 
 # The envelope, messages and replies are judged by wechatpy, of PyPI, in a virtual environment.
 needs-wechatpy:
 	@target/wechatpy/bin/python -c 'import wechatpy.crypto' 2>/dev/null || { \
-	  python3 -c 'import ensurepip' 2>/dev/null || \
-	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q python3-venv; \
-	  elif sudo -n true 2>/dev/null; then sudo apt-get update -q && sudo apt-get install -y -q python3-venv; \
-	  else echo 'The tests need a virtual environment of Python. Run:  sudo apt-get install python3-venv' >&2; exit 1; fi; \
+	  python3 -c 'import ensurepip' 2>/dev/null || tests/needs.sh 'a virtual environment of Python' python3-venv; \
 	  rm -rf target/wechatpy && python3 -m venv target/wechatpy && \
 	  target/wechatpy/bin/pip install --quiet --disable-pip-version-check -r tests/peers/wechatpy.txt || { \
 	  echo 'The tests need wechatpy from PyPI, which pip could not install into target/wechatpy.' >&2; exit 1; }; }
@@ -113,13 +113,6 @@ test-systemd: needs-nspawn needs-cargo-deb
 	$(CARGO) build --bin zhongkong
 	tests/systemd/packages.sh target/debug/zhongkong target/package-test
 	tests/systemd/run target/debug/zhongkong target/package-test/zhongkong_0.1.0-1.deb target/package-test/zhongkong_0.1.1-1.deb
-
-# systemd-analyze checks the units.
-needs-systemd:
-	@command -v systemd-analyze >/dev/null || { \
-	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q systemd; \
-	  elif sudo -n true 2>/dev/null; then sudo apt-get update -q && sudo apt-get install -y -q systemd; \
-	  else echo 'The tests need systemd-analyze. Run:  sudo apt-get install systemd' >&2; exit 1; fi; }
 
 needs-nspawn:
 	@test "$$(id -u)" = 0 || { echo 'A container needs root. Run:  sudo make test-systemd' >&2; exit 1; }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Environment;
+use crate::config::{Environment, ServiceSet};
 use crate::daemon::demo;
 use crate::launch::Order;
 
@@ -183,10 +183,19 @@ impl Cli {
                 let ports = if free_ports { demo::Ports::Free } else { demo::Ports::Documented };
                 return Dispatch::Demo(demo::Settings { life, ports });
             }
-            Typed::Command(Command::Serve(args)) if args.runs() => Order::Serve,
-            Typed::Command(command) => return Dispatch::Command(Asked { config, json, command }),
+            Typed::Command(command) => match command.services_to_run() {
+                Some(wanted) => Order::Serve(wanted),
+                None => return Dispatch::Command(Asked { config, json, command }),
+            },
         };
         Dispatch::Launch { order, config }
+    }
+}
+
+impl Command {
+    /// What `serve` is to run, which no other command does.
+    fn services_to_run(&self) -> Option<ServiceSet> {
+        if let Self::Serve(args) = self { args.runs() } else { None }
     }
 }
 
@@ -197,7 +206,7 @@ pub async fn run(asked: Asked, env: &Environment) -> Result<ExitCode, Failed> {
     let out = Output::new(form, env);
     let done = match command {
         // Whatever else `serve` is, it was dispatched before there was a runtime.
-        Command::Serve(_) => serve::check(&config, out, env),
+        Command::Serve(args) => serve::check(&args, &config, out, env),
         Command::Status(args) => status::run(args, out, env).await,
         Command::Get(args) => get::run(args, out, env).await,
         Command::Refresh(args) => refresh::run(args, out, env).await,

@@ -16,7 +16,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::place::{Place, Step};
 
-/// Why the document does not have the shape of the mirror in `raw.rs`.
+/// Why the document does not have the shape of the mirror in `raw`.
 #[derive(Debug)]
 pub(super) struct Fault {
     /// Where.

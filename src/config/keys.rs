@@ -1,7 +1,7 @@
 //! Every key that the mirror has, asked of the mirror itself, for tests.
 //!
 //! A deserializer that answers every question with a value of the asked kind, and notes the
-//! names of the fields on the way. A key that is added to `raw.rs` thus appears here without
+//! names of the fields on the way. A key that is added to `raw` thus appears here without
 //! anybody thinking of it.
 
 use std::cell::RefCell;

@@ -29,6 +29,7 @@ mod example;
 mod hints;
 #[cfg(test)]
 mod keys;
+pub mod link;
 mod listeners;
 mod memcached;
 pub mod messages;
@@ -39,6 +40,7 @@ mod reload;
 mod report;
 mod secrets;
 pub mod serve;
+pub mod services;
 mod source;
 pub mod survey;
 mod tls;
@@ -51,9 +53,10 @@ pub use listeners::AdminSettings;
 pub use reload::restart_needed;
 pub use report::{ConfigError, Problem};
 pub use serve::ServeConfig;
+pub use services::{Service, ServiceSet};
 
 use context::Context;
-use secrets::Depth;
+use services::{Asked, Sections};
 use source::Source;
 
 /// A valid configuration.
@@ -111,7 +114,9 @@ impl Config {
         let admin = listeners::check_admin(admin.unwrap_or_default(), &mut cx);
         let audit = audit::check(&audit.unwrap_or_default(), &mut cx);
         let mirror = memcached::check(memcached.unwrap_or_default(), &mut cx);
-        let _ = check_services(serve, messages, wechat.as_ref(), &mut cx);
+        // For its errors: what the sections mean is for the services' process, whose secrets are not
+        // read here.
+        let _ = services::check(Sections { serve, messages }, Asked::Present, wechat.as_ref(), &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
         match wechat {
             Some(wechat) if errors.is_empty() => {
@@ -121,17 +126,4 @@ impl Config {
             _ => Err(errors),
         }
     }
-}
-
-/// What can be said of the services' sections without their secrets, which are not this
-/// process's to read: one file serves both. Without `[messages]` there is none of them.
-fn check_services(
-    serve: Option<raw::Serve>,
-    messages: Option<raw::Messages>,
-    wechat: Option<&wechat::Settings>,
-    cx: &mut Context<'_>,
-) -> Option<ServeConfig> {
-    let serve = serve::check(serve.unwrap_or_default(), cx);
-    let messages = messages::check(messages?, wechat.cloned(), Depth::Form, cx)?;
-    Some(ServeConfig { serve, messages })
 }

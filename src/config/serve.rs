@@ -12,10 +12,10 @@ use crate::telemetry::LogSettings;
 use crate::telemetry::file::Rotation;
 
 use super::context::{Context, is_loopback};
-use super::messages::{self, MessagesSettings};
+use super::messages::MessagesSettings;
 use super::place::Place;
 use super::report::{ConfigError, Problem};
-use super::secrets::Depth;
+use super::services::{self, Asked, Sections, ServiceSet};
 use super::source::Source;
 use super::{Environment, daemon, raw, upstream};
 
@@ -37,13 +37,13 @@ pub struct ServeSettings {
     pub grace: Duration,
 }
 
-/// A valid configuration of the business services.
+/// A valid configuration of the business services. A service that was not asked for has none.
 #[derive(Clone, Debug)]
 pub struct ServeConfig {
     /// The process as a whole.
     pub serve: ServeSettings,
     /// The message service.
-    pub messages: MessagesSettings,
+    pub messages: Option<MessagesSettings>,
 }
 
 /// A configuration of the business services with what is odd about it.
@@ -56,21 +56,26 @@ pub struct LoadedServe {
 }
 
 impl ServeConfig {
-    /// Reads and validates what `serve messages` needs of a file, and every file that this names.
+    /// Reads and validates what these services need of a file, and every file that this names.
     /// Of the other sections it is asked only whether their keys exist.
     ///
     /// # Errors
     /// The operator must change something and start, or reload, again.
-    pub fn load(path: &Path, env: &Environment) -> Result<LoadedServe, ConfigError> {
+    pub fn load(path: &Path, env: &Environment, wanted: &ServiceSet) -> Result<LoadedServe, ConfigError> {
         let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
         let path = std::path::absolute(path).map_err(unreadable)?;
         let text = std::fs::read_to_string(&path).map_err(unreadable)?;
         let base = path.parent().unwrap_or(Path::new("/"));
-        Self::check(&text, base, env)
+        Self::check(&text, base, env, wanted)
             .map_err(|problems| ConfigError::Invalid { path: path.clone(), problems })
     }
 
-    pub(super) fn check(text: &str, base: &Path, env: &Environment) -> Result<LoadedServe, Vec<Problem>> {
+    pub(super) fn check(
+        text: &str,
+        base: &Path,
+        env: &Environment,
+        wanted: &ServiceSet,
+    ) -> Result<LoadedServe, Vec<Problem>> {
         let source = Source::parse(text)?;
         let mut cx = Context::new(env, base);
         let raw::File {
@@ -86,20 +91,11 @@ impl ServeConfig {
             client: _,
         } = source.read(&mut cx.report);
         let api = upstream::check(wechat.unwrap_or_default(), &mut cx);
-        let mut serve = check(serve.unwrap_or_default(), &mut cx);
-        serve.log = daemon::within_environment(serve.log, &mut cx);
-        if messages.is_none() {
-            let rule = "there is no [messages]: config.toml of the sources shows what belongs into it";
-            cx.report.error(&Place::root(), rule);
-        }
-        let messages = messages::check(messages.unwrap_or_default(), api, Depth::Secrets, &mut cx);
+        let sections = Sections { serve, messages };
+        let mut config = services::check(sections, Asked::These(wanted), api.as_ref(), &mut cx);
+        config.serve.log = daemon::within_environment(config.serve.log, &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
-        match messages {
-            Some(messages) if errors.is_empty() => {
-                Ok(LoadedServe { config: Self { serve, messages }, warnings })
-            }
-            _ => Err(errors),
-        }
+        if errors.is_empty() { Ok(LoadedServe { config, warnings }) } else { Err(errors) }
     }
 
     /// The keys that differ in a newer configuration and take effect at a restart only, in the
@@ -120,7 +116,7 @@ impl ServeConfig {
             ("serve.log.keep", *keep != new.serve.log.rotation.keep),
         ];
         let own = changed.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key);
-        own.chain(self.messages.restart_needed(&new.messages)).collect()
+        own.chain(services::restart_needed(self, new)).collect()
     }
 }
 

@@ -14,8 +14,9 @@ use crate::{grpc, mirror, wechat};
 use super::callback::callback_url;
 use super::context::Context;
 use super::report::{ConfigError, Problem};
+use super::services::{self, Asked, Sections};
 use super::source::Source;
-use super::{AdminSettings, DaemonSettings, Environment, ServeConfig, check_services};
+use super::{AdminSettings, DaemonSettings, Environment, ServeConfig};
 use super::{accounts, audit, clients, daemon, listeners, memcached, place::Place, raw, upstream};
 
 /// What a file is for, and so who may do what with it.
@@ -81,8 +82,8 @@ pub struct Parts {
     pub listed_accounts: usize,
     /// The callbacks that are configured.
     pub callbacks: Vec<Callback>,
-    /// The business services, if there is one; each of their secrets is an empty text.
-    pub services: Option<ServeConfig>,
+    /// The business services that have a section; each of their secrets is an empty text.
+    pub services: ServeConfig,
 }
 
 impl Survey {
@@ -119,7 +120,8 @@ impl Survey {
         // For its errors; there is nothing more to look at.
         let _ = audit::check(&file.audit.unwrap_or_default(), &mut cx);
         let mirror = memcached::check(file.memcached.unwrap_or_default(), &mut cx);
-        let services = check_services(file.serve, file.messages, wechat.as_ref(), &mut cx);
+        let sections = Sections { serve: file.serve, messages: file.messages };
+        let services = services::check(sections, Asked::Present, wechat.as_ref(), &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
         let parts =
             Parts { daemon, wechat, grpc, admin, mirror, accounts, listed_accounts, callbacks, services };

@@ -133,7 +133,8 @@ pub async fn run(
     let addresses = daemon.addresses();
     let grpc = addresses.grpc.first().copied().unwrap_or(upstream);
     let around = Around { upstream, daemon: grpc, token: &credential.token };
-    let Messages { services, addresses: serving, home } = Messages::build(&around, settings.ports, counters)?;
+    let Messages { services, addresses: serving, home } =
+        Messages::build(&around, settings.ports, counters).await?;
     let guide =
         Guide { grpc, admin: addresses.admin, upstream, serving, home: &home, token: &credential.token };
     guide.print().map_err(DemoError::Print)?;
@@ -147,7 +148,7 @@ pub async fn run(
     };
     let rules_to_reload = {
         let path = home.config();
-        move || ServeConfig::load(&path, &Environment::default())
+        move || ServeConfig::load(&path, &Environment::default(), &messages::served())
     };
     let (to_daemon, mut for_daemon) = mpsc::channel(INTENTS);
     let (to_services, mut for_services) = mpsc::channel(INTENTS);

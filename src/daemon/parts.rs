@@ -78,6 +78,13 @@ impl Parts {
             self.ended().await;
         }
     }
+
+    /// Waits until no part runs any more: each has been told to end.
+    pub(crate) async fn none_left(&mut self) {
+        while !self.names.is_empty() {
+            self.ended().await;
+        }
+    }
 }
 
 /// How the status page and `/metrics` see the mirror's servers.

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::cli::chain;
-use crate::config::Environment;
+use crate::config::{Environment, ServiceSet};
 
 mod control;
 mod error;
@@ -34,12 +34,12 @@ pub use error::LaunchError;
 pub use serve::check_as_user;
 
 /// What an operator wants of the service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Be the daemon, in the foreground.
     Run,
-    /// Be the business services, in the foreground.
-    Serve,
+    /// Be these business services, in the foreground.
+    Serve(ServiceSet),
     /// Detach a daemon and wait until it is ready, this long.
     Start(Duration),
     /// End the daemon.
@@ -74,7 +74,7 @@ pub fn run(order: Order, config: PathBuf, env: Environment) -> ExitCode {
     let config = std::path::absolute(&config).unwrap_or(config);
     let done = match order {
         Order::Run => return told(serve::foreground(config, env)),
-        Order::Serve => return told(services::foreground(config, env)),
+        Order::Serve(wanted) => return told(services::foreground(config, env, wanted)),
         Order::Start(wait) => start::start(config, env, wait),
         Order::Stop(stop) => control::stop(&config, stop),
         Order::Restart(stop, wait) => control::restart(config, env, stop, wait),

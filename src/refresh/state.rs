@@ -277,14 +277,20 @@ impl State {
     /// From when on the held value may be dead (S2). The past, if there is none.
     pub(super) fn dead_by(&self) -> BootTime {
         let Some(held) = &self.held else { return BootTime(i64::MIN / 4) };
-        let Some(unknown) = &self.unknown else { return held.expires };
+        self.bound().map_or(held.expires, |bound| held.expires.min(bound))
+    }
+
+    /// From when on the calls of unknown outcome may have killed the held value, if they can. It
+    /// may lie after the value's own end; the doubt is there all the same, since WeChat keeps one
+    /// old value: a second call kills the held one at once.
+    fn bound(&self) -> Option<BootTime> {
+        let unknown = self.unknown.as_ref()?;
         // The two endpoints are isolated: a call on one cannot kill a value of the other.
-        let bound = match held.value.mode {
-            CallMode::Classic => unknown.first + OVERLAP,
-            CallMode::Stable | CallMode::StableForced => unknown.first_forced.unwrap_or(BootTime::FAR),
-            CallMode::Ticket => BootTime::FAR,
-        };
-        held.expires.min(bound)
+        match self.held.as_ref()?.value.mode {
+            CallMode::Classic => Some(unknown.first + OVERLAP),
+            CallMode::Stable | CallMode::StableForced => unknown.first_forced,
+            CallMode::Ticket => None,
+        }
     }
 
     /// The value that may be served now.
@@ -360,7 +366,7 @@ impl State {
         let held = self.serving()?;
         if held.standing == Standing::ReportedDead {
             Some(Degraded::ReportedDead)
-        } else if self.unknown.is_some() && self.dead_by() < held.expires {
+        } else if self.bound().is_some() {
             Some(Degraded::UnknownOutcome)
         } else if self.unstored.is_some() || self.ledger_ailing {
             Some(Degraded::Ledger)

@@ -7,13 +7,13 @@ const PUSHES_REFUSED: &str = "zhongkong_message_refusals_total";
 
 /// Says what they mean.
 pub(super) fn describe() {
-    describe_gauge!(DAEMON_REACHABLE, "1 while the daemon hands out the tokens that late answers need.");
+    describe_gauge!(DAEMON_REACHABLE, "1 while the daemon gives a service what it asks for, by service.");
     describe_counter!(PUSHES_REFUSED, "Requests to the callbacks that were refused, by reason.");
 }
 
-/// The daemon hands out tokens: 1, or does not: 0.
-pub fn daemon_reachable(level: f64) {
-    gauge!(DAEMON_REACHABLE).set(level);
+/// The daemon gives this service what it asks for: 1, or does not: 0.
+pub fn daemon_reachable(service: &'static str, level: f64) {
+    gauge!(DAEMON_REACHABLE, "service" => service).set(level);
 }
 
 /// A request to a callback was refused; `reason` is a word of the door's.

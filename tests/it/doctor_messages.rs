@@ -69,7 +69,7 @@ async fn message_service_that_is_well_says_so_in_every_line() {
     said.code(0)
         .says("ok", "secrets", &["1 account", "EncodingAESKey"])
         .says("ok", "rules", &["rules.toml", "1 rule"])
-        .says("ok", "daemon", &["the token of wx1", "[[client]] doctor has complain"])
+        .says("ok", "daemon", &["the access token of wx1", "[[client]] doctor has complain"])
         .says("ok", "memcached", &[&cache.addr()])
         .says("ok", "runs", &["answers messages"]);
     assert_eq!(said.faults(), Vec::<&serde_json::Value>::new(), "{}", said.lines());

@@ -1,10 +1,12 @@
 //! Days of random faults: no reader ever gets a dead value but where the protocol says so.
 //!
-//! The faults come from a seeded generator, so a failure can be looked at again: its message
-//! names the seed. What is checked at every instant: a value that readers get as fresh is
-//! accepted by WeChat (S2); calls at the token endpoints do not overlap (S1); generations only
-//! grow (S3); calls stay within the day's budget (S6); and when the faults end, there is a good
-//! value within the time that the budget's pace allows (L1, L3).
+//! The faults come from a seeded generator. The engine draws its own jitter and sockets are real,
+//! so a seed does not repeat a failure for certain: run it some hundred times. Whatever fails
+//! therefore prints its story ([`Story`]): the seed, the last steps, the view, the last calls.
+//!
+//! What is checked at every instant: a value that readers get as good is accepted by WeChat (S2);
+//! generations only grow (S3); calls stay within the day's budget (S6); and when the faults end,
+//! there is a good value within the time that the budget's pace allows (L1, L3).
 
 use std::time::Duration;
 
@@ -40,10 +42,36 @@ fn random_fault(rng: &mut StdRng) -> Fault {
     }
 }
 
+/// What happened so far. Told when the test fails, wherever it does.
+struct Story {
+    mode: TokenMode,
+    seed: u64,
+    steps: Vec<String>,
+}
+
+impl Story {
+    /// How many steps are told: a value lives through a dozen of them at most.
+    const TOLD: usize = 12;
+
+    fn tell(&mut self, engine: &Engine, step: &str) {
+        self.steps.push(format!("{}: {:?} {step}", self.steps.len() + 1, engine.now()));
+    }
+}
+
+impl Drop for Story {
+    #[expect(clippy::print_stderr, reason = "the harness shows it with the failure")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let told = &self.steps[self.steps.len().saturating_sub(Self::TOLD)..];
+            eprintln!("{:?}, seed {}, the last steps:\n{}", self.mode, self.seed, told.join("\n"));
+        }
+    }
+}
+
 /// What readers may be given at this instant.
-fn look(engine: &Engine, newest: &mut Generation, seed: u64) {
+fn look(engine: &Engine, newest: &mut Generation) {
     let Ok(good) = engine.token().read() else { return };
-    assert!(good.value.generation >= *newest, "seed {seed}: back to an older value");
+    assert!(good.value.generation >= *newest, "back to a value older than {newest:?}\n{}", engine.report());
     *newest = good.value.generation;
     if engine.alive(good.value.secret.expose()) {
         return;
@@ -52,7 +80,7 @@ fn look(engine: &Engine, newest: &mut Generation, seed: u64) {
         // Bounded to five minutes by a call of unknown outcome, or found dead and in repair.
         State::Degraded(Degraded::UnknownOutcome | Degraded::ReportedDead) => {}
         State::Fresh | State::Refreshing | State::Degraded(_) => {
-            panic!("seed {seed}: a dead value is served as {:?}\n{}", good.state, engine.report())
+            panic!("a dead value is served as {:?}\n{}", good.state, engine.report())
         }
     }
 }
@@ -67,24 +95,37 @@ async fn storm(frozen: Frozen, mode: TokenMode, seed: u64) -> Frozen {
     let mut engine = engine;
     let mut rng = StdRng::seed_from_u64(seed);
     let mut newest = Generation::default();
+    let mut story = Story { mode, seed, steps: Vec::new() };
     for _ in 0..FAULTS {
         match rng.random_range(0..10) {
             0 => {
-                engine.wechat.control.set_mode(ServerMode::Refuses).await;
                 let span = SECOND * rng.random_range(1..400);
-                engine.walk(span, SECOND * 7, |engine| look(engine, &mut newest, seed)).await;
+                story.tell(&engine, &format!("an outage of {span:?}"));
+                engine.wechat.control.set_mode(ServerMode::Refuses).await;
+                engine.walk(span, SECOND * 7, |engine| look(engine, &mut newest)).await;
                 engine.wechat.control.set_mode(ServerMode::Up).await;
             }
-            1 => engine = engine.restart().await,
-            2 => engine = engine.crash().await.start().await,
-            3 => {
-                let script = Script::once(Endpoint::ApiDomainIp, random_fault(&mut rng));
-                engine.wechat.control.script(script.times(rng.random_range(1..4)));
+            1 => {
+                story.tell(&engine, "a restart");
+                engine = engine.restart().await;
             }
-            4 => drop(engine.token().resume().await),
+            2 => {
+                story.tell(&engine, "a crash");
+                engine = engine.crash().await.start().await;
+            }
+            3 => {
+                let (fault, times) = (random_fault(&mut rng), rng.random_range(1..4));
+                story.tell(&engine, &format!("probes: {times} × {fault:?}"));
+                engine.wechat.control.script(Script::once(Endpoint::ApiDomainIp, fault).times(times));
+            }
+            4 => {
+                story.tell(&engine, "a resume");
+                drop(engine.token().resume().await);
+            }
             _ => {
-                let script = Script::once(endpoint, random_fault(&mut rng));
-                engine.wechat.control.script(script.times(rng.random_range(1..4)));
+                let (fault, times) = (random_fault(&mut rng), rng.random_range(1..4));
+                story.tell(&engine, &format!("fetches: {times} × {fault:?}"));
+                engine.wechat.control.script(Script::once(endpoint, fault).times(times));
             }
         }
         // A third of the steps lead into the next renewal, the others stay close to the fault.
@@ -92,14 +133,18 @@ async fn storm(frozen: Frozen, mode: TokenMode, seed: u64) -> Frozen {
             0 => SECOND * rng.random_range(3_000..8_000),
             _ => SECOND * rng.random_range(1..600),
         };
-        engine.walk(span, (span / 50).max(SECOND * 7), |engine| look(engine, &mut newest, seed)).await;
+        story.tell(&engine, &format!("{span:?} pass"));
+        engine.walk(span, (span / 50).max(SECOND * 7), |engine| look(engine, &mut newest)).await;
         let used = engine.view().budget;
-        assert!(used.used <= used.limit, "seed {seed}: {used:?}");
+        assert!(used.used <= used.limit, "{used:?}\n{}", engine.report());
     }
+    story.tell(&engine, "the faults end");
     engine.wechat.control.clear_faults();
-    engine.walk(CALL_TIMEOUT + SECOND * 700, SECOND * 5, |engine| look(engine, &mut newest, seed)).await;
+    engine.walk(CALL_TIMEOUT + SECOND * 700, SECOND * 5, |engine| look(engine, &mut newest)).await;
     engine.readers_are_well();
-    assert!(engine.calls(endpoint) > 20, "seed {seed}: {}", engine.calls(endpoint));
+    // The days were not idle: each of them has a dozen renewals.
+    let calls = engine.calls(endpoint);
+    assert!(calls > 20, "{calls} calls\n{}", engine.report());
     engine.end().await
 }
 

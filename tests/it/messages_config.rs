@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use zhongkong::config::messages::MessagesSettings;
 use zhongkong::config::serve::LoadedServe;
-use zhongkong::config::{Config, ConfigError, Environment, ServeConfig};
+use zhongkong::config::{Config, ConfigError, Environment, ServeConfig, Service, ServiceSet};
 use zhongkong::services::messages::envelope::Mode;
 
 const KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
@@ -26,7 +27,16 @@ fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
 
 fn load(text: &str) -> Result<LoadedServe, ConfigError> {
     let (_dir, path) = file(text);
-    ServeConfig::load(&path, &Environment::from_iter(ENV))
+    served(&path, &Environment::from_iter(ENV))
+}
+
+/// As `serve messages` reads it.
+fn served(path: &Path, env: &Environment) -> Result<LoadedServe, ConfigError> {
+    ServeConfig::load(path, env, &ServiceSet::from([Service::Messages]))
+}
+
+fn messages(loaded: LoadedServe) -> MessagesSettings {
+    loaded.config.messages.unwrap()
 }
 
 fn problems(text: &str) -> Vec<String> {
@@ -51,7 +61,7 @@ fn an_account_without_more_is_safe_and_is_called_by_its_appid() {
     assert!(warning.to_string().contains("messages.account[0]: nobody answers its messages"), "{warning}");
     assert_eq!(config.serve.listen.to_string(), "127.0.0.1:7790");
     assert_eq!(config.serve.admin.to_string(), "127.0.0.1:7791");
-    let messages = config.messages;
+    let messages = config.messages.unwrap();
     assert_eq!(messages.daemon.addr, "unix:/run/zhongkong/grpc.sock");
     assert_eq!(messages.deadline, Duration::from_millis(4_500));
     assert_eq!(messages.replay_window, Duration::from_secs(600));
@@ -80,7 +90,7 @@ fn the_daemon_opens_no_secret_of_the_messages_and_the_service_none_of_the_daemon
     let env = Environment::default();
     let daemon = Config::load(&path, &env).unwrap();
     assert_eq!(daemon.warnings, []);
-    let said = ServeConfig::load(&path, &env).unwrap_err().to_string();
+    let said = served(&path, &env).unwrap_err().to_string();
     assert!(said.contains("service-only") && said.contains("CREDENTIALS_DIRECTORY"), "{said}");
     assert!(!said.contains("daemon-only"), "{said}");
 
@@ -90,9 +100,22 @@ fn the_daemon_opens_no_secret_of_the_messages_and_the_service_none_of_the_daemon
     write("service-key", KEY);
     write("crm", "0123456789abcdef");
     let env = Environment::from_iter([("CREDENTIALS_DIRECTORY", dir.path().to_str().unwrap())]);
-    assert_eq!(ServeConfig::load(&path, &env).unwrap().config.messages.accounts.len(), 1);
+    assert_eq!(messages(served(&path, &env).unwrap()).accounts.len(), 1);
     let said = Config::load(&path, &env).unwrap_err().to_string();
     assert!(said.contains("daemon-only") && !said.contains("service"), "{said}");
+}
+
+#[test]
+fn a_service_that_is_not_asked_for_is_not_read_and_one_that_is_needs_its_section() {
+    // Nothing that the section names exists, and its word is none.
+    let (_dir, path) = file("[messages]\nrules = \"none\"\n[messages.log]\ncontent = \"all\"\n");
+    let loaded = ServeConfig::load(&path, &Environment::default(), &ServiceSet::new()).unwrap();
+    assert!(loaded.config.messages.is_none() && loaded.warnings.is_empty(), "{loaded:?}");
+    served(&path, &Environment::default()).unwrap_err();
+    // Its keys are those of the file, whoever reads it.
+    let (_dir, path) = file("[messages]\nrulse = \"none\"\n");
+    ServeConfig::load(&path, &Environment::default(), &ServiceSet::new()).unwrap_err();
+    assert!(problems("[serve]\n")[0].contains("there is no [messages]"));
 }
 
 #[test]
@@ -143,7 +166,7 @@ fn an_answer_cannot_be_told_to_leave_later_than_wechat_can_take_it() {
 #[test]
 fn only_names_as_wechat_makes_them_are_served_and_each_once() {
     let good = load(&safe("verify_files = \"MP_verify_aB3dE6gH9jK2mN5p.txt\"")).unwrap();
-    let file = &good.config.messages.accounts[0].verify_files[0];
+    let file = &good.config.messages.as_ref().unwrap().accounts[0].verify_files[0];
     assert_eq!((file.name(), file.content()), ("MP_verify_aB3dE6gH9jK2mN5p.txt", "aB3dE6gH9jK2mN5p"));
     for bad in [
         "MP_verify_aB3dE6gH9jK2mN5.txt",
@@ -188,7 +211,7 @@ fn encrypted_modes_need_a_key_of_43_digits_and_plain_none() {
     // A key that was copied with a piece missing is said to be wrong, and not shown.
     let (_dir, path) = file(&safe(""));
     let short = Environment::from_iter([("TOKEN", "pamtest"), ("AES_KEY", &KEY[1..])]);
-    let said = ServeConfig::load(&path, &short).unwrap_err().to_string();
+    let said = served(&path, &short).unwrap_err().to_string();
     assert!(said.contains("no EncodingAESKey, which has 43") && !said.contains(&KEY[5..20]), "{said}");
     let orphan = problems(&account("mode = \"plain\"\nprevious_aes_key_env = \"OLD_KEY\""));
     assert!(orphan[0].contains("previous key without a current one"), "{orphan:?}");
@@ -203,8 +226,8 @@ fn an_account_hands_over_to_a_program_that_exists() {
     let said = problems(&format!("{}{forward}", safe("forward = \"cmr\"")));
     assert!(said[0].contains("no [[messages.forward]] has the name cmr"), "{said:?}");
     let loaded = load(&format!("{}{forward}", safe("forward = \"crm\""))).unwrap();
-    assert_eq!(loaded.config.messages.forwards[0].concurrency, 32);
     assert_eq!(loaded.warnings, []);
+    assert_eq!(messages(loaded).forwards[0].concurrency, 32);
     // In clear over the network is allowed and said to be odd.
     let far = forward.replace("127.0.0.1", "192.0.2.1");
     let loaded = load(&format!("{}{far}", safe("forward = \"crm\""))).unwrap();

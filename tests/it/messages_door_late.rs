@@ -138,7 +138,7 @@ async fn stop_waits_for_the_late_answer() {
     let sender = service.sender("a", Mode::Safe, Format::Xml);
     assert_eq!(sender.push(&text("hi")).await.shown, Shown::Nothing);
     service.process.signal(rustix::process::Signal::TERM);
-    service.process.line("stopping; messages under way").await;
+    service.process.line("stopping; requests under way").await;
     bench.program.open();
     assert_eq!(service.process.ended().await.code(), Some(0), "{}", service.process.stderr());
     assert_eq!(bench.wechat.control.messages("wx-a").len(), 1);

@@ -195,7 +195,7 @@ async fn end_under_load_answers_everything_that_came() {
     let load = Load::start(&[service.sender("club", Mode::Plain, Format::Xml)]);
     load.more(40).await;
     service.process.signal(Signal::TERM);
-    service.process.line("stopping; messages under way").await;
+    service.process.line("stopping; requests under way").await;
     bench.program.open();
     for delivery in waiting.join_all().await {
         assert!(shown_text(&delivery.shown).is_some(), "{:?}", delivery.attempts);

@@ -135,7 +135,7 @@ async fn service_starts_without_the_daemon_and_answers_by_its_rules() {
     assert_eq!((status, body(&said)), (200, "success"), "{said}");
 
     let (_, page) = process.page("/metrics").await;
-    assert!(page.contains("zhongkong_daemon_reachable 0"), "{page}");
+    assert!(page.contains("zhongkong_daemon_reachable{service=\"messages\"} 0"), "{page}");
     assert!(!page.contains("zhongkong_attempts_total{"), "it is not the daemon: {page}");
     process.stop().await;
 }
@@ -282,7 +282,7 @@ async fn message_under_way_is_answered_before_the_end() {
             assert!(stream.read_buf(&mut bytes).await.unwrap() > 0);
         }
         process.signal(Signal::TERM);
-        process.line("stopping; messages under way").await;
+        process.line("stopping; requests under way").await;
         let body = "yes";
         let head =
             format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n", body.len());
@@ -321,7 +321,7 @@ async fn program_that_is_told_delays_no_answer_and_is_waited_for_at_the_end() {
     process.signal(Signal::HUP);
     process.line("configuration taken over").await;
     process.signal(Signal::TERM);
-    process.line("stopping; messages under way").await;
+    process.line("stopping; requests under way").await;
     // Nothing else keeps it once it takes no more messages.
     while TcpStream::connect(to).await.is_ok() {}
     stream.write_all(b"HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n").await.unwrap();

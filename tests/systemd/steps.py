@@ -297,7 +297,7 @@ actions = ["read", "complain"]
     send = ("messages", "send", f"http://127.0.0.1:{MESSAGES_PORT}/wechat/shop", "text", "Content=hello", f"--appid={APPID}",
             f"--token-file={credentials}/shop-token", f"--aes-key-file={credentials}/shop-aes-key")
     # Over the Unix socket the daemon knows its uid: late answers could be sent.
-    wait_for("the link to the daemon", lambda: "zhongkong_daemon_reachable 1" in site.http(MESSAGES_ADMIN, "GET", "/metrics")[1])
+    wait_for("the link to the daemon", lambda: 'zhongkong_daemon_reachable{service="messages"} 1' in site.http(MESSAGES_ADMIN, "GET", "/metrics")[1])
     assert site.http(MESSAGES_ADMIN, "GET", "/readyz") == (200, "ready\n")
     assert "from the unit" in site.command(*send).out
     found = site.command("doctor", check=False)
@@ -446,7 +446,7 @@ actions = ["read", "complain"]
 
     answers()
     # Known to the daemon by its uid, so that late answers can be sent.
-    reachable = lambda: "zhongkong_daemon_reachable 1" in site.http(MESSAGES_ADMIN, "GET", "/metrics")[1]
+    reachable = lambda: 'zhongkong_daemon_reachable{service="messages"} 1' in site.http(MESSAGES_ADMIN, "GET", "/metrics")[1]
     wait_for("a token of the daemon", reachable, 40)
     pid = site.show("MainPID", unit=MESSAGES)
     install(site, site.newer)

@@ -32,6 +32,7 @@ use super::setup::fits_together;
 mod accounts;
 mod admin;
 mod budget;
+mod business;
 mod callback;
 mod daemon;
 mod files;
@@ -39,7 +40,6 @@ mod finding;
 mod http;
 mod machine;
 mod memcached;
-mod messages;
 mod service;
 mod setting;
 mod upstream;
@@ -152,11 +152,11 @@ pub(super) async fn run(args: Args, path: &Path, out: Output, env: &Environment)
     let valid = unfit.is_none() && survey.as_ref().is_ok_and(|survey| survey.errors.is_empty());
     let Seen { mut findings, seen_ip } = match survey {
         Ok(survey) => {
-            let messages = messages::findings(path, &survey, own, &clock);
-            let (seen, messages) =
-                tokio::join!(Box::pin(examine(args, &survey, unfit, env, &clock)), Box::pin(messages));
+            let business = business::findings(path, &survey, own, &clock);
+            let (seen, business) =
+                tokio::join!(Box::pin(examine(args, &survey, unfit, env, &clock)), Box::pin(business));
             let mut seen = seen?;
-            seen.findings.extend(messages);
+            seen.findings.extend(business);
             seen
         }
         Err(error) => without_configuration(args, &error, env).await,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::PossibleValuesParser;
 
 use crate::config::messages::CallbackSettings;
-use crate::config::{Environment, ServeConfig};
+use crate::config::{Environment, ServeConfig, Service, ServiceSet};
 use crate::secret::Secret;
 use crate::services::messages::envelope;
 use crate::simulator::callback::{Format, Identity, Mode};
@@ -84,7 +84,9 @@ impl Console {
 
 /// The account of this path or appid.
 fn find(name: &str, config: &Path, env: &Environment) -> Result<CallbackSettings, CliError> {
-    let accounts = ServeConfig::load(config, env)?.config.messages.accounts;
+    let wanted = ServiceSet::from([Service::Messages]);
+    let messages = ServeConfig::load(config, env, &wanted)?.config.messages;
+    let accounts = messages.map(|messages| messages.accounts).unwrap_or_default();
     let by_path = accounts.iter().find(|one| one.account.path == name);
     let found = by_path.or_else(|| accounts.iter().find(|one| one.account.appid.as_str() == name));
     found.cloned().ok_or_else(|| {

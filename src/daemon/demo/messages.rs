@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::clock::Clock;
-use crate::config::{Environment, ServeConfig};
+use crate::config::{Environment, ServeConfig, Service, ServiceSet};
 use crate::launch::services::{Addresses, Services};
 use crate::process::service_sockets::{ServiceSocketError, ServiceSockets};
 use crate::process::sockets::Inherited;
@@ -45,9 +45,14 @@ pub(super) struct Messages {
 /// The directory of its files; removed with this value.
 pub(super) struct Home(PathBuf);
 
+/// What its process runs.
+pub(super) fn served() -> ServiceSet {
+    ServiceSet::from([Service::Messages])
+}
+
 impl Messages {
     /// Writes the files, binds, and builds.
-    pub(super) fn build(
+    pub(super) async fn build(
         around: &Around<'_>,
         ports: Ports,
         counters: PrometheusHandle,
@@ -61,8 +66,8 @@ impl Messages {
         // With the ports that it has, so that reading it again changes nothing.
         let own = |socket: &TcpListener| socket.local_addr().map_err(DemoError::Listen);
         home.configure(around, own(&sockets.http)?, own(&sockets.admin)?).map_err(DemoError::Files)?;
-        let config = ServeConfig::load(&home.config(), &Environment::default())?.config;
-        let services = Services::build(config, sockets, Clock::system(), counters)?;
+        let config = ServeConfig::load(&home.config(), &Environment::default(), &served())?.config;
+        let services = Services::build(config, sockets, Clock::system(), counters).await?;
         Ok(Self { addresses: services.addresses(), services, home })
     }
 }
@@ -102,7 +107,7 @@ impl Home {
     fn bind(&self, around: &Around<'_>, ports: Ports) -> Result<ServiceSockets, DemoError> {
         let (http, admin) = (loopback(ports, 7790), loopback(ports, 7791));
         self.configure(around, http, admin).map_err(DemoError::Files)?;
-        let config = ServeConfig::load(&self.config(), &Environment::default())?.config;
+        let config = ServeConfig::load(&self.config(), &Environment::default(), &served())?.config;
         Ok(ServiceSockets::collect(&config.serve, Inherited::default())?)
     }
 

@@ -18,8 +18,7 @@ use crate::admin::exposition::{TEXT, write_common};
 use crate::http::{Limits, Received, no_such_method, no_such_path, refusal};
 use crate::telemetry::text::Text;
 
-use super::link::Link;
-use super::status::{Standing, trouble};
+use super::status::Board;
 
 /// As the daemon's.
 pub(super) const LIMITS: Limits = Limits {
@@ -39,8 +38,7 @@ const ROOM: usize = 8 * 1_024;
 #[derive(Clone)]
 pub(super) struct View {
     pub(super) readiness: watch::Receiver<Readiness>,
-    pub(super) standing: watch::Receiver<Standing>,
-    pub(super) link: watch::Receiver<Link>,
+    pub(super) board: Board,
     pub(super) counters: PrometheusHandle,
 }
 
@@ -64,12 +62,12 @@ impl View {
     }
 }
 
-/// Ready is who answers messages; what is wrong besides is said with it, so that whoever looks
+/// Ready is who answers requests; what is wrong besides is said with it, so that whoever looks
 /// here, or a probe that keeps the text, knows where to go on.
 async fn readyz(State(view): State<Arc<View>>) -> (StatusCode, String) {
     match &*view.readiness.borrow() {
         Readiness::Ready => {
-            let said = match trouble(&view.standing.borrow(), *view.link.borrow()) {
+            let said = match view.board.trouble() {
                 wrong if wrong.is_empty() => "ready\n".to_owned(),
                 wrong => format!("ready, but {wrong}\n"),
             };

@@ -4,15 +4,17 @@
 //! harden → configuration (only what is theirs) → sockets → log → runtime → build → run
 //! ```
 //!
-//! [`build`] makes the parts from a configuration, [`reload`] makes them again and swaps them,
-//! [`check`](mod@check) only looks, [`run`] owns the tasks and the signals, [`link`] looks whether the daemon is there, [`status`]
+//! Any of them run in one process, behind one listener. [`served`] is what the process asks of each,
+//! and a module with a service's name answers for it ([`messages`]). [`run`] builds those that are
+//! wanted and owns the tasks and the signals, [`reload`] has all of them made again and swaps them,
+//! [`check`](mod@check) only looks, [`link`] looks whether a service's daemon is there, [`status`]
 //! tells the service manager and the admin listener. The process starts and serves without the
-//! daemon: only answers that are late need it.
+//! daemon.
 
 use std::path::PathBuf;
 
 use crate::config::serve::LoadedServe;
-use crate::config::{Environment, ServeConfig};
+use crate::config::{Environment, ServeConfig, ServiceSet};
 use crate::process::hardening::{harden, raise_open_files};
 use crate::process::notify::Notifier;
 use crate::process::service_sockets::ServiceSockets;
@@ -21,26 +23,25 @@ use crate::process::sockets::Inherited;
 use crate::telemetry::{self, TelemetryError};
 
 mod admin;
-mod answerers;
-mod build;
 mod check;
 mod error;
-mod late;
 mod link;
+pub mod messages;
 mod reload;
 mod run;
+mod served;
 mod status;
 
-pub use check::{Checked, ServedAccount, ServedProgram, ServedRule, check};
+pub use check::{Checked, check};
 pub use error::ServicesError;
 pub use run::{Addresses, Services};
 
 use super::error::LaunchError;
 
-/// `zhongkong serve messages`.
-pub(super) fn foreground(path: PathBuf, env: Environment) -> Result<(), LaunchError> {
+/// `zhongkong serve` of these services.
+pub(super) fn foreground(path: PathBuf, env: Environment, wanted: ServiceSet) -> Result<(), LaunchError> {
     let told = env.clone();
-    let done = serve(path, env);
+    let done = serve(path, env, wanted);
     match &done {
         // What comes of services that run they tell themselves.
         Ok(()) | Err(LaunchError::Services(ServicesError::Part(_) | ServicesError::Grace)) => {}
@@ -49,11 +50,11 @@ pub(super) fn foreground(path: PathBuf, env: Environment) -> Result<(), LaunchEr
     done
 }
 
-fn serve(path: PathBuf, env: Environment) -> Result<(), LaunchError> {
+fn serve(path: PathBuf, env: Environment, wanted: ServiceSet) -> Result<(), LaunchError> {
     // Before any secret is read: no core dump, no debugger, no file that others can read.
     harden()?;
     unblock().map_err(LaunchError::system("unblocking signals"))?;
-    let LoadedServe { config, warnings } = ServeConfig::load(&path, &env)?;
+    let LoadedServe { config, warnings } = ServeConfig::load(&path, &env, &wanted)?;
     let sockets = ServiceSockets::collect(&config.serve, Inherited::take(&env)?)?;
     // Held to the end: its last lines are written when it goes.
     let _log = telemetry::init(&config.serve.log).map_err(own_log)?;
@@ -73,7 +74,7 @@ fn serve(path: PathBuf, env: Environment) -> Result<(), LaunchError> {
         .enable_all()
         .build()
         .map_err(LaunchError::system("starting the runtime"))?;
-    let done = runtime.block_on(run::run(config, sockets, path, env));
+    let done = runtime.block_on(run::run(config, sockets, path, env, wanted));
     // A blocking read of a file must not hold up an end "at once".
     runtime.shutdown_background();
     done

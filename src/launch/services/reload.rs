@@ -1,25 +1,22 @@
-//! HUP: the configuration and the rules are read again and taken over, as far as they can change
-//! live. Everything is made before anything is swapped; a bad file changes nothing and says why.
+//! HUP: the configuration and the files that it names are read again and taken over, as far as they
+//! can change live. Everything is made, for every service, before anything is swapped; a bad file
+//! changes nothing and says why.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
 use crate::config::serve::LoadedServe;
 use crate::config::{ConfigError, ServeConfig};
 use crate::daemon::chain;
-use crate::model::AppId;
 use crate::process::notify::{Notifier, NotifyState};
-use crate::services::messages::door::Door;
-use crate::services::messages::rules::{Beside, Watcher};
 use crate::telemetry::{self, metrics};
 
-use super::answerers::{ProgramSeat, RulesSeat};
-use super::build::{Forwarders, Live};
 use super::error::ServicesError;
-use super::status::Standing;
+use super::served::TakeOver;
+use super::status::Board;
 
 /// Reads the configuration again.
 pub(super) type Load = Arc<dyn Fn() -> Result<LoadedServe, ConfigError> + Send + Sync>;
@@ -28,22 +25,11 @@ pub(super) type Load = Arc<dyn Fn() -> Result<LoadedServe, ConfigError> + Send +
 pub(super) struct Reloader {
     pub(super) config: ServeConfig,
     pub(super) load: Load,
-    pub(super) swap: Swap,
+    pub(super) board: Board,
     pub(super) grace: watch::Sender<Duration>,
-    pub(super) standing: watch::Sender<Standing>,
+    pub(super) remark: watch::Sender<Option<String>>,
     pub(super) notifier: Notifier,
     pub(super) clock: Clock,
-}
-
-/// Where what a reload makes goes.
-pub(super) struct Swap {
-    pub(super) door: Arc<Door>,
-    pub(super) rules: Arc<RulesSeat>,
-    pub(super) programs: Arc<ProgramSeat>,
-    pub(super) watchers: mpsc::Sender<Option<Watcher>>,
-    pub(super) beside: Beside,
-    pub(super) appids: watch::Sender<Vec<AppId>>,
-    pub(super) forwarders: Forwarders,
 }
 
 /// Why nothing was taken over.
@@ -55,21 +41,6 @@ enum ReloadError {
     Services(#[from] ServicesError),
     #[error("the reading of the configuration panicked")]
     Panicked,
-}
-
-impl Swap {
-    /// Puts rules and programs in, which have been made for the same configuration as the table.
-    pub(super) async fn take_over(&mut self, live: Live, appids: Vec<AppId>) {
-        let Live { table, rules, forwarders, programs } = live;
-        let (rules, watcher) = rules.unzip();
-        self.rules.fill(rules);
-        self.programs.fill(programs);
-        self.door.change(table);
-        self.forwarders = forwarders;
-        self.appids.send_replace(appids);
-        // Its reader ends with the process only.
-        let _ = self.watchers.send(watcher).await;
-    }
 }
 
 impl Reloader {
@@ -102,22 +73,19 @@ impl Reloader {
             };
             metrics::reload(done);
             self.notifier.tell(&[NotifyState::Ready]).await;
-            self.standing.send_modify(|standing| standing.remark = remark);
+            self.remark.send_replace(remark);
         }
     }
 
     async fn reload(&mut self) -> Result<Vec<&'static str>, ReloadError> {
-        let (load, before, clock) = (self.load.clone(), self.swap.forwarders.clone(), self.clock.clone());
-        let (beside, window) = (self.swap.beside.clone(), self.config.messages.replay_window);
+        let (load, served) = (self.load.clone(), self.board.served.clone());
         let read = tokio::task::spawn_blocking(move || {
-            let LoadedServe { mut config, warnings } = load()?;
-            // What the desk remembers is as long as the window; both change with a restart.
-            let wanted = std::mem::replace(&mut config.messages.replay_window, window);
-            let live = Live::new(&config.messages, &before, &beside, &clock)?;
-            config.messages.replay_window = wanted;
-            Ok::<_, ReloadError>((config, warnings, live))
+            let LoadedServe { config, warnings } = load()?;
+            let made = served.iter().map(|one| one.remake(&config));
+            let made = made.collect::<Result<Vec<TakeOver>, ServicesError>>()?;
+            Ok::<_, ReloadError>((config, warnings, made))
         });
-        let (config, warnings, live) = read.await.map_err(|_| ReloadError::Panicked)??;
+        let (config, warnings, made) = read.await.map_err(|_| ReloadError::Panicked)??;
         for warning in &warnings {
             tracing::warn!("configuration: {warning}");
         }
@@ -126,23 +94,100 @@ impl Reloader {
             let keys = later.join(", ");
             tracing::warn!(keys, "these settings changed and need a restart: {keys}");
         }
-        let (accounts, programs) = (live.table.accounts(), live.forwarders.len());
-        self.swap.take_over(live, appids(&config)).await;
+        for take_over in made {
+            take_over.await;
+        }
         self.grace.send_replace(config.serve.grace);
         if let Err(error) = telemetry::change_filter(&config.serve.log.filter) {
             // It was valid when it was read.
             tracing::debug!(%error, "the log filter stays as it was");
         }
         metrics::reloaded_at(self.clock.wall());
-        tracing::info!(accounts, programs, "configuration taken over");
-        self.standing.send_modify(|standing| (standing.accounts, standing.programs) = (accounts, programs));
+        tracing::info!("configuration taken over: {}", self.board.summary());
         // Compared with what is in force, which of these keys is the old value.
         self.config.serve.grace = config.serve.grace;
         Ok(later)
     }
 }
 
-/// Whose messages arrive.
-pub(super) fn appids(config: &ServeConfig) -> Vec<AppId> {
-    config.messages.accounts.iter().map(|account| account.account.appid.clone()).collect()
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use async_trait::async_trait;
+    use axum::Router;
+    use tokio::time::Instant;
+
+    use super::super::messages::MessagesError;
+    use super::super::served::{Served, Standing, Stops};
+    use super::*;
+    use crate::config::{Environment, Service, ServiceSet};
+    use crate::daemon::parts::Parts;
+    use crate::services::messages::door::TableError;
+
+    /// Counts what is taken over, and refuses when told to.
+    #[derive(Default)]
+    struct Counting {
+        taken: Arc<AtomicUsize>,
+        refuses: AtomicBool,
+    }
+
+    #[async_trait]
+    impl Served for Counting {
+        fn service(&self) -> Service {
+            Service::Messages
+        }
+
+        fn router(&self) -> Router {
+            Router::new()
+        }
+
+        fn start(&mut self, _: &mut Parts, _: &Stops) {}
+
+        fn standing(&self) -> Standing {
+            Standing::default()
+        }
+
+        fn remake(&self, _: &ServeConfig) -> Result<TakeOver, ServicesError> {
+            if self.refuses.load(Ordering::Relaxed) {
+                let refused = TableError::Twice { path: "shop".to_owned() };
+                return Err(MessagesError::Table(refused).into());
+            }
+            let taken = self.taken.clone();
+            Ok(Box::pin(async move {
+                taken.fetch_add(1, Ordering::Relaxed);
+            }))
+        }
+
+        fn reopen(&self) {}
+
+        async fn close(&self, _: Instant) -> usize {
+            0
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_of_any_service_is_taken_over_if_one_refuses() {
+        let (first, second) = (Arc::new(Counting::default()), Arc::new(Counting::default()));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        std::fs::write(&path, "").unwrap();
+        let load = move || ServeConfig::load(&path, &Environment::default(), &ServiceSet::new());
+        let (remark, remarks) = watch::channel(None);
+        let mut reloader = Reloader {
+            config: load().unwrap().config,
+            load: Arc::new(load),
+            board: Board { served: Arc::new([first.clone(), second.clone()]), remark: remarks },
+            grace: watch::Sender::default(),
+            remark,
+            notifier: Notifier::default(),
+            clock: Clock::system(),
+        };
+        let taken = || (first.taken.load(Ordering::Relaxed), second.taken.load(Ordering::Relaxed));
+        assert_eq!(reloader.reload().await.unwrap(), Vec::<&str>::new());
+        assert_eq!(taken(), (1, 1));
+        second.refuses.store(true, Ordering::Relaxed);
+        assert!(chain(&reloader.reload().await.unwrap_err()).contains("shop"));
+        assert_eq!(taken(), (1, 1));
+    }
 }

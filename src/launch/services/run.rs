@@ -1,44 +1,42 @@
 //! The services, built and run: their tasks, their signals, their end.
 //!
 //! ```text
-//! stop:  no new connection → answers under way (seconds) → late answers (the rest of the grace) →
-//!        the last lines of the message log
+//! stop:  no new connection → answers under way (seconds) → what each service has still to do (the rest
+//!        of the grace) → the last lines of their logs
 //! ```
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use futures_util::future::join_all;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::admin::Readiness;
 use crate::clock::Clock;
 use crate::config::serve::LoadedServe;
-use crate::config::{ConfigError, Environment, ServeConfig};
+use crate::config::{ConfigError, Environment, ServeConfig, ServiceSet};
 use crate::daemon::parts::Parts;
-use crate::http::{self, Limits};
+use crate::http::{self, Limits, no_such_method, no_such_path};
 use crate::launch::error::LaunchError;
 use crate::process::notify::Notifier;
 use crate::process::service_sockets::ServiceSockets;
 use crate::process::signals::{Intent, Intents};
-use crate::services::messages::door::{Door, Table};
-use crate::services::messages::rules::{Beside, Looked, Watcher};
 use crate::telemetry::{self, metrics};
 
 use super::admin::{self, View};
-use super::build::{Fixed, Forwarders, Live, summary};
 use super::error::ServicesError;
-use super::link::{self, Link};
-use super::reload::{Reloader, Swap, appids};
-use super::status::{Reporter, RulesFile, Standing, feed_watchdog};
+use super::messages::Messages;
+use super::reload::Reloader;
+use super::served::{Bell, Served, Stops};
+use super::status::{Board, Reporter, feed_watchdog};
 
-/// For WeChat, or the proxy before us.
+/// For browsers and WeChat, or the proxy before us.
 const LIMITS: Limits = Limits {
     listener: "http",
     // Some seconds of handlers that are slow, at thousands of messages a second.
@@ -52,7 +50,7 @@ const LIMITS: Limits = Limits {
     // Nobody is answered later than this.
     drain: Duration::from_secs(5),
 };
-/// Of the grace for what comes after the last late answer.
+/// Of the grace for what comes after the last service is closed.
 const LAST: Duration = Duration::from_millis(200);
 
 /// Where the services can be reached.
@@ -70,9 +68,8 @@ pub struct Services {
     http: TcpListener,
     admin: TcpListener,
     addresses: Addresses,
-    fixed: Fixed,
-    live: Live,
-    beside: Beside,
+    served: Vec<Box<dyn Served>>,
+    bell: Bell,
     counters: PrometheusHandle,
     clock: Clock,
 }
@@ -83,21 +80,22 @@ pub(super) async fn run(
     sockets: ServiceSockets,
     path: PathBuf,
     env: Environment,
+    wanted: ServiceSet,
 ) -> Result<(), LaunchError> {
     let mut intents = Intents::install().map_err(LaunchError::system("taking the signals over"))?;
     let counters = metrics::install_for_services()?;
     let notifier = Notifier::from_env(&env);
-    let services = Services::build(config, sockets, Clock::system(), counters)?;
-    let load = move || ServeConfig::load(&path, &env);
+    let services = Services::build(config, sockets, Clock::system(), counters).await?;
+    let load = move || ServeConfig::load(&path, &env, &wanted);
     Ok(services.run(async || intents.next().await, load, notifier).await?)
 }
 
 impl Services {
-    /// Builds every part. Reads the rules; opens no connection.
+    /// Builds every service that the configuration has a section for.
     ///
     /// # Errors
     /// A file, a key or an address cannot be used.
-    pub fn build(
+    pub async fn build(
         config: ServeConfig,
         sockets: ServiceSockets,
         clock: Clock,
@@ -117,10 +115,13 @@ impl Services {
             http: http.local_addr().map_err(ServicesError::Watch)?,
             admin: admin.local_addr().map_err(ServicesError::Watch)?,
         };
-        let beside = Beside::default();
-        let live = Live::new(&config.messages, &Forwarders::new(), &beside, &clock)?;
-        let fixed = Fixed::new(&config.messages, &clock)?;
-        Ok(Self { config, http, admin, addresses, fixed, live, beside, counters, clock })
+        let bell = Bell::default();
+        let ServeConfig { serve: _, messages } = &config;
+        let mut served: Vec<Box<dyn Served>> = Vec::new();
+        if let Some(settings) = messages {
+            served.push(Box::new(Messages::build(settings, &clock, bell.clone()).await?));
+        }
+        Ok(Self { config, http, admin, addresses, served, bell, counters, clock })
     }
 
     /// Where it listens; ports that were 0 are known now.
@@ -131,87 +132,64 @@ impl Services {
     /// Runs until an intent ends it. `load` reads the configuration again.
     ///
     /// # Errors
-    /// A part was lost, or messages were given up at the end of the grace.
+    /// A part was lost, or something was given up at the end of the grace.
     pub async fn run(
         self,
         mut intents: impl AsyncFnMut() -> Intent,
         load: impl Fn() -> Result<LoadedServe, ConfigError> + Send + Sync + 'static,
         notifier: Notifier,
     ) -> Result<(), ServicesError> {
-        let Self { config, http, admin, addresses, fixed, live, beside, counters, clock } = self;
-        let Fixed { desk, rules, programs, log, writer, client } = fixed;
+        let Self { config, http, admin, addresses, mut served, bell, counters, clock } = self;
         tracing::info!(http = %addresses.http, admin = %addresses.admin, "listening");
-        let door = Arc::new(Door::new(Table::default(), desk.clone(), log.clone(), clock.clone()));
         let (live_grace, grace) = watch::channel(config.serve.grace);
-        let (live_link, link) = watch::channel(Link::default());
-        let (live_appids, known) = watch::channel(appids(&config));
-        let daemon = config.messages.daemon.addr.clone();
-        let (accounts, forwards) = (live.table.accounts(), live.forwarders.len());
-        let (live_standing, standing) =
-            watch::channel(Standing { accounts, programs: forwards, ..Standing::default() });
-        let (watchers, watched) = mpsc::channel(1);
-        let mut swap = Swap {
-            door: door.clone(),
-            rules: rules.clone(),
-            programs,
-            watchers,
-            beside: beside.clone(),
-            appids: live_appids,
-            forwarders: Forwarders::new(),
-        };
-        swap.take_over(live, appids(&config)).await;
+        let (live_remark, remark) = watch::channel(None);
         let (ready, readiness) = watch::channel(Readiness::Ready);
-        let view = View { readiness, standing: standing.clone(), link: link.clone(), counters };
-        let (edges, last) = (CancellationToken::new(), CancellationToken::new());
         let asked = Arc::new(Notify::new());
         metrics::reloaded_at(clock.wall());
 
-        let mut parts = Parts::default();
-        parts.start_stoppable("http", http::serve(http, door.router(), LIMITS, edges.clone()));
+        let (mut parts, stops) = (Parts::default(), Stops::default());
+        let Stops { edges, last } = &stops;
+        for one in &mut served {
+            one.start(&mut parts, &stops);
+        }
+        let served: Arc<[Arc<dyn Served>]> = served.into_iter().map(Arc::from).collect();
+        let board = Board { served: served.clone(), remark };
+        parts.start_stoppable("http", http::serve(http, site(&served), LIMITS, edges.clone()));
+        let view = View { readiness, board: board.clone(), counters };
         parts
             .start_stoppable("admin", http::serve(admin, view.clone().router(), admin::LIMITS, last.clone()));
-        parts.start("metrics", &last, view.keep_up());
-        parts.start("rules", &last, watch_rules(watched, live_standing.clone()));
-        parts.start("daemon link", &edges, link::watch(client, daemon, known, live_link));
-        if let Some(writer) = writer {
-            parts.start_stoppable("message log", writer.run(last.clone()));
-        }
-        let reporter = Reporter {
-            notifier: notifier.clone(),
-            standing,
-            link,
-            rules: rules.clone(),
-            grace: grace.clone(),
-        };
+        parts.start("metrics", last, view.keep_up());
+        let reporter =
+            Reporter { notifier: notifier.clone(), board: board.clone(), bell, grace: grace.clone() };
         parts.start_stoppable("service manager", reporter.run(edges.clone(), last.clone()));
         if let Some(limit) = notifier.watchdog() {
-            parts.start("watchdog", &last, feed_watchdog(notifier.clone(), limit));
+            parts.start("watchdog", last, feed_watchdog(notifier.clone(), limit));
         }
+        tracing::info!("running: {}", board.summary());
         let reloader = Reloader {
             config,
             load: Arc::new(load),
-            swap,
+            board,
             grace: live_grace,
-            standing: live_standing,
+            remark: live_remark,
             notifier,
             clock,
         };
-        parts.start("reload", &edges, reloader.run(asked.clone()));
-        tracing::info!("running: {}", summary(accounts, rules.count(), forwards));
+        parts.start("reload", edges, reloader.run(asked.clone()));
 
+        let reopen = || {
+            telemetry::reopen();
+            served.iter().for_each(|one| one.reopen());
+        };
         let lost = loop {
             tokio::select! {
                 part = parts.ended() => break Some(part),
                 intent = intents() => match intent {
                     Intent::Reload => {
-                        telemetry::reopen();
-                        log.reopen();
+                        reopen();
                         asked.notify_one();
                     }
-                    Intent::ReopenLog => {
-                        telemetry::reopen();
-                        log.reopen();
-                    }
+                    Intent::ReopenLog => reopen(),
                     Intent::Stop => break None,
                     Intent::StopNow => return Ok(()),
                 },
@@ -219,15 +197,16 @@ impl Services {
         };
         let grace = *grace.borrow();
         let end = Instant::now() + grace;
-        tracing::info!(grace_seconds = grace.as_secs(), "stopping; messages under way are answered");
+        tracing::info!(grace_seconds = grace.as_secs(), "stopping; requests under way are answered");
         let stopped = async {
             ready.send_replace(Readiness::NotReady("the service is going down".to_owned()));
             edges.cancel();
             parts.all_ended(&["http", "reload"]).await;
-            let rest = || end.saturating_duration_since(Instant::now() + LAST);
-            let left = desk.close(rest()).await + beside.close(rest()).await;
+            // All at once: one that takes its time must not take that of the others.
+            let closed = served.iter().map(|one| one.close(end.checked_sub(LAST).unwrap_or(end)));
+            let left: usize = join_all(closed).await.into_iter().sum();
             last.cancel();
-            parts.all_ended(&["admin", "message log", "service manager"]).await;
+            parts.none_left().await;
             if left == 0 { Ok(()) } else { Err(ServicesError::Grace) }
         };
         let ended = tokio::select! {
@@ -242,28 +221,8 @@ impl Services {
     }
 }
 
-/// Looks at the file of the rules of the moment.
-async fn watch_rules(mut watchers: mpsc::Receiver<Option<Watcher>>, standing: watch::Sender<Standing>) {
-    let mut current: Option<Watcher> = None;
-    loop {
-        let file = tokio::select! {
-            next = watchers.recv() => match next {
-                Some(watcher) => {
-                    current = watcher;
-                    RulesFile::InForce
-                }
-                // Whoever sends them has gone: the process ends.
-                None => match std::future::pending::<Infallible>().await {},
-            },
-            () = tokio::time::sleep(Watcher::PAUSE) => match &mut current {
-                None => continue,
-                Some(watcher) => match watcher.look().await {
-                    Looked::Same | Looked::Unsettled => continue,
-                    Looked::Taken(_) => RulesFile::InForce,
-                    Looked::Refused(_) => RulesFile::Refused,
-                },
-            },
-        };
-        standing.send_if_modified(|standing| std::mem::replace(&mut standing.file, file) != file);
-    }
+/// The paths of all services together, and a sentence for all others.
+fn site(served: &[Arc<dyn Served>]) -> Router {
+    let paths = served.iter().fold(Router::new(), |all, one| all.merge(one.router()));
+    paths.fallback(no_such_path).method_not_allowed_fallback(no_such_method)
 }

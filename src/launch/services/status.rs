@@ -8,74 +8,89 @@ use tokio_util::sync::CancellationToken;
 
 use crate::process::notify::{Notifier, NotifyState, Told, more_time};
 
-use super::answerers::RulesSeat;
-use super::build::summary;
-use super::link::Link;
+use super::served::{Bell, Served, Standing};
 
-/// The rules change without anybody being told.
+/// Some of it changes without anybody being told: rules in a file.
 const LOOK: Duration = Duration::from_secs(5);
 /// What a stop gets beyond its grace before systemd kills: for the last lines.
 const SLACK: Duration = Duration::from_secs(5);
 /// A sign of life is sent four times in the manager's limit.
 const BEATS_IN_LIMIT: u32 = 4;
 
-/// What a reload leaves behind.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Standing {
-    pub(super) accounts: usize,
-    pub(super) programs: usize,
-    /// What people should know of the last reload.
-    pub(super) remark: Option<String>,
-    /// How the rules' file is on the disk.
-    pub(super) file: RulesFile,
+/// The services, and what people should know of the last reload.
+#[derive(Clone)]
+pub(super) struct Board {
+    pub(super) served: Arc<[Arc<dyn Served>]>,
+    pub(super) remark: watch::Receiver<Option<String>>,
 }
 
-/// The rules' file on the disk beside the rules in force.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum RulesFile {
-    /// Its rules are in force, or there is none.
-    #[default]
-    InForce,
-    /// It was changed and is bad: the rules before are in force.
-    Refused,
+impl Board {
+    /// What is served.
+    pub(super) fn summary(&self) -> String {
+        summary(&self.standings())
+    }
+
+    /// What is wrong though requests are answered, in sentences with what to do; empty if nothing is.
+    pub(super) fn trouble(&self) -> String {
+        trouble(&self.standings(), self.remark.borrow().as_deref())
+    }
+
+    fn line(&self) -> String {
+        // Not marked as seen: a change that comes just now is noticed once more.
+        let remark = self.remark.borrow().clone();
+        line(&self.standings(), remark.as_deref())
+    }
+
+    fn standings(&self) -> Vec<Named> {
+        self.served.iter().map(|one| (one.service().as_str(), one.standing())).collect()
+    }
 }
 
-/// What is wrong though messages are answered, in sentences with what to do; empty if nothing is.
-pub(super) fn trouble(standing: &Standing, link: Link) -> String {
-    let Standing { accounts, programs: _, remark, file } = standing;
-    let mut wrong = Vec::new();
-    if *accounts == 0 {
-        wrong.push("there is no [[messages.account]], and every message is refused");
-    }
-    match link {
-        Link::Unknown | Link::Up => {}
-        Link::Down => wrong.push("the daemon gives no token: late answers cannot be sent"),
-    }
-    match file {
-        RulesFile::InForce => {}
-        RulesFile::Refused => {
-            wrong.push(
-                "the rules file is bad, and the rules before it are in force: the log names each mistake",
-            );
+/// A service's standing by its name.
+type Named = (&'static str, Standing);
+
+/// The summaries; of several services each with its name.
+pub(super) fn summary(standings: &[Named]) -> String {
+    match standings {
+        [(_, only)] => only.summary.clone(),
+        several => {
+            let one = |(name, standing): &Named| format!("{name}: {}", standing.summary);
+            several.iter().map(one).collect::<Vec<_>>().join("; ")
         }
     }
-    wrong.extend(remark.as_deref());
-    wrong.join("; ")
+}
+
+fn trouble(standings: &[Named], remark: Option<&str>) -> String {
+    let named = standings.len() > 1;
+    let of = |(name, standing): &Named| -> Vec<String> {
+        let wrong = standing.wrong.iter();
+        wrong.map(|wrong| if named { format!("{name}: {wrong}") } else { wrong.clone() }).collect()
+    };
+    let wrong = standings.iter().flat_map(of).chain(remark.map(str::to_owned));
+    wrong.collect::<Vec<_>>().join("; ")
+}
+
+fn line(standings: &[Named], remark: Option<&str>) -> String {
+    let what = summary(standings);
+    match trouble(standings, remark) {
+        wrong if wrong.is_empty() => what,
+        wrong => format!("{what}; {wrong}"),
+    }
 }
 
 /// Tells the service manager how it goes.
 pub(super) struct Reporter {
     pub(super) notifier: Notifier,
-    pub(super) standing: watch::Receiver<Standing>,
-    pub(super) link: watch::Receiver<Link>,
-    pub(super) rules: Arc<RulesSeat>,
+    pub(super) board: Board,
+    pub(super) bell: Bell,
     pub(super) grace: watch::Receiver<Duration>,
 }
 
 impl Reporter {
     /// READY, then the line when it changes or a reload has put another in its place, then STOPPING.
     pub(super) async fn run(mut self, stopping: CancellationToken, last: CancellationToken) {
-        let mut said = self.line();
+        let mut rings = self.bell.listen();
+        let mut said = self.board.line();
         while self.notifier.tell(&[NotifyState::Ready, NotifyState::Status(&said)]).await == Told::Lost {
             tokio::select! {
                 () = stopping.cancelled() => break,
@@ -86,11 +101,11 @@ impl Reporter {
             let replaced = tokio::select! {
                 biased;
                 () = stopping.cancelled() => break,
-                () = changed(&mut self.standing) => true,
-                () = changed(&mut self.link) => false,
+                () = changed(&mut self.board.remark) => true,
+                () = changed(&mut rings) => false,
                 () = tokio::time::sleep(LOOK) => false,
             };
-            let line = self.line();
+            let line = self.board.line();
             if (replaced || line != said)
                 && self.notifier.tell(&[NotifyState::Status(&line)]).await == Told::Heard
             {
@@ -98,24 +113,10 @@ impl Reporter {
             }
         }
         let grace = *self.grace.borrow();
-        let line = format!("stopping; messages under way are answered, for {} s at most", grace.as_secs());
+        let line = format!("stopping; requests under way are answered, for {} s at most", grace.as_secs());
         let states = [NotifyState::Stopping, more_time(grace + SLACK), NotifyState::Status(&line)];
         self.notifier.tell(&states).await;
         last.cancelled().await;
-    }
-
-    fn line(&self) -> String {
-        // Not marked as seen: a change that comes just now is noticed once more.
-        let standing = self.standing.borrow().clone();
-        line(&standing, self.rules.count(), *self.link.borrow())
-    }
-}
-
-fn line(standing: &Standing, rules: Option<usize>, link: Link) -> String {
-    let what = summary(standing.accounts, rules, standing.programs);
-    match trouble(standing, link) {
-        wrong if wrong.is_empty() => what,
-        wrong => format!("{what}; {wrong}"),
     }
 }
 
@@ -138,18 +139,27 @@ async fn changed<T>(of: &mut watch::Receiver<T>) {
 mod tests {
     use super::*;
 
+    fn standing(summary: &str, wrong: &[&str]) -> Standing {
+        Standing { summary: summary.to_owned(), wrong: wrong.iter().map(|text| (*text).to_owned()).collect() }
+    }
+
     #[test]
     fn line_names_what_is_served_and_what_is_wrong() {
-        let well = Standing { accounts: 1, ..Standing::default() };
-        assert_eq!(line(&well, Some(5), Link::Up), "1 account, 5 rules, 0 programs");
-        let wrong =
-            Standing { remark: Some("reload refused: x".to_owned()), file: RulesFile::Refused, ..well };
+        let well = [("messages", standing("1 account", &[]))];
+        assert_eq!(line(&well, None), "1 account");
+        let wrong = [("messages", standing("1 account", &["the daemon is away", "the rules file is bad"]))];
         assert_eq!(
-            line(&wrong, Some(5), Link::Down),
-            "1 account, 5 rules, 0 programs; the daemon gives no token: late answers cannot be sent; the rules file is bad, \
-             and the rules before it are in force: the log names each mistake; reload refused: x"
+            line(&wrong, Some("reload refused: x")),
+            "1 account; the daemon is away; the rules file is bad; reload refused: x"
         );
-        let none = trouble(&Standing::default(), Link::Unknown);
-        assert_eq!(none, "there is no [[messages.account]], and every message is refused");
+    }
+
+    #[test]
+    fn several_services_are_told_apart_by_their_names() {
+        let both = [("messages", standing("1 account", &["a", "b"])), ("oauth", standing("2 apps", &["c"]))];
+        assert_eq!(
+            line(&both, Some("restart needed")),
+            "messages: 1 account; oauth: 2 apps; messages: a; messages: b; oauth: c; restart needed"
+        );
     }
 }

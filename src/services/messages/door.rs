@@ -23,7 +23,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 
 use crate::clock::Clock;
-use crate::http::{self, Received, RequestId, no_such_method, no_such_path, read_body};
+use crate::http::{self, Received, RequestId, read_body};
 use crate::telemetry::services as metrics;
 
 use super::desk::{Answered, Desk, How};
@@ -74,13 +74,11 @@ impl Door {
         self.table.store(Arc::new(table));
     }
 
-    /// What a listener serves.
+    /// Its paths; what is asked for besides is answered by whoever owns the listener.
     pub fn router(self: Arc<Self>) -> Router {
         Router::new()
             .route("/wechat/{account}", get(check).post(push))
             .route("/{file}", get(file))
-            .fallback(no_such_path)
-            .method_not_allowed_fallback(no_such_method)
             .with_state(self)
     }
 

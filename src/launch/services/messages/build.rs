@@ -18,7 +18,7 @@ use crate::services::messages::{envelope, log};
 use crate::services::wechat_api::{self, WechatApi};
 
 use super::answerers::{Program, ProgramSeat, Programs, RulesSeat};
-use super::error::ServicesError;
+use super::error::MessagesError;
 use super::late::NotedLate;
 
 /// The business programs by name, each with what it was made from: one that a reload does not
@@ -50,7 +50,7 @@ impl Live {
         before: &Forwarders,
         beside: &Beside,
         clock: &Clock,
-    ) -> Result<Self, ServicesError> {
+    ) -> Result<Self, MessagesError> {
         let mut forwarders = Forwarders::new();
         for wanted in &settings.forwards {
             let kept = before.get(&wanted.name).filter(|(settings, _)| settings == wanted);
@@ -79,7 +79,7 @@ impl Live {
 
 impl Fixed {
     /// Makes them. Opens no connection; must be called within a runtime.
-    pub(super) fn new(settings: &MessagesSettings, clock: &Clock) -> Result<Self, ServicesError> {
+    pub(super) fn new(settings: &MessagesSettings, clock: &Clock) -> Result<Self, MessagesError> {
         let (log, writer) = match &settings.log {
             Some(wanted) => {
                 let (log, writer) = MessageLog::new(wanted.clone(), clock.clone())?;
@@ -123,7 +123,7 @@ pub(super) fn summary(accounts: usize, rules: Option<usize>, programs: usize) ->
     format!("{}, {}, {}", count(accounts, "account"), count(rules, "rule"), count(programs, "program"))
 }
 
-fn forwarder(wanted: &ForwardSettings, clock: &Clock) -> Result<Forwarder, ServicesError> {
+fn forwarder(wanted: &ForwardSettings, clock: &Clock) -> Result<Forwarder, MessagesError> {
     let ForwardSettings { name, url, secret, timeout, concurrency } = wanted.clone();
     let settings = forward::Settings {
         name,
@@ -133,7 +133,7 @@ fn forwarder(wanted: &ForwardSettings, clock: &Clock) -> Result<Forwarder, Servi
         concurrency: usize::try_from(concurrency).unwrap_or(usize::MAX),
     };
     Forwarder::new(settings, clock.clone())
-        .map_err(|source| ServicesError::Forward { name: wanted.name.clone(), source })
+        .map_err(|source| MessagesError::Forward { name: wanted.name.clone(), source })
 }
 
 fn callback(account: &CallbackSettings, settings: &MessagesSettings) -> Callback {

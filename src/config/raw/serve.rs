@@ -1,0 +1,20 @@
+//! `[serve]`: the process of the business services.
+
+use serde::Deserialize;
+
+use super::Log;
+
+/// `[serve]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Serve {
+    /// `ip:port`: where the reverse proxy, or WeChat itself, connects.
+    pub(in crate::config) listen: Option<String>,
+    /// Allows other machines to connect, without TLS.
+    pub(in crate::config) insecure: Option<bool>,
+    /// `ip:port` of /healthz, /readyz and /metrics.
+    pub(in crate::config) admin: Option<String>,
+    /// How long a stop may take. Too short loses answers that were to be sent late.
+    pub(in crate::config) grace: Option<String>,
+    pub(in crate::config) log: Option<Log>,
+}

@@ -1,0 +1,106 @@
+//! The business services by name, and which of their sections a reading validates.
+//!
+//! What a section says is the business of the module with its name; here is only what all of
+//! them have in common.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use super::context::Context;
+use super::messages::{self, MessagesSettings};
+use super::place::Place;
+use super::raw;
+use super::secrets::Depth;
+use super::serve::{self, ServeConfig};
+use crate::wechat;
+
+/// A business service: a word of the command line, and the name of its section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Service {
+    /// Answers what users write.
+    Messages,
+}
+
+/// Services that one process runs.
+pub type ServiceSet = BTreeSet<Service>;
+
+impl Service {
+    /// All there are, in the order in which they are built, started and told of.
+    pub const ALL: [Self; 1] = [Self::Messages];
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Messages => "messages",
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The sections as they are written.
+pub(super) struct Sections {
+    pub(super) serve: Option<raw::Serve>,
+    pub(super) messages: Option<raw::Messages>,
+}
+
+/// Which sections a reading validates.
+#[derive(Clone, Copy)]
+pub(super) enum Asked<'a> {
+    /// Those of these services, with their secrets; each is needed. Of the others it is asked only
+    /// whether their keys exist.
+    These(&'a ServiceSet),
+    /// Whichever there are, without their secrets, which are not this process's to read.
+    Present,
+}
+
+/// Validates the sections that are asked for; what is wrong is reported.
+pub(super) fn check(
+    sections: Sections,
+    asked: Asked<'_>,
+    wechat: Option<&wechat::Settings>,
+    cx: &mut Context<'_>,
+) -> ServeConfig {
+    let Sections { serve, messages } = sections;
+    let serve = serve::check(serve.unwrap_or_default(), cx);
+    let messages = section(messages, Service::Messages, asked, cx)
+        .and_then(|(raw, depth)| messages::check(raw, wechat.cloned(), depth, cx));
+    ServeConfig { serve, messages }
+}
+
+/// A section with how deeply it is read; `None` if it is not.
+fn section<R>(
+    raw: Option<R>,
+    service: Service,
+    asked: Asked<'_>,
+    cx: &mut Context<'_>,
+) -> Option<(R, Depth)> {
+    match asked {
+        Asked::Present => Some((raw?, Depth::Form)),
+        Asked::These(wanted) if !wanted.contains(&service) => None,
+        Asked::These(_) => {
+            if raw.is_none() {
+                let rule =
+                    format!("there is no [{service}]: config.toml of the sources shows what belongs into it");
+                cx.report.error(&Place::root(), rule);
+            }
+            Some((raw?, Depth::Secrets))
+        }
+    }
+}
+
+/// The keys of the services' sections that differ and take effect at a restart only.
+pub(super) fn restart_needed(old: &ServeConfig, new: &ServeConfig) -> Vec<&'static str> {
+    let ServeConfig { serve: _, messages } = old;
+    both(messages.as_ref(), new.messages.as_ref(), MessagesSettings::restart_needed)
+}
+
+/// What differs of a section that both readings have; a process runs the same services from its
+/// start to its end.
+fn both<S>(old: Option<&S>, new: Option<&S>, differs: fn(&S, &S) -> Vec<&'static str>) -> Vec<&'static str> {
+    old.zip(new).map(|(old, new)| differs(old, new)).unwrap_or_default()
+}
