@@ -83,6 +83,11 @@ impl Connection {
 }
 
 impl Session {
+    /// Where the daemon is.
+    pub(super) fn addr(&self) -> &str {
+        &self.addr
+    }
+
     /// A failed call that needed this action.
     pub(super) fn failed(&self, needs: Action) -> impl Fn(client::Error) -> CliError + '_ {
         move |source| CliError::Client { addr: self.addr.clone(), needs, source }

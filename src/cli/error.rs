@@ -15,7 +15,9 @@ use crate::launch::LaunchError;
 use crate::ledger::LedgerError;
 use crate::ledger::seal::KeysError;
 use crate::mirror::LayoutError;
+use crate::services::menu::{MenuError, Problem, Step};
 use crate::services::messages::rules::RulesError;
+use crate::services::wechat_api::{self, ApiError, SetupError};
 
 use super::words;
 
@@ -65,6 +67,43 @@ pub(super) enum CliError {
         /// What came back.
         source: client::Error,
     },
+    /// WeChat would refuse the file's menus.
+    #[error("the menu in {} is not valid{}", path.display(), Listed(problems))]
+    Menu {
+        /// Which file.
+        path: PathBuf,
+        /// Never empty.
+        problems: Vec<Problem>,
+    },
+    /// A call about an account's menus failed.
+    #[error("the menus of {called} cannot be reached")]
+    Menus {
+        /// Whose.
+        called: String,
+        /// Why.
+        source: Box<MenuError>,
+    },
+    /// There is nothing to write.
+    #[error("{called} has no menu")]
+    NoMenu {
+        /// Whose.
+        called: String,
+    },
+    /// A push stopped.
+    #[error("the push to {called} stopped: it could not {at}")]
+    HalfWay {
+        /// Whose.
+        called: String,
+        /// At what.
+        at: Box<Step>,
+        /// What was done and what is live, one sentence each.
+        said: Vec<String>,
+        /// Why.
+        source: Box<MenuError>,
+    },
+    /// WeChat cannot be called from here.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
     /// The ledger cannot be used.
     #[error("the ledger in {} cannot be used", dir.display())]
     Ledger {
@@ -121,11 +160,16 @@ impl CliError {
             | Self::SealKeys(_)
             | Self::Layout(_)
             | Self::File { .. }
+            | Self::Menu { .. }
             | Self::Client { source: client::Error::Address(_), .. } => WRONG,
             Self::Client { .. }
             | Self::Ledger { .. }
             | Self::NoLedger(_)
             | Self::NoKey { .. }
+            | Self::Menus { .. }
+            | Self::NoMenu { .. }
+            | Self::HalfWay { .. }
+            | Self::Setup(_)
             | Self::Listen { .. }
             | Self::Serve(_)
             | Self::Stdout(_)
@@ -142,6 +186,23 @@ impl CliError {
         }
     }
 
+    /// What WeChat itself said, where a command has called it.
+    pub(super) fn wechat(&self) -> Option<&wechat_api::Refusal> {
+        let (Self::Menus { source, .. } | Self::HalfWay { source, .. }) = self else { return None };
+        match &**source {
+            MenuError::Api(ApiError::Refused(refusal) | ApiError::StillDead(refusal)) => Some(refusal),
+            MenuError::Api(_) | MenuError::Answer(_) => None,
+        }
+    }
+
+    /// What else is to be said, a sentence a line.
+    pub(super) fn details(&self) -> &[String] {
+        match self {
+            Self::HalfWay { said, .. } => said,
+            _ => &[],
+        }
+    }
+
     /// What to do, where that is known.
     pub(super) fn advice(&self) -> Option<String> {
         match self {
@@ -149,6 +210,12 @@ impl CliError {
             Self::Ledger { source: LedgerError::InUse(_), .. } => {
                 Some("stop the daemon first (systemctl stop zhongkong), then try again".to_owned())
             }
+            Self::HalfWay { .. } => Some(
+                "push the same file again: only what is left is done, and until then users see old or new menus, \
+                 never none"
+                    .to_owned(),
+            ),
+            Self::NoMenu { .. } => Some("make one in menu.toml; docs/menus.md has an example".to_owned()),
             Self::NoLedger(_) => Some("--config names the configuration whose state_dir is meant".to_owned()),
             Self::NoKey { has, .. } => Some(format!(
                 "the account has: {has}; tickets are kept where its section of the configuration lists them in \
@@ -164,6 +231,15 @@ impl CliError {
             }
             _ => None,
         }
+    }
+}
+
+/// Problems, each on a line of its own.
+struct Listed<'a>(&'a [Problem]);
+
+impl std::fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
     }
 }
 

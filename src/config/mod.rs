@@ -44,6 +44,7 @@ pub mod services;
 mod source;
 pub mod survey;
 mod tls;
+pub mod tools;
 mod upstream;
 
 pub use control::Control;
@@ -54,6 +55,7 @@ pub use reload::restart_needed;
 pub use report::{ConfigError, Problem};
 pub use serve::ServeConfig;
 pub use services::{Service, ServiceSet};
+pub use tools::ToolsConfig;
 
 use context::Context;
 use services::{Asked, Sections};

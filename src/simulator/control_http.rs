@@ -127,13 +127,13 @@ pub(super) fn answer(control: &Control, request: &Request) -> Page {
             control.set_latency(Duration::from_millis(body.ms));
             done()
         }),
-        _ => match control_menus::answer(control, request) {
-            Some(answer) => answer,
-            None => {
+        _ => {
+            let Some(answer) = control_menus::answer(control, request) else {
                 let text = format!("no {method} {}; GET /_sim/ lists what there is\n", request.path);
                 return Page::text(404, text);
-            }
-        },
+            };
+            answer
+        }
     };
     match result {
         Ok(value) => Page::json(&value),

@@ -63,6 +63,7 @@ mod logs_journal;
 mod logs_page;
 mod logs_process;
 mod logs_support;
+mod menu_cli;
 mod menu_peer;
 mod messages_config;
 mod messages_desk;

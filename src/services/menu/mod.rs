@@ -1,4 +1,4 @@
-//! The account's menu as a file: read, judged, drawn, compared, and written for WeChat.
+//! The account's menu as a file: read, judged, drawn, compared with what is live, and pushed.
 //!
 //! A menu is read from `menu.toml` or from WeChat's own JSON ([`read`]), by the same reader, so a
 //! rule holds for both. What is read is a [`Menus`]: the default menu and the conditional ones, in
@@ -11,8 +11,12 @@
 //! **Invariant:** what WeChat answers is never refused for being strange: it is shown, compared
 //! and kept as it is ([`Action::Other`]).
 //!
-//! Deliberately absent: files, WeChat and its history; they are others' business.
+//! **Invariant:** a push that stops half-way leaves nobody without a menu, says exactly what was
+//! done, and is finished by pushing the same file again ([`Plan`]).
+//!
+//! Deliberately absent: the files themselves, and who may push.
 
+mod account;
 mod action;
 mod answer;
 mod button;
@@ -22,6 +26,7 @@ mod draw;
 mod fields;
 mod node;
 mod problem;
+mod push;
 mod read;
 mod selfmenu;
 mod syntax;
@@ -31,6 +36,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use account::{AccountMenus, MenuError};
 pub use answer::{AnswerError, Live, LiveConditional, Maker};
 pub use button::{
     Action, ArticleKind, Button, Conditional, Does, Item, KeyKind, MatchField, MatchRule, MaterialKind, Menu,
@@ -40,5 +46,6 @@ pub use check::check;
 pub use diff::{Change, Diff, FieldChange, How, Part};
 pub use draw::{draw, width};
 pub use problem::{Findings, Problem};
+pub use push::{Plan, Step, Stopped};
 pub use read::{Read, read};
 pub use toml::to_toml;
