@@ -83,7 +83,6 @@ async fn main() -> anyhow::Result<()> {
             mode: envelope::Mode::Plain,
             window: Duration::from_mins(10),
         },
-        files: Vec::new(),
     };
     let clock = Clock::system();
     let log = MessageLog::without_file(OpenIdPolicy::Hash, clock.clone());

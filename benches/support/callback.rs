@@ -178,7 +178,6 @@ impl Service {
                 mode: envelope::Mode::Safe,
                 window: std::time::Duration::from_mins(10),
             },
-            files: Vec::new(),
         };
         Ok(Self { desk, account: Arc::new(account), callback, _rules: dir })
     }

@@ -14,6 +14,7 @@ use super::environment::Environment;
 use super::hints::nearest;
 use super::place::Place;
 use super::report::Report;
+use super::verify::VerifyFiles;
 
 /// The state of one validation.
 pub(super) struct Context<'a> {
@@ -23,12 +24,14 @@ pub(super) struct Context<'a> {
     base: &'a Path,
     /// What was found so far.
     pub(super) report: Report,
+    /// The domain verification files that were found so far.
+    pub(super) verify_files: VerifyFiles,
 }
 
 impl<'a> Context<'a> {
     /// A validation of a file in the directory `base`.
     pub(super) fn new(env: &'a Environment, base: &'a Path) -> Self {
-        Self { env, base, report: Report::default() }
+        Self { env, base, report: Report::default(), verify_files: VerifyFiles::default() }
     }
 
     /// The path as the daemon will use it: relative ones start at the file's directory, so

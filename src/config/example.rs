@@ -170,7 +170,7 @@ fn the_services_read_the_same_file_with_every_example_and_none_of_the_daemons_se
     assert_eq!(messages.accounts.len(), 3);
     assert_eq!(messages.forwards.len(), 3);
     assert!(messages.accounts.iter().all(|account| account.previous_aes_key.is_some()));
-    assert_eq!(messages.accounts[0].verify_files[0].content(), "0123456789abcdef");
+    assert_eq!(loaded.config.verify_files[0].content(), "0123456789abcdef");
 
     // What it shows as defaults are the defaults.
     let shown = load(&defaults()).config;

@@ -46,6 +46,7 @@ pub mod survey;
 mod tls;
 pub mod tools;
 mod upstream;
+pub mod verify;
 
 pub use control::Control;
 pub use daemon::DaemonSettings;

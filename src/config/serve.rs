@@ -17,6 +17,7 @@ use super::place::Place;
 use super::report::{ConfigError, Problem};
 use super::services::{self, Asked, Sections, ServiceSet};
 use super::source::Source;
+use super::verify::VerifyFile;
 use super::{Environment, daemon, raw, upstream};
 
 /// Default of `[serve] listen`.
@@ -42,6 +43,8 @@ pub struct ServeSettings {
 pub struct ServeConfig {
     /// The process as a whole.
     pub serve: ServeSettings,
+    /// The domain verification files of all accounts, each once.
+    pub verify_files: Vec<VerifyFile>,
     /// The message service.
     pub messages: Option<MessagesSettings>,
 }
@@ -99,7 +102,7 @@ impl ServeConfig {
     }
 
     /// The keys that differ in a newer configuration and take effect at a restart only, in the
-    /// order of the file. Accounts with their keys, rules, forwards, `serve.grace` and
+    /// order of the file. Accounts with their keys and files, rules, forwards, `serve.grace` and
     /// `serve.log.filter` change live.
     pub fn restart_needed(&self, new: &Self) -> Vec<&'static str> {
         // Without `..`: a new key must be put on one side or the other.

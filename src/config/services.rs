@@ -69,7 +69,8 @@ pub(super) fn check(
     let serve = serve::check(serve.unwrap_or_default(), cx);
     let messages = section(messages, Service::Messages, asked, cx)
         .and_then(|(raw, depth)| messages::check(raw, wechat.cloned(), depth, cx));
-    ServeConfig { serve, messages }
+    let verify_files = std::mem::take(&mut cx.verify_files).into_files();
+    ServeConfig { serve, verify_files, messages }
 }
 
 /// A section with how deeply it is read; `None` if it is not.
@@ -95,7 +96,7 @@ fn section<R>(
 
 /// The keys of the services' sections that differ and take effect at a restart only.
 pub(super) fn restart_needed(old: &ServeConfig, new: &ServeConfig) -> Vec<&'static str> {
-    let ServeConfig { serve: _, messages } = old;
+    let ServeConfig { serve: _, verify_files: _, messages } = old;
     both(messages.as_ref(), new.messages.as_ref(), MessagesSettings::restart_needed)
 }
 

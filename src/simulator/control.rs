@@ -16,6 +16,7 @@ use super::oauth::NewCode;
 use super::settings::{Callback, IpList};
 use super::state::{ServerMode, Shared, Standing, State};
 use super::values::{Kind, Verdict};
+use super::web::{JsCall, JsConfig, Person, SeenCode, Visit, Web};
 
 /// A handle on a [`super::Simulator`]; cheap to clone, good for its whole life.
 #[derive(Clone, Debug)]
@@ -69,6 +70,16 @@ impl Control {
     pub async fn wait_messages(&self, appid: &str, at_least: usize) -> Vec<SentMessage> {
         self.shared.until(|state| state.sent.of(appid, 0).count() >= at_least).await;
         self.messages(appid)
+    }
+
+    /// Every `wx.config` of this account's pages, oldest first.
+    pub fn js_configs(&self, appid: &str) -> Vec<JsConfig> {
+        self.shared.look(|state| state.web.configs(appid))
+    }
+
+    /// Every other call of the JS-SDK by this account's pages, oldest first.
+    pub fn js_calls(&self, appid: &str) -> Vec<JsCall> {
+        self.shared.look(|state| state.web.calls(appid))
     }
 
     /// Whether WeChat would accept this token or ticket now.
@@ -206,6 +217,32 @@ impl Control {
     /// Changes what WeChat's check finds of the account's callback.
     pub fn set_callback(&self, appid: &str, callback: Callback) {
         self.shared.change(|state| state.account_or_new(appid).callback = callback);
+    }
+
+    /// The account's settings for web pages.
+    pub fn web(&self, appid: &str) -> Web {
+        let account = |state: &State| state.accounts().get(appid).map(|account| account.web.clone());
+        self.shared.look(account).unwrap_or_default()
+    }
+
+    /// Changes them.
+    pub fn set_web(&self, appid: &str, web: Web) {
+        self.shared.change(|state| state.account_or_new(appid).web = web);
+    }
+
+    /// Replaces the people who may sit at a browser.
+    pub fn set_people(&self, people: Vec<Person>) {
+        self.shared.change(|state| state.web.set_people(people));
+    }
+
+    /// Says whose the next authorization is, behind those that were said before.
+    pub fn next_visitor(&self, visit: Visit) {
+        self.shared.change(|state| state.web.expect(visit));
+    }
+
+    /// The codes of web authorization that this account was sent, those that end first in front.
+    pub fn codes(&self, appid: &str) -> Vec<SeenCode> {
+        self.shared.look(|state| state.seen_codes(appid))
     }
 
     /// Resets the account's AppSecret; from now on only this one is right.

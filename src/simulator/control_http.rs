@@ -20,6 +20,7 @@ use super::log::{Call, Endpoint, fingerprint};
 use super::oauth::{Flow, NewCode, Scope, Visitor};
 use super::state::{ServerMode, State};
 use super::values::{Kind, Verdict};
+use super::web;
 use super::wire::{Page, Request};
 
 /// Most accounts that `/_sim/state` lists without `appid=`.
@@ -63,7 +64,8 @@ What goes wrong
       endpoints: token, stable_token, ticket, api_domain_ip, callback_ip, clear_quota,
       clear_quota_v2, callback_check, quota_get, oauth_token, oauth_refresh, user_info, oauth_check,
       mini_login, custom_send, menu_create, menu_get, menu_delete, menu_add_conditional,
-      menu_del_conditional, menu_try_match, selfmenu_info, business
+      menu_del_conditional, menu_try_match, selfmenu_info, authorize, js_sdk, js_config, js_call,
+      picture, business
   curl HOST/_sim/faults                         scripts that wait
   curl -X DELETE HOST/_sim/faults               forget them
   curl -X POST HOST/_sim/release                let held requests and answers go on
@@ -77,7 +79,7 @@ pub(super) fn answer(control: &Control, request: &Request) -> Page {
     let method = request.method.as_str();
     let result = match (method, request.path.as_str()) {
         ("GET", "/_sim" | "/_sim/") => {
-            return Page::text(200, format!("{HELP}\n{}", control_menus::HELP));
+            return Page::text(200, format!("{HELP}{}\n{}", web::HELP, control_menus::HELP));
         }
         ("GET", "/_sim/log") => log(control, request),
         ("GET", "/_sim/messages") => messages(control, request),
@@ -128,11 +130,13 @@ pub(super) fn answer(control: &Control, request: &Request) -> Page {
             done()
         }),
         _ => {
-            let Some(answer) = control_menus::answer(control, request) else {
+            let answered =
+                web::answer_control(control, request).or_else(|| control_menus::answer(control, request));
+            let Some(answered) = answered else {
                 let text = format!("no {method} {}; GET /_sim/ lists what there is\n", request.path);
                 return Page::text(404, text);
             };
-            answer
+            answered
         }
     };
     match result {

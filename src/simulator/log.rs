@@ -62,13 +62,23 @@ pub enum Endpoint {
     MenuTryMatch,
     /// `GET /cgi-bin/get_current_selfmenu_info`.
     SelfmenuInfo,
+    /// `/connect/oauth2/authorize`, in a browser.
+    Authorize,
+    /// `/open/js/jweixin-….js`: the JS-SDK.
+    JsSdk,
+    /// `wx.config`, as the client brings it.
+    JsConfig,
+    /// Any other function of the JS-SDK.
+    JsCall,
+    /// `/mmopen/…`: a user's picture.
+    Picture,
     /// Any other API: only its token is looked at.
     Business,
 }
 
 impl Endpoint {
     /// Every endpoint, in the order of the documentation page.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 28] = [
         Self::Token,
         Self::StableToken,
         Self::Ticket,
@@ -91,6 +101,11 @@ impl Endpoint {
         Self::MenuDelConditional,
         Self::MenuTryMatch,
         Self::SelfmenuInfo,
+        Self::Authorize,
+        Self::JsSdk,
+        Self::JsConfig,
+        Self::JsCall,
+        Self::Picture,
         Self::Business,
     ];
 
@@ -119,6 +134,11 @@ impl Endpoint {
             "/cgi-bin/menu/delconditional" => Self::MenuDelConditional,
             "/cgi-bin/menu/trymatch" => Self::MenuTryMatch,
             "/cgi-bin/get_current_selfmenu_info" => Self::SelfmenuInfo,
+            "/connect/oauth2/authorize" => Self::Authorize,
+            "/open/js/config" => Self::JsConfig,
+            "/open/js/call" => Self::JsCall,
+            _ if path.starts_with("/open/js/") => Self::JsSdk,
+            _ if path.starts_with("/mmopen/") => Self::Picture,
             _ => Self::Business,
         }
     }

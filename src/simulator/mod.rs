@@ -7,12 +7,13 @@
 //!
 //! It imports nothing of this crate: a misspelt field that both sides shared
 //! would pass every test. All its time is tokio's, so a test's clock moves it.
-//! Left out: TLS of its own, and pages for a person's browser.
+//! Left out: TLS of its own.
 //!
 //! Map: `settings` → `state` (one lock) ← `tokens`, `tickets`, `oauth`, `values`, `custom`,
 //! `menus` act on it; `routes` turns requests into answers; `wire` and `serve` are the
 //! sockets; `faults` and `log` the scripts and the record; `control` and
-//! `control_http` the hand inside. `callback` is WeChat's other direction: pushes.
+//! `control_http` the hand inside. `callback` is WeChat's other direction: pushes; `web` is WeChat
+//! as a person's browser meets it.
 
 pub mod callback;
 mod control;
@@ -32,6 +33,7 @@ mod state;
 mod tickets;
 mod tokens;
 mod values;
+mod web;
 mod wire;
 
 use std::io;
@@ -49,6 +51,9 @@ pub use oauth::{Flow, NewCode, Scope, Visitor};
 pub use settings::{Account, Accounts, Callback, IpList, Limits, Settings, TicketRule};
 pub use state::ServerMode;
 pub use values::Kind;
+pub use web::{
+    AfterRefusal, Domains, JsCall, JsConfig, Person, Picture, Requested, SeenCode, Shown, Unionid, Visit, Web,
+};
 
 /// The simulated WeChat. Clones are the same WeChat: one may serve, stop, and
 /// another serve again with all that was issued before.

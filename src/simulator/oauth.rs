@@ -69,6 +69,24 @@ pub struct NewCode {
     scope: Scope,
     flow: Flow,
     visitor: Visitor,
+    profile: Option<Profile>,
+}
+
+/// What userinfo says of somebody.
+#[derive(Clone, Debug)]
+pub(super) struct Profile {
+    pub(super) nickname: String,
+    pub(super) headimgurl: String,
+}
+
+/// A code of web authorization, as it is seen from inside.
+pub(super) struct Login<'a> {
+    pub(super) code: &'a str,
+    pub(super) appid: &'a str,
+    pub(super) openid: &'a str,
+    pub(super) scope: Scope,
+    pub(super) used: bool,
+    pub(super) expires_at: Instant,
 }
 
 impl NewCode {
@@ -81,6 +99,7 @@ impl NewCode {
             scope: Scope::Base,
             flow: Flow::Web,
             visitor: Visitor::Person,
+            profile: None,
         }
     }
 
@@ -99,6 +118,12 @@ impl NewCode {
     #[must_use]
     pub fn unionid(self, unionid: impl Into<String>) -> Self {
         Self { unionid: Some(unionid.into()), ..self }
+    }
+
+    /// Of somebody with this profile.
+    #[must_use]
+    pub(super) fn profile(self, profile: Profile) -> Self {
+        Self { profile: Some(profile), ..self }
     }
 
     /// By this visitor.
@@ -148,6 +173,19 @@ impl Oauth {
         let tokens = self.tokens.keys().chain(self.refresh.keys());
         let all = codes.chain(tokens).chain(self.session_keys.iter());
         all.map(String::as_str)
+    }
+
+    /// Every code of web authorization.
+    pub(super) fn logins(&self) -> impl Iterator<Item = Login<'_>> {
+        let web = self.codes.iter().filter(|(_, entry)| entry.grant.flow == Flow::Web);
+        web.map(|(code, entry)| Login {
+            code,
+            appid: &entry.grant.appid,
+            openid: &entry.grant.openid,
+            scope: entry.grant.scope,
+            used: entry.used == CodeUse::Used,
+            expires_at: entry.expires_at,
+        })
     }
 
     /// A code that waits to be exchanged.
@@ -278,16 +316,18 @@ impl State {
             (Scope::UserInfo, Visitor::Person) => {}
             (Scope::Base, _) | (_, Visitor::Snapshot) => return Err(Refusal::new(48001)),
         }
+        let unnamed = || Profile { nickname: format!("user {}", grant.openid), headimgurl: String::new() };
+        let Profile { nickname, headimgurl } = grant.profile.clone().unwrap_or_else(unnamed);
         // Sex and region are no longer told since October 2021.
         let mut answer = object(json!({
             "openid": grant.openid,
-            "nickname": format!("user {}", grant.openid),
+            "nickname": nickname,
             "sex": 0,
             "language": "",
             "city": "",
             "province": "",
             "country": "",
-            "headimgurl": "",
+            "headimgurl": headimgurl,
             "privilege": [],
         }));
         if let Some(unionid) = &grant.unionid {

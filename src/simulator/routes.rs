@@ -137,7 +137,8 @@ impl State {
         u64::try_from(self.age(now).as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn call(&self, request: &Request, endpoint: Endpoint, appid: String, now: Instant) -> Call {
+    /// The log line of a call, before it is known what became of it.
+    pub(super) fn call(&self, request: &Request, endpoint: Endpoint, appid: String, now: Instant) -> Call {
         let token = request.query("access_token");
         Call {
             seq: 0,
@@ -247,6 +248,12 @@ impl State {
                 let owner = self.check_token(request.query("access_token"), now)?;
                 Ok(Done::ok(self.selfmenu(&owner)))
             }
+            // Browsers' calls are answered by pages, and never come here.
+            Endpoint::Authorize
+            | Endpoint::JsSdk
+            | Endpoint::JsConfig
+            | Endpoint::JsCall
+            | Endpoint::Picture => Err(Refusal::new(-1)),
             Endpoint::Business => {
                 self.check_token(request.query("access_token"), now)?;
                 Ok(Done::ok(fine()))

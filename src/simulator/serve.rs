@@ -25,6 +25,7 @@ use super::faults::Fault;
 use super::log::{Endpoint, Outcome};
 use super::routes::refusal_fields;
 use super::state::{ServerMode, Shared};
+use super::web;
 use super::wire::{self, Connection, Page, ReadError, Reader, Reply, Request};
 
 /// Serves until stopped. The listener's address is taken again after a time of
@@ -214,14 +215,9 @@ async fn spoil(shared: &Shared, stream: &TcpStream, request: &Request, fault: &F
         }
         Fault::HtmlPage => {
             unprocessed(shared, request, fault.name());
-            Reply::Whole(Page {
-                status: 200,
-                content_type: "text/html; charset=utf-8",
-                location: None,
-                body: "<!DOCTYPE html><html><head><title>Notice</title></head>\
-                       <body><p>Please sign in to use this network.</p></body></html>\n"
-                    .to_owned(),
-            })
+            let portal = "<!DOCTYPE html><html><head><title>Notice</title></head>\
+                          <body><p>Please sign in to use this network.</p></body></html>\n";
+            Reply::Whole(Page::of(200, "text/html; charset=utf-8", portal))
         }
         Fault::TruncatedJson => Reply::Half(process(shared, request, Some(fault))),
         Fault::GarbageJson => {
@@ -276,6 +272,9 @@ async fn spoil(shared: &Shared, stream: &TcpStream, request: &Request, fault: &F
 }
 
 fn process(shared: &Shared, request: &Request, fault: Option<&Fault>) -> Page {
+    if let Some(asked) = web::Asked::of(Endpoint::of(&request.path)) {
+        return asked.answer(shared, request, fault);
+    }
     let fields = shared.change(|state| state.process(request, fault));
     Page::json(&Value::Object(fields))
 }
@@ -283,6 +282,9 @@ fn process(shared: &Shared, request: &Request, fault: Option<&Fault>) -> Page {
 fn refuse(shared: &Shared, request: &Request, refusal: &Refusal, fault: &'static str) -> Reply {
     let outcome = Outcome::Errcode(refusal.code);
     shared.change(|state| state.note_unprocessed(request, outcome, fault));
+    if let Some(asked) = web::Asked::of(Endpoint::of(&request.path)) {
+        return Reply::Whole(asked.refused(refusal, request));
+    }
     Reply::Whole(Page::json(&Value::Object(refusal_fields(refusal))))
 }
 

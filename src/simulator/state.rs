@@ -23,7 +23,8 @@ use super::menus::Menus;
 use super::oauth::Oauth;
 use super::settings::{Accounts, Callback, IpList, Settings};
 use super::tokens::Line;
-use super::values::Values;
+use super::values::{Kind, Values};
+use super::web::{Shelf, Web};
 
 /// The health of the whole server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,10 +59,13 @@ pub(super) struct AccountState {
     pub(super) ip_allowed: IpList,
     pub(super) classic_daily: Option<u32>,
     pub(super) callback: Callback,
+    pub(super) web: Web,
     pub(super) classic: Line,
     pub(super) stable: Line,
     pub(super) jsapi: Option<Arc<str>>,
     pub(super) wx_card: Option<Arc<str>>,
+    /// The last tickets of both kinds, oldest first: a new one ends none.
+    pub(super) tickets: VecDeque<(Kind, Arc<str>)>,
     pub(super) classic_today: Counter,
     pub(super) stable_today: Counter,
     pub(super) stable_this_minute: Counter,
@@ -78,10 +82,12 @@ impl AccountState {
             ip_allowed,
             classic_daily,
             callback: Callback::Unset,
+            web: Web::default(),
             classic: Line::default(),
             stable: Line::default(),
             jsapi: None,
             wx_card: None,
+            tickets: VecDeque::new(),
             classic_today: Counter::default(),
             stable_today: Counter::default(),
             stable_this_minute: Counter::default(),
@@ -131,6 +137,7 @@ pub(super) struct State {
     accounts: HashMap<String, AccountState>,
     pub(super) values: Values,
     pub(super) oauth: Oauth,
+    pub(super) web: Shelf,
     pub(super) log: CallLog,
     pub(super) sent: Sent,
     pub(super) menus: Menus,
@@ -171,6 +178,7 @@ impl State {
             accounts,
             values: Values::default(),
             oauth: Oauth::default(),
+            web: Shelf::default(),
             log: CallLog::default(),
             sent: Sent::default(),
             menus: Menus::default(),

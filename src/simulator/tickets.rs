@@ -14,6 +14,9 @@ use super::state::State;
 use super::tokens::{Handout, Novelty};
 use super::values::Kind;
 
+/// How many tickets an account remembers for the JS-SDK's sake.
+const REMEMBERED: usize = 16;
+
 impl State {
     /// A ticket fetch for an account whose token was found good.
     pub(super) fn fetch_ticket(&mut self, appid: &str, kind: Kind, now: Instant) -> Handout {
@@ -31,7 +34,12 @@ impl State {
             }
             (Some(_), TicketRule::NewEachCall) | (None, _) => {
                 let value = self.values.mint(appid, kind, self.settings.token_len, now + life);
-                *self.account_or_new(appid).newest_mut(kind) = Some(Arc::clone(&value));
+                let account = self.account_or_new(appid);
+                *account.newest_mut(kind) = Some(Arc::clone(&value));
+                if account.tickets.len() == REMEMBERED {
+                    account.tickets.pop_front();
+                }
+                account.tickets.push_back((kind, Arc::clone(&value)));
                 Handout { value, expires_in: whole, novelty: Novelty::New }
             }
         }

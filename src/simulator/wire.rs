@@ -26,7 +26,10 @@ pub(super) struct Request {
     pub(super) path: String,
     pub(super) caller: IpAddr,
     pub(super) connection: Connection,
+    /// The query as it came, which the authorize link is judged by.
+    pub(super) raw_query: String,
     query: Vec<(String, String)>,
+    headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
     /// The body, if it is JSON.
     pub(super) json: Option<Value>,
@@ -43,6 +46,20 @@ impl Request {
     /// A query parameter, empty when absent.
     pub(super) fn query(&self, name: &str) -> &str {
         self.query.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+
+    /// A header's value, empty when absent.
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value)
+    }
+
+    /// A field of a posted form, empty when absent.
+    pub(super) fn form(&self, name: &str) -> String {
+        let fields = form_urlencoded::parse(&self.body);
+        fields
+            .into_iter()
+            .find(|(key, _)| key == name)
+            .map_or_else(String::new, |(_, value)| value.into_owned())
     }
 
     /// A field of the JSON body that is text, empty when absent.
@@ -81,6 +98,7 @@ struct Head {
     len: usize,
     method: String,
     target: String,
+    headers: Vec<(String, String)>,
     connection: Connection,
     body: BodyLength,
     expects_continue: bool,
@@ -132,7 +150,9 @@ impl Reader {
             path: path.to_owned(),
             caller: self.caller,
             connection: head.connection,
+            raw_query: query.to_owned(),
             query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+            headers: head.headers,
             json: serde_json::from_slice(&body).ok(),
             body,
         }))
@@ -151,6 +171,7 @@ fn parse_head(bytes: &[u8]) -> Result<Option<Head>, ReadError> {
         len,
         method: parsed.method.unwrap_or_default().to_owned(),
         target: parsed.path.unwrap_or_default().to_owned(),
+        headers: Vec::new(),
         connection: match parsed.version {
             Some(1) => Connection::KeepAlive,
             Some(_) | None => Connection::Close,
@@ -161,6 +182,7 @@ fn parse_head(bytes: &[u8]) -> Result<Option<Head>, ReadError> {
     for header in parsed.headers.iter() {
         let value = String::from_utf8_lossy(header.value);
         let value = value.trim();
+        head.headers.push((header.name.to_owned(), value.to_owned()));
         if header.name.eq_ignore_ascii_case("content-length") {
             let length = value.parse().map_err(|_| ReadError::Malformed)?;
             if length > BODY_LIMIT {
@@ -231,6 +253,8 @@ pub(super) struct Page {
     pub(super) status: u16,
     pub(super) content_type: &'static str,
     pub(super) location: Option<String>,
+    /// Further headers.
+    pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: String,
 }
 
@@ -241,13 +265,19 @@ impl Page {
             status: 200,
             content_type: "application/json; encoding=utf-8",
             location: None,
+            headers: Vec::new(),
             body: body.to_string(),
         }
     }
 
     /// Plain text.
     pub(super) fn text(status: u16, body: impl Into<String>) -> Self {
-        Self { status, content_type: "text/plain; charset=utf-8", location: None, body: body.into() }
+        Self::of(status, "text/plain; charset=utf-8", body)
+    }
+
+    /// A page of some type.
+    pub(super) fn of(status: u16, content_type: &'static str, body: impl Into<String>) -> Self {
+        Self { status, content_type, location: None, headers: Vec::new(), body: body.into() }
     }
 }
 
@@ -291,12 +321,15 @@ fn head(page: &Page, connection: Connection, date: &str) -> Vec<u8> {
         .as_deref()
         .map(|to| format!("Location: {}\r\n", to.replace(['\r', '\n'], "")))
         .unwrap_or_default();
+    let more = page.headers.iter().fold(String::new(), |more, (name, value)| {
+        more + name + ": " + &value.replace(['\r', '\n'], "") + "\r\n"
+    });
     let connection = match connection {
         Connection::KeepAlive => "keep-alive",
         Connection::Close => "close",
     };
     format!(
-        "HTTP/1.1 {} {reason}\r\nDate: {date}\r\nContent-Type: {}\r\n{location}Content-Length: {}\r\nConnection: {connection}\r\n\r\n",
+        "HTTP/1.1 {} {reason}\r\nDate: {date}\r\nContent-Type: {}\r\n{location}{more}Content-Length: {}\r\nConnection: {connection}\r\n\r\n",
         page.status,
         page.content_type,
         page.body.len(),

@@ -86,7 +86,6 @@ async fn open(settings: desk::Settings) -> Open {
             mode: envelope::Mode::Plain,
             window: Duration::from_secs(600),
         },
-        files: Vec::new(),
     };
     let desk =
         Desk::new(settings, Dispatcher::new(Mode::FirstAnswers, vec![Arc::new(Misfit)]), Arc::new(Misfit));

@@ -206,8 +206,9 @@ async fn every_refusal_has_its_status_a_line_with_the_reason_and_a_count() {
 }
 
 #[tokio::test]
-async fn verification_file_is_served_by_its_exact_name_only() {
-    let process = start(&site()).await;
+async fn verification_file_is_served_by_its_exact_name_only_and_changes_with_a_reload() {
+    let mut site = site();
+    let process = start(&site).await;
     let to = http(&process).await;
     let (status, said) = get(to, "/MP_verify_aB3dE6gH9jK2mN5p.txt").await;
     assert_eq!((status, body(&said)), (200, "aB3dE6gH9jK2mN5p"));
@@ -218,6 +219,14 @@ async fn verification_file_is_served_by_its_exact_name_only() {
     ] {
         assert_eq!(get(to, other).await.0, 404, "{other}");
     }
+    site.raw(
+        "[[messages.account]]\nappid = \"wx1\"\nmode = \"plain\"\ntoken_file = \"token\"\n\
+         verify_files = [\"MP_verify_0123456789abcdef.txt\"]\n",
+    );
+    site.write();
+    process.reload("configuration taken over").await;
+    assert_eq!(body(&get(to, "/MP_verify_0123456789abcdef.txt").await.1), "0123456789abcdef");
+    assert_eq!(get(to, "/MP_verify_aB3dE6gH9jK2mN5p.txt").await.0, 404);
     process.stop().await;
 }
 

@@ -11,6 +11,7 @@ use super::super::context::Context;
 use super::super::place::Place;
 use super::super::raw;
 use super::super::secrets::{Depth, Sources, shown};
+use super::super::verify;
 use super::ForwardSettings;
 
 /// What the console makes and takes.
@@ -19,8 +20,6 @@ const AES_KEY_LENGTH: usize = 43;
 const TOKEN_LENGTHS: std::ops::RangeInclusive<usize> = 3..=32;
 /// A path is typed into a console by hand.
 const LONGEST_PATH: usize = 64;
-/// Of a domain verification file: `MP_verify_`, these characters, `.txt`.
-const VERIFY_CODE: usize = 16;
 
 /// An account whose messages arrive.
 #[derive(Clone, Debug)]
@@ -37,34 +36,8 @@ pub struct CallbackSettings {
     pub previous_aes_key: Option<Secret>,
     /// What an encrypted push must end with.
     pub receive_id: String,
-    /// The domain verification files to serve.
-    pub verify_files: Vec<VerifyFile>,
     /// Who gets what no rule answers: the name of one of the forwards.
     pub forward: Option<String>,
-}
-
-/// A domain verification file. Its content is in its name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VerifyFile(String);
-
-impl VerifyFile {
-    /// A name as WeChat makes them, and nothing else: whoever may choose a name could bind the
-    /// domain to an account of their own.
-    fn parse(name: &str) -> Option<Self> {
-        let code = name.strip_prefix("MP_verify_")?.strip_suffix(".txt")?;
-        let fits = code.len() == VERIFY_CODE && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        fits.then(|| Self(name.to_owned()))
-    }
-
-    /// The name, under which it is asked for.
-    pub fn name(&self) -> &str {
-        &self.0
-    }
-
-    /// The 16 characters.
-    pub fn content(&self) -> &str {
-        self.0.trim_start_matches("MP_verify_").trim_end_matches(".txt")
-    }
 }
 
 /// Who answers the messages of an account that forwards none.
@@ -90,7 +63,6 @@ pub(super) fn check(
         cx.report.warn(&Place::root(), odd);
     }
     let mut paths: BTreeMap<String, usize> = BTreeMap::new();
-    let mut files: BTreeMap<String, usize> = BTreeMap::new();
     let mut accounts = Vec::with_capacity(raw.len());
     for (index, raw) in raw.into_iter().enumerate() {
         let place = list.index(index);
@@ -104,12 +76,6 @@ pub(super) fn check(
             cx.report.error(&place.key("path"), rule);
         } else {
             paths.insert(path.clone(), index);
-        }
-        for file in &settings.verify_files {
-            if let Some(first) = files.insert(file.name().to_owned(), index) {
-                let rule = format!("{} is also of messages.account[{first}]: each file once", file.name());
-                cx.report.error(&place.key("verify_files"), rule);
-            }
         }
         accounts.push(settings);
     }
@@ -199,7 +165,7 @@ fn account(
     if depth == Depth::Secrets && aes_key.is_some() && aes_key == previous_aes_key {
         cx.report.warn(table, "its previous key is the current one: remove previous_aes_key");
     }
-    let verify_files = verify_files_of(table, verify_files.as_ref(), cx);
+    verify::check(table, verify_files.as_ref(), appid.as_ref(), cx);
     if let Some(name) = &forward
         && !forwards.iter().any(|known| known.name == *name)
     {
@@ -214,7 +180,6 @@ fn account(
         aes_key,
         previous_aes_key,
         receive_id: receive_id?,
-        verify_files,
         forward,
     })
 }
@@ -295,18 +260,4 @@ fn receive_id_of(
         return None;
     }
     Some(text)
-}
-
-fn verify_files_of(table: &Place, raw: Option<&raw::OneOrMany>, cx: &mut Context<'_>) -> Vec<VerifyFile> {
-    let mut files = Vec::new();
-    for name in raw.map_or(&[][..], raw::OneOrMany::as_slice) {
-        match VerifyFile::parse(name) {
-            Some(file) => files.push(file),
-            None => cx.report.error(
-                &table.key("verify_files"),
-                "a name is needed as WeChat's console offers it, like \"MP_verify_0123456789abcdef.txt\"; the content is in the name",
-            ),
-        }
-    }
-    files
 }

@@ -20,7 +20,7 @@ use super::services::Service;
 mod account;
 mod forward;
 
-pub use account::{CallbackSettings, VerifyFile};
+pub use account::CallbackSettings;
 
 use account::Answered;
 pub use forward::ForwardSettings;

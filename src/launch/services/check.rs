@@ -37,7 +37,7 @@ pub struct Checked {
 pub fn check(path: &Path, env: &Environment, wanted: &ServiceSet) -> Result<Checked, LaunchError> {
     harden()?;
     let LoadedServe { config, warnings } = ServeConfig::load(path, env, wanted)?;
-    let ServeConfig { serve, messages } = config;
+    let ServeConfig { serve, verify_files: _, messages } = config;
     if let Some(path) = &serve.log.file {
         writable(path).map_err(|source| ServicesError::OwnLog { path: path.clone(), source })?;
     }

@@ -15,6 +15,7 @@ use crate::process::notify::{Notifier, NotifyState};
 use crate::telemetry::{self, metrics};
 
 use super::error::ServicesError;
+use super::files::Files;
 use super::served::TakeOver;
 use super::status::Board;
 
@@ -26,6 +27,7 @@ pub(super) struct Reloader {
     pub(super) config: ServeConfig,
     pub(super) load: Load,
     pub(super) board: Board,
+    pub(super) files: Arc<Files>,
     pub(super) grace: watch::Sender<Duration>,
     pub(super) remark: watch::Sender<Option<String>>,
     pub(super) notifier: Notifier,
@@ -97,6 +99,7 @@ impl Reloader {
         for take_over in made {
             take_over.await;
         }
+        self.files.change(&config.verify_files);
         self.grace.send_replace(config.serve.grace);
         if let Err(error) = telemetry::change_filter(&config.serve.log.filter) {
             // It was valid when it was read.
@@ -178,6 +181,7 @@ mod tests {
             config: load().unwrap().config,
             load: Arc::new(load),
             board: Board { served: Arc::new([first.clone(), second.clone()]), remark: remarks },
+            files: Arc::default(),
             grace: watch::Sender::default(),
             remark,
             notifier: Notifier::default(),

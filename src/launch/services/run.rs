@@ -31,6 +31,7 @@ use crate::telemetry::{self, metrics};
 
 use super::admin::{self, View};
 use super::error::ServicesError;
+use super::files::Files;
 use super::messages::Messages;
 use super::reload::Reloader;
 use super::served::{Bell, Served, Stops};
@@ -116,7 +117,7 @@ impl Services {
             admin: admin.local_addr().map_err(ServicesError::Watch)?,
         };
         let bell = Bell::default();
-        let ServeConfig { serve: _, messages } = &config;
+        let ServeConfig { serve: _, verify_files: _, messages } = &config;
         let mut served: Vec<Box<dyn Served>> = Vec::new();
         if let Some(settings) = messages {
             served.push(Box::new(Messages::build(settings, &clock, bell.clone()).await?));
@@ -153,8 +154,10 @@ impl Services {
             one.start(&mut parts, &stops);
         }
         let served: Arc<[Arc<dyn Served>]> = served.into_iter().map(Arc::from).collect();
+        let files = Arc::<Files>::default();
+        files.change(&config.verify_files);
         let board = Board { served: served.clone(), remark };
-        parts.start_stoppable("http", http::serve(http, site(&served), LIMITS, edges.clone()));
+        parts.start_stoppable("http", http::serve(http, site(&served, files.clone()), LIMITS, edges.clone()));
         let view = View { readiness, board: board.clone(), counters };
         parts
             .start_stoppable("admin", http::serve(admin, view.clone().router(), admin::LIMITS, last.clone()));
@@ -170,6 +173,7 @@ impl Services {
             config,
             load: Arc::new(load),
             board,
+            files,
             grace: live_grace,
             remark: live_remark,
             notifier,
@@ -222,7 +226,7 @@ impl Services {
 }
 
 /// The paths of all services together, and a sentence for all others.
-fn site(served: &[Arc<dyn Served>]) -> Router {
-    let paths = served.iter().fold(Router::new(), |all, one| all.merge(one.router()));
+fn site(served: &[Arc<dyn Served>], files: Arc<Files>) -> Router {
+    let paths = served.iter().fold(files.router(), |all, one| all.merge(one.router()));
     paths.fallback(no_such_path).method_not_allowed_fallback(no_such_method)
 }

@@ -3,7 +3,6 @@
 //! ```text
 //! GET  /wechat/{account}   the console's check of the URL
 //! POST /wechat/{account}   a push
-//! GET  /MP_verify_….txt    a domain verification file, by its exact name
 //! ```
 //!
 //! Owns the way of one request through the parts, the status of every refusal, and who hears of
@@ -23,7 +22,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 
 use crate::clock::Clock;
-use crate::http::{self, Received, RequestId, read_body};
+use crate::http::{self, Received, read_body};
 use crate::telemetry::services as metrics;
 
 use super::desk::{Answered, Desk, How};
@@ -76,10 +75,7 @@ impl Door {
 
     /// Its paths; what is asked for besides is answered by whoever owns the listener.
     pub fn router(self: Arc<Self>) -> Router {
-        Router::new()
-            .route("/wechat/{account}", get(check).post(push))
-            .route("/{file}", get(file))
-            .with_state(self)
+        Router::new().route("/wechat/{account}", get(check).post(push)).with_state(self)
     }
 
     /// The answer to a push, or why there is none.
@@ -231,23 +227,6 @@ async fn push(
         Ok(answer) => answer,
         Err(refusal) => door.refused(&refusal, &asked, &received),
     }
-}
-
-/// `GET /{file}`: a name that is configured, letter for letter.
-async fn file(
-    State(door): State<Arc<Door>>,
-    Extension(received): Extension<Received>,
-    request: Request,
-) -> Response {
-    let table = door.table.load();
-    match request.uri().path().strip_prefix('/').and_then(|name| table.file(name)) {
-        Some(content) => with_type(TEXT, content.to_owned()),
-        None => no_file(&received.id),
-    }
-}
-
-fn no_file(id: &RequestId) -> Response {
-    http::refusal(StatusCode::NOT_FOUND, "there is nothing here", id)
 }
 
 /// Whose callback a request is for.

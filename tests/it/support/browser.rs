@@ -131,6 +131,11 @@ impl Chromium {
         self.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
     }
 
+    /// Says from the next page on that it is this browser.
+    pub(crate) async fn pose_as(&self, user_agent: &str) {
+        self.devtools("Network.setUserAgentOverride", json!({ "userAgent": user_agent })).await;
+    }
+
     async fn devtools(&self, name: &'static str, parameters: Value) {
         self.driver.cmd(DevTools { name, parameters }).await.unwrap();
     }

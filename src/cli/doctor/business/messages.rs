@@ -28,7 +28,7 @@ pub(super) async fn findings(form: &MessagesSettings, look: &Look<'_>) -> Vec<Fi
         return Vec::new();
     }
     let (mut found, loaded) = look.configuration(&PROFILE);
-    let loaded = loaded.and_then(|ServeConfig { serve: _, messages }| messages);
+    let loaded = loaded.and_then(|ServeConfig { messages, .. }| messages);
     found.extend(loaded.iter().flat_map(secrets));
     found.extend(rules(form));
     let daemon = async {

@@ -62,7 +62,7 @@ struct Needed<'a> {
 pub(super) async fn findings(path: &Path, survey: &Survey, env: &Environment, clock: &Clock) -> Vec<Finding> {
     let Some(parts) = &survey.parts else { return Vec::new() };
     // Without their secrets, which perhaps cannot be read from here.
-    let ServeConfig { serve: _, messages } = &parts.services;
+    let ServeConfig { serve: _, verify_files: _, messages } = &parts.services;
     let look = Look { path, survey, env, clock, services: &parts.services, callers: &parts.grpc.clients };
     match messages {
         Some(form) => messages::findings(form, &look).await,

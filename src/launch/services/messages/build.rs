@@ -137,16 +137,8 @@ fn forwarder(wanted: &ForwardSettings, clock: &Clock) -> Result<Forwarder, Messa
 }
 
 fn callback(account: &CallbackSettings, settings: &MessagesSettings) -> Callback {
-    let CallbackSettings {
-        account,
-        mode,
-        token,
-        aes_key,
-        previous_aes_key,
-        receive_id,
-        verify_files,
-        forward: _,
-    } = account;
+    let CallbackSettings { account, mode, token, aes_key, previous_aes_key, receive_id, forward: _ } =
+        account;
     Callback {
         account: account.clone(),
         envelope: envelope::Settings {
@@ -157,6 +149,5 @@ fn callback(account: &CallbackSettings, settings: &MessagesSettings) -> Callback
             mode: *mode,
             window: settings.replay_window,
         },
-        files: verify_files.iter().map(|file| (file.name().to_owned(), file.content().to_owned())).collect(),
     }
 }

@@ -1,4 +1,4 @@
-//! Which accounts and files there are at a moment.
+//! Which accounts there are at a moment.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,8 +14,6 @@ pub struct Callback {
     pub account: Account,
     /// How its requests are proved and encrypted.
     pub envelope: envelope::Settings,
-    /// Domain verification files: exact names and what is in them.
-    pub files: Vec<(String, String)>,
 }
 
 /// Why there is no table.
@@ -45,11 +43,10 @@ pub(super) struct Place {
     pub(super) said: Said,
 }
 
-/// Accounts by path, files by name.
+/// Accounts by path.
 #[derive(Debug, Default)]
 pub struct Table {
     places: HashMap<String, Place>,
-    files: HashMap<String, String>,
 }
 
 impl Place {
@@ -80,7 +77,7 @@ impl Table {
     /// The settings cannot be meant.
     pub fn new(callbacks: Vec<Callback>) -> Result<Self, TableError> {
         let mut table = Self::default();
-        for Callback { account, envelope, files } in callbacks {
+        for Callback { account, envelope } in callbacks {
             let path = account.path.clone();
             let envelope =
                 Envelope::new(envelope).map_err(|source| TableError::Key { path: path.clone(), source })?;
@@ -88,7 +85,6 @@ impl Table {
             if table.places.insert(path.clone(), place).is_some() {
                 return Err(TableError::Twice { path });
             }
-            table.files.extend(files);
         }
         Ok(table)
     }
@@ -100,9 +96,5 @@ impl Table {
 
     pub(super) fn place(&self, path: &str) -> Option<&Place> {
         self.places.get(path)
-    }
-
-    pub(super) fn file(&self, name: &str) -> Option<&str> {
-        self.files.get(name).map(String::as_str)
     }
 }
