@@ -17,6 +17,9 @@ use crate::ledger::seal::KeysError;
 use crate::mirror::LayoutError;
 use crate::services::menu::{MenuError, Problem, Step};
 use crate::services::messages::rules::RulesError;
+use crate::services::oauth::assertion::AssertionError;
+use crate::services::oauth::database::DatabaseError;
+use crate::services::oauth::users::UsersError;
 use crate::services::wechat_api::{self, ApiError, SetupError};
 
 use super::words;
@@ -112,6 +115,21 @@ pub(super) enum CliError {
         /// Why.
         source: LedgerError,
     },
+    /// The login service's database cannot be used.
+    #[error("the database of [oauth] cannot be used")]
+    Database(#[from] DatabaseError),
+    /// Its users cannot be.
+    #[error("the users of [oauth] cannot be used")]
+    Users(#[from] UsersError),
+    /// Its keys cannot be.
+    #[error("the keys of assertions cannot be used")]
+    Assertions(#[from] AssertionError),
+    /// There is no database.
+    #[error("there is no database at {}", .0.display())]
+    NoDatabase(PathBuf),
+    /// Nobody of this name.
+    #[error("nobody with this openid has logged in with this account")]
+    NoUser,
     /// There is no ledger.
     #[error("there is no ledger at {}", .0.display())]
     NoLedger(PathBuf),
@@ -164,6 +182,11 @@ impl CliError {
             | Self::Client { source: client::Error::Address(_), .. } => WRONG,
             Self::Client { .. }
             | Self::Ledger { .. }
+            | Self::Database(_)
+            | Self::Users(_)
+            | Self::Assertions(_)
+            | Self::NoDatabase(_)
+            | Self::NoUser
             | Self::NoLedger(_)
             | Self::NoKey { .. }
             | Self::Menus { .. }
@@ -216,6 +239,8 @@ impl CliError {
                     .to_owned(),
             ),
             Self::NoMenu { .. } => Some("make one in menu.toml; docs/menus.md has an example".to_owned()),
+            Self::NoDatabase(_) => Some("the service makes it at its first start".to_owned()),
+            Self::NoUser => Some("`zhongkong oauth export` lists everybody".to_owned()),
             Self::NoLedger(_) => Some("--config names the configuration whose state_dir is meant".to_owned()),
             Self::NoKey { has, .. } => Some(format!(
                 "the account has: {has}; tickets are kept where its section of the configuration lists them in \

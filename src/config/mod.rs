@@ -16,6 +16,7 @@ use crate::hub::AccountSettings;
 use crate::{grpc, mirror, wechat};
 
 mod accounts;
+pub mod addresses;
 mod audit;
 mod callback;
 mod clients;
@@ -27,6 +28,7 @@ mod environment;
 #[cfg(test)]
 mod example;
 mod hints;
+pub mod jssdk;
 #[cfg(test)]
 mod keys;
 pub mod link;
@@ -34,6 +36,7 @@ mod listeners;
 mod memcached;
 pub mod messages;
 pub mod new_client;
+pub mod oauth;
 mod place;
 mod raw;
 mod reload;
@@ -107,8 +110,20 @@ impl Config {
     fn check(text: &str, base: &Path, env: &Environment) -> Result<Loaded, Vec<Problem>> {
         let source = Source::parse(text)?;
         let mut cx = Context::new(env, base);
-        let raw::File { daemon, wechat, grpc, admin, audit, memcached, account, client, serve, messages } =
-            source.read(&mut cx.report);
+        let raw::File {
+            daemon,
+            wechat,
+            grpc,
+            admin,
+            audit,
+            memcached,
+            account,
+            client,
+            serve,
+            messages,
+            oauth,
+            jssdk,
+        } = source.read(&mut cx.report);
         let daemon = daemon::check(daemon.unwrap_or_default(), &mut cx);
         let wechat = upstream::check(wechat.unwrap_or_default(), &mut cx);
         let accounts = accounts::check(account.unwrap_or_default(), &mut cx);
@@ -119,7 +134,8 @@ impl Config {
         let mirror = memcached::check(memcached.unwrap_or_default(), &mut cx);
         // For its errors: what the sections mean is for the services' process, whose secrets are not
         // read here.
-        let _ = services::check(Sections { serve, messages }, Asked::Present, wechat.as_ref(), &mut cx);
+        let sections = Sections { serve, messages, oauth, jssdk };
+        let _ = services::check(sections, Asked::Present, wechat.as_ref(), &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
         match wechat {
             Some(wechat) if errors.is_empty() => {

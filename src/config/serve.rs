@@ -4,34 +4,45 @@
 //! never an AppSecret; the daemon reads AppSecrets and never theirs. So each reading opens only
 //! the files of its own sections, and of the other's checks no more than how they are written.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
+use crate::http::Proxies;
 use crate::telemetry::LogSettings;
 use crate::telemetry::file::Rotation;
 
-use super::context::{Context, is_loopback};
+use super::addresses::{self, Listeners};
+use super::context::Context;
+use super::jssdk::JssdkSettings;
 use super::messages::MessagesSettings;
+use super::oauth::OAuthSettings;
 use super::place::Place;
 use super::report::{ConfigError, Problem};
-use super::services::{self, Asked, Sections, ServiceSet};
+use super::services::{self, Asked, Sections, Service, ServiceSet};
 use super::source::Source;
 use super::verify::VerifyFile;
 use super::{Environment, daemon, raw, upstream};
 
-/// Default of `[serve] listen`.
-const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7790);
-/// Default of `[serve] admin`.
-const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7791);
+/// Default of `[serve] trusted_proxies`: the listener is on loopback for the sake of a proxy there.
+const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
 /// What the process of the business services needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServeSettings {
     /// Where the business listener is.
     pub listen: SocketAddr,
+    /// Whose word for who asks is taken.
+    pub proxies: Proxies,
     /// Where health and metrics are asked for.
     pub admin: SocketAddr,
+    /// The keys of `listen` and `admin`, for who must change them.
+    pub keys: [&'static str; 2],
+    /// Where each service is that runs alone.
+    pub alone: BTreeMap<Service, Listeners>,
     /// How to log.
     pub log: LogSettings,
     /// How long a stop may take before what still runs is cut off.
@@ -47,6 +58,10 @@ pub struct ServeConfig {
     pub verify_files: Vec<VerifyFile>,
     /// The message service.
     pub messages: Option<MessagesSettings>,
+    /// The login service.
+    pub oauth: Option<OAuthSettings>,
+    /// The JS-SDK service.
+    pub jssdk: Option<JssdkSettings>,
 }
 
 /// A configuration of the business services with what is odd about it.
@@ -85,6 +100,8 @@ impl ServeConfig {
             wechat,
             serve,
             messages,
+            oauth,
+            jssdk,
             daemon: _,
             grpc: _,
             admin: _,
@@ -94,7 +111,7 @@ impl ServeConfig {
             client: _,
         } = source.read(&mut cx.report);
         let api = upstream::check(wechat.unwrap_or_default(), &mut cx);
-        let sections = Sections { serve, messages };
+        let sections = Sections { serve, messages, oauth, jssdk };
         let mut config = services::check(sections, Asked::These(wanted), api.as_ref(), &mut cx);
         config.serve.log = daemon::within_environment(config.serve.log, &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
@@ -106,12 +123,14 @@ impl ServeConfig {
     /// `serve.log.filter` change live.
     pub fn restart_needed(&self, new: &Self) -> Vec<&'static str> {
         // Without `..`: a new key must be put on one side or the other.
-        let ServeSettings { listen, admin, log, grace: _ } = &self.serve;
+        let ServeSettings { listen, proxies, admin, keys, alone: _, log, grace: _ } = &self.serve;
         let LogSettings { format, filter: _, colour: _, file, rotation, journal_stream: _ } = log;
         let Rotation { max_bytes, max_age, keep } = rotation;
+        let [listen_key, admin_key] = *keys;
         let changed = [
-            ("serve.listen", *listen != new.serve.listen),
-            ("serve.admin", *admin != new.serve.admin),
+            (listen_key, *listen != new.serve.listen),
+            ("serve.trusted_proxies", *proxies != new.serve.proxies),
+            (admin_key, *admin != new.serve.admin),
             ("serve.log.format", *format != new.serve.log.format),
             ("serve.log.file", *file != new.serve.log.file),
             ("serve.log.max_size", *max_bytes != new.serve.log.rotation.max_bytes),
@@ -123,38 +142,62 @@ impl ServeConfig {
     }
 }
 
-/// Validates `[serve]`.
-pub(super) fn check(raw: raw::Serve, cx: &mut Context<'_>) -> ServeSettings {
+/// Validates `[serve]` for a process that runs only this service, or without one several.
+pub(super) fn check(raw: raw::Serve, alone: Option<Service>, cx: &mut Context<'_>) -> ServeSettings {
     let table = Place::root().key("serve");
-    let raw::Serve { listen, insecure, admin, grace, log } = raw;
-    let place = table.key("listen");
-    let listen = listen.and_then(|text| cx.socket_addr(&place, &text)).unwrap_or(LISTEN);
-    let admin_place = table.key("admin");
-    let admin = admin.and_then(|text| cx.socket_addr(&admin_place, &text)).unwrap_or(ADMIN);
-    let mut exposed = false;
-    for (place, addr, what) in [
-        (&place, listen, "every message would be readable on the way"),
-        (&admin_place, admin, "it tells everybody who asks how the service is"),
-    ] {
-        if is_loopback(addr.ip()) {
-            continue;
-        }
-        exposed = true;
-        if insecure != Some(true) {
-            cx.report.error(
-                place,
-                format!("{addr} is not on loopback, and there {what}: put a proxy with TLS before it, or set insecure = true beside it"),
-            );
-        }
-    }
-    if insecure == Some(true) && !exposed {
-        cx.report.warn(&table.key("insecure"), "it changes nothing here: remove it");
-    }
-    // Port 0 is a free one, which each gets for itself.
-    if listen == admin && listen.port() != 0 {
-        cx.report.error(&admin_place, "listen has the same address: they are two listeners");
-    }
+    let raw::Serve { listen, insecure, trusted_proxies, admin, grace, log, mut oauth, mut jssdk } = raw;
+    let own = |service| match service {
+        Service::Messages => None,
+        Service::OAuth => oauth.take(),
+        Service::Jssdk => jssdk.take(),
+    };
+    let addresses = addresses::check([listen, admin], insecure, own, cx);
+    let Listeners { listen, admin } = addresses.of(alone);
+    let proxies = proxies(trusted_proxies.as_ref(), &table.key("trusted_proxies"), cx);
     let grace = daemon::grace(&table.key("grace"), grace.as_deref(), cx);
     let log = daemon::check_log(log.unwrap_or_default(), &table.key("log"), cx);
-    ServeSettings { listen, admin, log, grace }
+    let keys = alone.map_or(addresses::KEYS, Service::listener_keys);
+    ServeSettings { listen, proxies, admin, keys, alone: addresses.alone(), log, grace }
+}
+
+/// A proxy on this machine is believed unless the key says otherwise.
+fn proxies(raw: Option<&raw::OneOrMany>, place: &Place, cx: &mut Context<'_>) -> Proxies {
+    let Some(raw) = raw else { return LOOPBACK.map(IpNet::from).into_iter().collect() };
+    let mut networks = Vec::new();
+    for text in raw.as_slice() {
+        match network(text) {
+            Err(rule) => cx.report.error(place, rule),
+            Ok(network) => {
+                if network.prefix_len() == 0 {
+                    cx.report.warn(
+                        place,
+                        format!(
+                            "{network} is everybody: whoever connects may say that they are somebody else"
+                        ),
+                    );
+                }
+                networks.push(network);
+            }
+        }
+    }
+    networks.into_iter().collect()
+}
+
+/// An address, or a network by its first one.
+fn network(text: &str) -> Result<IpNet, String> {
+    const FORM: &str =
+        "a proxy is an IP address or a network, like \"192.0.2.8\", \"10.0.0.0/8\" or \"2001:db8::/32\"";
+    let network: IpNet = match text.parse::<IpAddr>() {
+        Ok(ip) => ip.to_canonical().into(),
+        Err(_) => text.parse().map_err(|_| FORM)?,
+    };
+    match network {
+        IpNet::V6(six) if six.addr().to_ipv4_mapped().is_some() => {
+            Err("an IPv4 network is written as one, like \"10.0.0.0/8\"".to_owned())
+        }
+        _ if network.trunc() != network => {
+            Err(format!("a network is written by its first address: {}", network.trunc()))
+        }
+        _ => Ok(network),
+    }
 }

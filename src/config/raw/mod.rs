@@ -8,12 +8,16 @@
 
 use serde::Deserialize;
 
+mod jssdk;
 mod messages;
+mod oauth;
 mod serve;
 mod words;
 
+pub(super) use jssdk::{Jssdk, JssdkAccount};
 pub(super) use messages::{Forward, MessageLog, Messages, MessagesAccount};
-pub(super) use serve::Serve;
+pub(super) use oauth::{OAuth, OAuthAccount, OAuthApp};
+pub(super) use serve::{Alone, Serve};
 pub(super) use words::{Date, Layout, OneOrMany};
 
 /// The file.
@@ -30,6 +34,8 @@ pub(super) struct File {
     pub(super) client: Option<Vec<Client>>,
     pub(super) serve: Option<Serve>,
     pub(super) messages: Option<Messages>,
+    pub(super) oauth: Option<OAuth>,
+    pub(super) jssdk: Option<Jssdk>,
 }
 
 /// `[daemon]`

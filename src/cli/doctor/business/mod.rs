@@ -4,6 +4,7 @@
 //! sections. Nothing is complained about at the daemon to find out whether that is allowed: its own
 //! configuration tells.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,13 +16,16 @@ use crate::config::link::DaemonLink;
 use crate::config::serve::LoadedServe;
 use crate::config::survey::Survey;
 use crate::config::{ConfigError, Environment, Problem, ServeConfig, Service, ServiceSet};
+use crate::hub::AccountSettings;
 use crate::model::{AppId, Kind};
 
 use super::finding::{Finding, Group};
 use super::http;
 
+mod jssdk;
 mod link;
 mod messages;
+mod oauth;
 
 /// Limit for each question.
 const LIMIT: Duration = Duration::from_secs(8);
@@ -62,12 +66,19 @@ struct Needed<'a> {
 pub(super) async fn findings(path: &Path, survey: &Survey, env: &Environment, clock: &Clock) -> Vec<Finding> {
     let Some(parts) = &survey.parts else { return Vec::new() };
     // Without their secrets, which perhaps cannot be read from here.
-    let ServeConfig { serve: _, verify_files: _, messages } = &parts.services;
+    let ServeConfig { serve: _, verify_files: _, messages, oauth, jssdk } = &parts.services;
     let look = Look { path, survey, env, clock, services: &parts.services, callers: &parts.grpc.clients };
-    match messages {
-        Some(form) => messages::findings(form, &look).await,
-        None => Vec::new(),
+    let mut found = Vec::new();
+    if let Some(form) = messages {
+        found.extend(messages::findings(form, &look).await);
     }
+    if let Some(form) = oauth {
+        found.extend(oauth::findings(form, &look).await);
+    }
+    if let Some(form) = jssdk {
+        found.extend(jssdk::findings(form, &look).await);
+    }
+    found
 }
 
 /// What every service is looked at with.
@@ -107,17 +118,41 @@ impl Look<'_> {
         }
     }
 
-    /// Whether it runs, in its own words.
+    /// The accounts of the daemon, as far as this file has them.
+    fn accounts(&self) -> &[AccountSettings] {
+        self.survey.parts.as_ref().map_or(&[], |parts| &parts.accounts)
+    }
+
+    /// Whether it runs, in its own words: as a process of its own, or together with others.
     async fn runs(&self, profile: &Profile) -> Vec<Finding> {
-        let admin = self.services.serve.admin;
+        let serve = &self.services.serve;
+        let alone = serve.alone.get(&profile.service).map(|listeners| listeners.admin);
+        let mut places: Vec<_> = alone.into_iter().chain([serve.admin]).collect();
+        places.dedup();
         // A port that the system chose is known to the service's log only.
-        if admin.port() == 0 {
-            return Vec::new();
+        places.retain(|admin| admin.port() != 0);
+        let mut first = None;
+        for admin in places {
+            let said = match self.ask(admin, "/services").await {
+                Ok((_, names)) if !names.lines().any(|name| name == profile.service.as_str()) => {
+                    Err(format!("other services answer on {admin}"))
+                }
+                Ok(_) => self.ask(admin, "/readyz").await,
+                Err(error) => Err(error),
+            };
+            match said {
+                Ok((status, line)) => return vec![judge(Ok((status, line.trim())), profile)],
+                Err(error) => first = first.or(Some(error)),
+            }
         }
-        let Ok(url) = format!("http://{}/readyz", http::near(admin)).parse() else { return Vec::new() };
-        let said = http::get(url, LIMIT, 4_096, self.clock).await;
-        let said = said.as_ref().map(|answer| (answer.status, answer.body.trim()));
-        vec![judge(said.map_err(ToString::to_string), profile)]
+        first.map(|error| judge(Err(error), profile)).into_iter().collect()
+    }
+
+    async fn ask(&self, admin: SocketAddr, path: &str) -> Result<(u16, String), String> {
+        let url = format!("http://{}{path}", http::near(admin)).parse();
+        let url = url.map_err(|_| "its address is none".to_owned())?;
+        let answer = http::get(url, LIMIT, 4_096, self.clock).await.map_err(|error| error.to_string())?;
+        Ok((answer.status, answer.body))
     }
 }
 
