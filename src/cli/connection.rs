@@ -92,6 +92,11 @@ impl Connection {
 }
 
 impl Session {
+    /// Where the daemon is.
+    pub(super) fn addr(&self) -> &str {
+        &self.addr
+    }
+
     /// Connects as a service of the configuration does.
     pub(super) async fn of(link: DaemonLink, needs: Action) -> Result<Self, CliError> {
         let DaemonLink { addr, credentials } = link;

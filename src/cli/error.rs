@@ -15,10 +15,12 @@ use crate::launch::LaunchError;
 use crate::ledger::LedgerError;
 use crate::ledger::seal::KeysError;
 use crate::mirror::LayoutError;
+use crate::services::menu::{MenuError, Problem, Step};
 use crate::services::messages::rules::RulesError;
 use crate::services::oauth::assertion::AssertionError;
 use crate::services::oauth::database::DatabaseError;
 use crate::services::oauth::users::UsersError;
+use crate::services::wechat_api::{self, ApiError, SetupError};
 
 use super::words;
 
@@ -68,6 +70,43 @@ pub(super) enum CliError {
         /// What came back.
         source: client::Error,
     },
+    /// WeChat would refuse the file's menus.
+    #[error("the menu in {} is not valid{}", path.display(), Listed(problems))]
+    Menu {
+        /// Which file.
+        path: PathBuf,
+        /// Never empty.
+        problems: Vec<Problem>,
+    },
+    /// A call about an account's menus failed.
+    #[error("the menus of {called} cannot be reached")]
+    Menus {
+        /// Whose.
+        called: String,
+        /// Why.
+        source: Box<MenuError>,
+    },
+    /// There is nothing to write.
+    #[error("{called} has no menu")]
+    NoMenu {
+        /// Whose.
+        called: String,
+    },
+    /// A push stopped.
+    #[error("the push to {called} stopped: it could not {at}")]
+    HalfWay {
+        /// Whose.
+        called: String,
+        /// At what.
+        at: Box<Step>,
+        /// What was done and what is live, one sentence each.
+        said: Vec<String>,
+        /// Why.
+        source: Box<MenuError>,
+    },
+    /// WeChat cannot be called from here.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
     /// The ledger cannot be used.
     #[error("the ledger in {} cannot be used", dir.display())]
     Ledger {
@@ -139,6 +178,7 @@ impl CliError {
             | Self::SealKeys(_)
             | Self::Layout(_)
             | Self::File { .. }
+            | Self::Menu { .. }
             | Self::Client { source: client::Error::Address(_), .. } => WRONG,
             Self::Client { .. }
             | Self::Ledger { .. }
@@ -149,6 +189,10 @@ impl CliError {
             | Self::NoUser
             | Self::NoLedger(_)
             | Self::NoKey { .. }
+            | Self::Menus { .. }
+            | Self::NoMenu { .. }
+            | Self::HalfWay { .. }
+            | Self::Setup(_)
             | Self::Listen { .. }
             | Self::Serve(_)
             | Self::Stdout(_)
@@ -165,6 +209,23 @@ impl CliError {
         }
     }
 
+    /// What WeChat itself said, where a command has called it.
+    pub(super) fn wechat(&self) -> Option<&wechat_api::Refusal> {
+        let (Self::Menus { source, .. } | Self::HalfWay { source, .. }) = self else { return None };
+        match &**source {
+            MenuError::Api(ApiError::Refused(refusal) | ApiError::StillDead(refusal)) => Some(refusal),
+            MenuError::Api(_) | MenuError::Answer(_) => None,
+        }
+    }
+
+    /// What else is to be said, a sentence a line.
+    pub(super) fn details(&self) -> &[String] {
+        match self {
+            Self::HalfWay { said, .. } => said,
+            _ => &[],
+        }
+    }
+
     /// What to do, where that is known.
     pub(super) fn advice(&self) -> Option<String> {
         match self {
@@ -172,6 +233,12 @@ impl CliError {
             Self::Ledger { source: LedgerError::InUse(_), .. } => {
                 Some("stop the daemon first (systemctl stop zhongkong), then try again".to_owned())
             }
+            Self::HalfWay { .. } => Some(
+                "push the same file again: only what is left is done, and until then users see old or new menus, \
+                 never none"
+                    .to_owned(),
+            ),
+            Self::NoMenu { .. } => Some("make one in menu.toml; docs/menus.md has an example".to_owned()),
             Self::NoDatabase(_) => Some("the service makes it at its first start".to_owned()),
             Self::NoUser => Some("`zhongkong oauth export` lists everybody".to_owned()),
             Self::NoLedger(_) => Some("--config names the configuration whose state_dir is meant".to_owned()),
@@ -189,6 +256,15 @@ impl CliError {
             }
             _ => None,
         }
+    }
+}
+
+/// Problems, each on a line of its own.
+struct Listed<'a>(&'a [Problem]);
+
+impl std::fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
     }
 }
 

@@ -113,11 +113,17 @@ fn human(error: &CliError) -> String {
             line("WeChat's request id", &words::plain(rid));
         }
     }
+    for detail in error.details() {
+        text.push_str("\n  ");
+        text.push_str(detail);
+    }
     if let Some(advice) = error.advice() {
-        line("what to do", &advice);
+        text.push_str("\n  what to do: ");
+        text.push_str(&advice);
     }
     if let Some(after) = error.refusal().filter(|refusal| !broken(refusal)).and_then(|it| it.retry_after) {
-        line("try again", &format!("in {}", words::span(after.max(Duration::from_secs(1)))));
+        text.push_str("\n  try again: in ");
+        text.push_str(&words::span(after.max(Duration::from_secs(1))));
     }
     text
 }
@@ -132,6 +138,8 @@ struct Document {
 struct Body {
     message: String,
     causes: Vec<String>,
+    /// What was done before it and what is left, in sentences.
+    details: Vec<String>,
     /// The gRPC status; null if the daemon did not answer.
     code: Option<&'static str>,
     reason: Option<String>,
@@ -151,16 +159,21 @@ struct Field {
 
 fn document(error: &CliError) -> Document {
     let refusal = error.refusal();
+    let wechat = error.wechat();
     let fields = refusal.map(|refusal| refusal.fields.as_slice()).unwrap_or_default();
     let field = |(field, rule): &(String, String)| Field { field: field.clone(), rule: rule.clone() };
     Document {
         error: Body {
             message: error.to_string(),
             causes: causes_of(error),
+            details: error.details().to_vec(),
             code: refusal.map(|refusal| code(refusal.code)),
             reason: refusal.and_then(|refusal| refusal.reason.clone()),
-            errcode: refusal.and_then(|refusal| refusal.errcode).map(|errcode| errcode.0),
-            rid: refusal.and_then(|refusal| refusal.rid.clone()),
+            errcode: refusal
+                .and_then(|refusal| refusal.errcode)
+                .or(wechat.map(|it| it.errcode))
+                .map(|it| it.0),
+            rid: refusal.and_then(|refusal| refusal.rid.clone()).or(wechat.and_then(|it| it.rid.clone())),
             action: refusal.and_then(|refusal| refusal.action.clone()),
             retry_after_seconds: refusal.and_then(|refusal| refusal.retry_after).map(seconds),
             fields: fields.iter().map(field).collect(),

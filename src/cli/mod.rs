@@ -32,6 +32,7 @@ mod launch;
 mod layout;
 mod ledger;
 mod man;
+mod menu;
 mod messages;
 mod oauth;
 mod output;
@@ -88,7 +89,7 @@ enum Typed {
     Restart(launch::RestartArgs),
     /// Check the configuration, then have the daemon that `start` started read it again
     Reload(launch::ReloadArgs),
-    /// Try it: a simulated WeChat, the daemon and the message service in one process, on loopback,
+    /// Try it: a simulated WeChat, the daemon and the business services in one process, on loopback,
     /// nothing left behind
     Demo(Demo),
     #[command(flatten)]
@@ -133,6 +134,9 @@ enum Command {
     /// The daemon's durable file
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// The account's menu as a file: check, show, compare, push, pull
+    #[command(subcommand)]
+    Menu(Box<menu::Command>),
     /// Try callbacks for messages
     #[command(subcommand)]
     Messages(messages::Command),
@@ -231,6 +235,7 @@ pub async fn run(asked: Asked, env: &Environment) -> Result<ExitCode, Failed> {
         Command::Completions(args) => setup::completions(&args, out),
         Command::Man(args) => man::run(&args, out),
         Command::Ledger(command) => ledger::run(command, &config, out, env).await,
+        Command::Menu(command) => menu::run(*command, &config, out, env).await,
         Command::Messages(command) => messages::run(command, &config, out, env).await,
         Command::OAuth(command) => oauth::run(command, &config, out, env).await,
         Command::Jssdk(command) => jssdk::run(command, &config, out, env).await,

@@ -106,15 +106,15 @@ fn identity(
     table: &Place,
     cx: &mut Context<'_>,
 ) -> Result<Option<(Vec<u8>, Secret)>, Reported> {
-    let (cert, key) = match pair {
+    match pair {
         [None, None] => return Ok(None),
-        [Some(cert), Some(key)] => (cert, key),
+        [Some(_), Some(_)] => {}
         [cert, _] => {
             let (given, lacks) = if cert.is_some() { ("cert", "key") } else { ("key", "cert") };
             cx.report.error(&table.key(given), format!("it is nothing without {lacks}: name both PEM files"));
             return Err(Reported);
         }
-    };
+    }
     if !addr.starts_with("https://") {
         let rule = "a certificate is shown over https:// only: change daemon, or remove cert and key";
         cx.report.error(&table.key("cert"), rule);
@@ -122,7 +122,7 @@ fn identity(
     }
     match depth {
         Depth::Form => Ok(Some((Vec::new(), Secret::from("")))),
-        Depth::Secrets => tls::pair(cert, key, table, cx).map(Some).ok_or(Reported),
+        Depth::Secrets => tls::pair(pair, table, cx).map(Some).ok_or(Reported),
     }
 }
 

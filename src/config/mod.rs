@@ -47,6 +47,7 @@ pub mod services;
 mod source;
 pub mod survey;
 mod tls;
+pub mod tools;
 mod upstream;
 pub mod verify;
 
@@ -58,6 +59,7 @@ pub use reload::restart_needed;
 pub use report::{ConfigError, Problem};
 pub use serve::ServeConfig;
 pub use services::{Service, ServiceSet};
+pub use tools::ToolsConfig;
 
 use context::Context;
 use services::{Asked, Sections};

@@ -5,6 +5,7 @@
 //! Services do not import each other. Which of them a process runs is decided above them.
 
 pub mod jssdk;
+pub mod menu;
 pub mod messages;
 pub mod oauth;
 pub mod wechat_api;

@@ -273,6 +273,10 @@ impl Control {
         self.shared.look(read)
     }
 
+    pub(super) fn act<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        self.shared.change(change)
+    }
+
     pub(super) fn mode(&self) -> ServerMode {
         *self.shared.mode.borrow()
     }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::control::Control;
+use super::control_menus;
 use super::faults::{ExpiresIn, Fault, Script, Times};
 use super::log::{Call, Endpoint, fingerprint};
 use super::oauth::{Flow, NewCode, Scope, Visitor};
@@ -62,7 +63,9 @@ What goes wrong
       for none), empty_token, missing_token, redirect (location)
       endpoints: token, stable_token, ticket, api_domain_ip, callback_ip, clear_quota,
       clear_quota_v2, callback_check, quota_get, oauth_token, oauth_refresh, user_info, oauth_check,
-      mini_login, custom_send, authorize, js_sdk, js_config, js_call, picture, business
+      mini_login, custom_send, menu_create, menu_get, menu_delete, menu_add_conditional,
+      menu_del_conditional, menu_try_match, selfmenu_info, authorize, js_sdk, js_config, js_call,
+      picture, business
   curl HOST/_sim/faults                         scripts that wait
   curl -X DELETE HOST/_sim/faults               forget them
   curl -X POST HOST/_sim/release                let held requests and answers go on
@@ -75,7 +78,9 @@ What goes wrong
 pub(super) fn answer(control: &Control, request: &Request) -> Page {
     let method = request.method.as_str();
     let result = match (method, request.path.as_str()) {
-        ("GET", "/_sim" | "/_sim/") => return Page::text(200, format!("{HELP}{}", web::HELP)),
+        ("GET", "/_sim" | "/_sim/") => {
+            return Page::text(200, format!("{HELP}{}\n{}", web::HELP, control_menus::HELP));
+        }
         ("GET", "/_sim/log") => log(control, request),
         ("GET", "/_sim/messages") => messages(control, request),
         ("GET", "/_sim/state") => Ok(control.look(|state| describe(state, control.mode(), request))),
@@ -125,12 +130,13 @@ pub(super) fn answer(control: &Control, request: &Request) -> Page {
             done()
         }),
         _ => {
-            if let Some(answered) = web::answer_control(control, request) {
-                answered
-            } else {
+            let answered =
+                web::answer_control(control, request).or_else(|| control_menus::answer(control, request));
+            let Some(answered) = answered else {
                 let text = format!("no {method} {}; GET /_sim/ lists what there is\n", request.path);
                 return Page::text(404, text);
-            }
+            };
+            answered
         }
     };
     match result {
@@ -139,13 +145,13 @@ pub(super) fn answer(control: &Control, request: &Request) -> Page {
     }
 }
 
-type Answered = Result<Value, String>;
+pub(super) type Answered = Result<Value, String>;
 
-fn done() -> Value {
+pub(super) fn done() -> Value {
     json!({ "ok": true })
 }
 
-fn parse<T: DeserializeOwned>(request: &Request) -> Result<T, String> {
+pub(super) fn parse<T: DeserializeOwned>(request: &Request) -> Result<T, String> {
     let body = request.json.clone().ok_or("the body is not JSON")?;
     serde_json::from_value(body).map_err(|error| error.to_string())
 }

@@ -176,7 +176,7 @@ fn is_id(text: &str) -> bool {
 }
 
 /// Whether the JSON has a letter beyond ASCII as an escape of `\u`, which WeChat wants in UTF-8.
-fn escapes_beyond_ascii(body: &[u8]) -> bool {
+pub(super) fn escapes_beyond_ascii(body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body);
     // A pair of backslashes is a letter; what stands between them cannot begin an escape.
     text.split("\\\\").flat_map(|piece| piece.split("\\u").skip(1)).any(|rest| {

@@ -48,6 +48,20 @@ pub enum Endpoint {
     MiniLogin,
     /// `POST /cgi-bin/message/custom/send`: a customer-service message.
     CustomSend,
+    /// `POST /cgi-bin/menu/create`.
+    MenuCreate,
+    /// `GET /cgi-bin/menu/get`.
+    MenuGet,
+    /// `GET /cgi-bin/menu/delete`.
+    MenuDelete,
+    /// `POST /cgi-bin/menu/addconditional`.
+    MenuAddConditional,
+    /// `POST /cgi-bin/menu/delconditional`.
+    MenuDelConditional,
+    /// `POST /cgi-bin/menu/trymatch`.
+    MenuTryMatch,
+    /// `GET /cgi-bin/get_current_selfmenu_info`.
+    SelfmenuInfo,
     /// `/connect/oauth2/authorize`, in a browser.
     Authorize,
     /// `/open/js/jweixin-….js`: the JS-SDK.
@@ -64,7 +78,7 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// Every endpoint, in the order of the documentation page.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 28] = [
         Self::Token,
         Self::StableToken,
         Self::Ticket,
@@ -80,6 +94,13 @@ impl Endpoint {
         Self::OauthCheck,
         Self::MiniLogin,
         Self::CustomSend,
+        Self::MenuCreate,
+        Self::MenuGet,
+        Self::MenuDelete,
+        Self::MenuAddConditional,
+        Self::MenuDelConditional,
+        Self::MenuTryMatch,
+        Self::SelfmenuInfo,
         Self::Authorize,
         Self::JsSdk,
         Self::JsConfig,
@@ -106,6 +127,13 @@ impl Endpoint {
             "/sns/auth" => Self::OauthCheck,
             "/sns/jscode2session" => Self::MiniLogin,
             "/cgi-bin/message/custom/send" => Self::CustomSend,
+            "/cgi-bin/menu/create" => Self::MenuCreate,
+            "/cgi-bin/menu/get" => Self::MenuGet,
+            "/cgi-bin/menu/delete" => Self::MenuDelete,
+            "/cgi-bin/menu/addconditional" => Self::MenuAddConditional,
+            "/cgi-bin/menu/delconditional" => Self::MenuDelConditional,
+            "/cgi-bin/menu/trymatch" => Self::MenuTryMatch,
+            "/cgi-bin/get_current_selfmenu_info" => Self::SelfmenuInfo,
             "/connect/oauth2/authorize" => Self::Authorize,
             "/open/js/config" => Self::JsConfig,
             "/open/js/call" => Self::JsCall,

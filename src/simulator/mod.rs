@@ -9,8 +9,8 @@
 //! would pass every test. All its time is tokio's, so a test's clock moves it.
 //! Left out: TLS of its own.
 //!
-//! Map: `settings` → `state` (one lock) ← `tokens`, `tickets`, `oauth`, `values`, `custom`
-//! act on it; `routes` turns requests into answers; `wire` and `serve` are the
+//! Map: `settings` → `state` (one lock) ← `tokens`, `tickets`, `oauth`, `values`, `custom`,
+//! `menus` act on it; `routes` turns requests into answers; `wire` and `serve` are the
 //! sockets; `faults` and `log` the scripts and the record; `control` and
 //! `control_http` the hand inside. `callback` is WeChat's other direction: pushes; `web` is WeChat
 //! as a person's browser meets it.
@@ -18,10 +18,13 @@
 pub mod callback;
 mod control;
 mod control_http;
+mod control_menus;
 mod custom;
 mod errcode;
 mod faults;
 mod log;
+mod menu_rules;
+mod menus;
 mod oauth;
 mod routes;
 mod serve;
@@ -43,6 +46,7 @@ pub use control::Control;
 pub use custom::{KEPT_MESSAGES, SentMessage};
 pub use faults::{ExpiresIn, Fault, Script};
 pub use log::{Call, CallLog, Caller, Endpoint, KEPT, Outcome, TokenMode, fingerprint};
+pub use menus::{MenuUser, ShownMenus};
 pub use oauth::{Flow, NewCode, Scope, Visitor};
 pub use settings::{Account, Accounts, Callback, IpList, Limits, Settings, TicketRule};
 pub use state::ServerMode;

@@ -220,6 +220,34 @@ impl State {
                 self.send_custom(owner, request, now)?;
                 Ok(Done::ok(fine()))
             }
+            Endpoint::MenuCreate => {
+                let owner = self.poster(request, now)?;
+                self.create_menu(&owner, request, now).map(Done::ok)
+            }
+            Endpoint::MenuAddConditional => {
+                let owner = self.poster(request, now)?;
+                self.add_conditional(&owner, request, now).map(Done::ok)
+            }
+            Endpoint::MenuDelConditional => {
+                let owner = self.poster(request, now)?;
+                self.delete_conditional(&owner, request, now).map(Done::ok)
+            }
+            Endpoint::MenuTryMatch => {
+                let owner = self.poster(request, now)?;
+                self.match_menu(&owner, request).map(Done::ok)
+            }
+            Endpoint::MenuGet => {
+                let owner = self.check_token(request.query("access_token"), now)?;
+                self.get_menus(&owner, now).map(Done::ok)
+            }
+            Endpoint::MenuDelete => {
+                let owner = self.check_token(request.query("access_token"), now)?;
+                self.delete_menus(&owner, now).map(Done::ok)
+            }
+            Endpoint::SelfmenuInfo => {
+                let owner = self.check_token(request.query("access_token"), now)?;
+                Ok(Done::ok(self.selfmenu(&owner)))
+            }
             // Browsers' calls are answered by pages, and never come here.
             Endpoint::Authorize
             | Endpoint::JsSdk
@@ -231,6 +259,12 @@ impl State {
                 Ok(Done::ok(fine()))
             }
         }
+    }
+
+    /// The account in whose name something is posted.
+    fn poster(&mut self, request: &Request, now: Instant) -> Result<String, Refusal> {
+        require(request, "POST", 43002)?;
+        self.check_token(request.query("access_token"), now)
     }
 
     fn token(&mut self, request: &Request, now: Instant) -> Result<Done, Refusal> {

@@ -77,6 +77,14 @@ pub struct Limits {
     pub forced_daily: u32,
     /// Forced refreshes closer together than this bring the current token.
     pub forced_spacing: Duration,
+    /// Menus created, and deleted, per account and day, each.
+    pub menu_changes_daily: u32,
+    /// `menu/get` per account and day.
+    pub menu_reads_daily: u32,
+    /// Conditional menus added and deleted per account and day, together.
+    pub conditional_changes_daily: u32,
+    /// Conditional menus that an account keeps. Not in WeChat's pages; seen by others.
+    pub conditional_menus: usize,
     /// Quota resets per account and month, all three ways together.
     pub clears_per_month: u32,
 }
@@ -89,6 +97,10 @@ impl Default for Limits {
             stable_per_minute: 10_000,
             forced_daily: 20,
             forced_spacing: Duration::from_secs(30),
+            menu_changes_daily: 1000,
+            menu_reads_daily: 10_000,
+            conditional_changes_daily: 2000,
+            conditional_menus: 20,
             clears_per_month: 10,
         }
     }

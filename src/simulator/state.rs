@@ -19,6 +19,7 @@ use super::custom::Sent;
 use super::errcode::Refusal;
 use super::faults::Faults;
 use super::log::CallLog;
+use super::menus::Menus;
 use super::oauth::Oauth;
 use super::settings::{Accounts, Callback, IpList, Settings};
 use super::tokens::Line;
@@ -139,6 +140,7 @@ pub(super) struct State {
     pub(super) web: Shelf,
     pub(super) log: CallLog,
     pub(super) sent: Sent,
+    pub(super) menus: Menus,
     pub(super) faults: Faults,
     pub(super) latency: Duration,
     /// How far the `Date` of answers is from the true time, in seconds.
@@ -179,6 +181,7 @@ impl State {
             web: Shelf::default(),
             log: CallLog::default(),
             sent: Sent::default(),
+            menus: Menus::default(),
             faults: Faults::default(),
             latency: Duration::ZERO,
             date_offset: 0,

@@ -35,7 +35,7 @@ fn server(oauth: &str, app: &str) -> String {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/oauth.md")).unwrap();
     let (_, rest) = page.split_once("```nginx\n").expect("the page shows nginx's lines");
     let (lines, _) = rest.split_once("```").unwrap();
-    lines.replace("http://127.0.0.1:7790", oauth).replace("http://127.0.0.1:8080", app)
+    lines.replace("http://127.0.0.1:7792", oauth).replace("http://127.0.0.1:8080", app)
 }
 
 #[tokio::test]

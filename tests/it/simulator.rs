@@ -205,8 +205,8 @@ async fn business_call_is_judged_by_its_token_alone() {
     let wechat = Simulated::start(listed()).await;
     let answer = wechat.stable("wx1").await;
     let token = text(&answer, "access_token");
-    let path = "/cgi-bin/menu/get?access_token=";
-    assert_eq!(errcode(&wechat.get("/cgi-bin/menu/get").await), 41001);
+    let path = "/cgi-bin/user/get?access_token=";
+    assert_eq!(errcode(&wechat.get("/cgi-bin/user/get").await), 41001);
     let refused = wechat.get(&format!("{path}nonsense")).await;
     assert_eq!(errcode(&refused), 40001);
     let message = text(&refused, "errmsg");
@@ -215,7 +215,7 @@ async fn business_call_is_judged_by_its_token_alone() {
 
     let last = wechat.control.calls().pop().unwrap();
     assert_eq!((last.endpoint, last.appid.as_str()), (Endpoint::Business, "wx1"));
-    assert_eq!(last.path, "/cgi-bin/menu/get");
+    assert_eq!(last.path, "/cgi-bin/user/get");
     assert_eq!(last.token_fingerprint, Some(fingerprint(token)));
 }
 

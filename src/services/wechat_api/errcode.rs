@@ -8,6 +8,9 @@ use crate::model::ErrCode;
 
 /// What the number means and what to do, in one sentence.
 pub(super) fn meaning(ErrCode(number): ErrCode) -> Option<&'static str> {
+    if let Some(meaning) = of_menus(number) {
+        return Some(meaning);
+    }
     Some(match number {
         -1 => "WeChat is busy: the call counts as not done, and is not repeated by itself",
         40001 | 40014 => "the access token is not valid, or not the latest one, or of another account",
@@ -62,6 +65,57 @@ pub(super) fn meaning(ErrCode(number): ErrCode) -> Option<&'static str> {
         }
         50002 => "the user or the account is frozen or closed",
         61450..=61458 => "the account of the human agent is wrong: see the list of agents in the console",
+        _ => return None,
+    })
+}
+
+/// The numbers of menus.
+fn of_menus(number: i64) -> Option<&'static str> {
+    Some(match number {
+        40016 => "the menu has a wrong number of buttons: one to three stand at the foot",
+        40017 | 40119 => "a button has a type that WeChat does not know, or none",
+        40018 => {
+            "a button's name is missing or too long: 16 bytes in UTF-8, 5 Chinese characters, are the limit"
+        }
+        40019 => "a button's key is missing or too long: 128 bytes are the limit",
+        40020 => "a button's address is missing or too long: 1024 bytes are the limit",
+        40022 => "the menu has a third level: WeChat has two",
+        40023 => "a list has a wrong number of buttons: it has one to five",
+        40024 | 40120 => "a button of a list has a type that WeChat does not know, or none",
+        40025 => {
+            "the name of a button in a list is missing or too long: 60 bytes in UTF-8, 20 Chinese characters, are \
+             the limit"
+        }
+        40026 => "the key of a button in a list is missing or too long: 128 bytes are the limit",
+        40027 => "the address of a button in a list is missing or too long: 1024 bytes are the limit",
+        40054 | 40055 => {
+            "the address of a button is not one that WeChat takes: it begins with http:// or https://, and its \
+             domain must not be blocked"
+        }
+        45010 => "there are too many menus: delete some, or all with `zhongkong menu delete`",
+        45064 => {
+            "a button opens a mini program that is not linked with the account: link it in the console \
+             (mini programs, manage), or take the button out"
+        }
+        46003 => "there is no menu: push one first",
+        46004 => "there is no such user",
+        48005 => "the material is used by an automatic reply or a menu: take it out there first",
+        65301 => "there is no conditional menu with this number: somebody has removed it meanwhile",
+        65302 => "there is no such user: it takes the openid of a follower of this account, or a WeChat id",
+        65303 => "conditional menus need a default menu of a program's making: push one first",
+        65304 => "a conditional menu asks for nothing: its matchrule needs at least one field",
+        65305 => "there are too many conditional menus: remove some",
+        65306 => "this account may not have conditional menus: only verified ones may",
+        65307 => "a conditional menu has no buttons",
+        65308 => "a button of a conditional menu has no type",
+        65309 => "conditional menus are switched off for this account: switch them on in its console",
+        65310 => "a matchrule has a province without its country",
+        65311 => "a matchrule has a city without its province",
+        65312..=65314 => {
+            "a matchrule has a country, province or city that is not in WeChat's list of regions"
+        }
+        65316 => "a conditional menu leads to more than three outside domains",
+        65317 => "a button of a conditional menu has an address that WeChat does not take",
         _ => return None,
     })
 }

@@ -116,6 +116,13 @@ impl Asked {
             | Endpoint::OauthCheck
             | Endpoint::MiniLogin
             | Endpoint::CustomSend
+            | Endpoint::MenuCreate
+            | Endpoint::MenuGet
+            | Endpoint::MenuDelete
+            | Endpoint::MenuAddConditional
+            | Endpoint::MenuDelConditional
+            | Endpoint::MenuTryMatch
+            | Endpoint::SelfmenuInfo
             | Endpoint::Business => None,
         }
     }

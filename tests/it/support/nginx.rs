@@ -24,7 +24,7 @@ impl Nginx {
         let dir = tempfile::tempdir().expect("a directory");
         let at = dir.path().display();
         let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-        let paths: String = paths.iter().map(|kind| format!("{kind}_temp_path {at}/{kind};\n")).collect();
+        let paths = paths.map(|kind| format!("{kind}_temp_path {at}/{kind};\n")).concat();
         let text = format!(
             "daemon off;\nmaster_process off;\npid {at}/pid;\nerror_log {at}/error.log;\nevents {{}}\nhttp {{\n\
              access_log off;\n{paths}server {{\nlisten {addr};\n{server}\n}}\n}}\n"
