@@ -114,6 +114,7 @@ mod oauth_attacks;
 mod oauth_bad_days;
 mod oauth_browser;
 mod oauth_callback;
+mod oauth_cli;
 mod oauth_config;
 mod oauth_debug;
 mod oauth_identity;
