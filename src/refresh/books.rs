@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::ledger::{Event, LedgerError};
 use crate::telemetry::metrics::{self, LedgerStep};
 
+use super::bell::Ring;
 use super::policy::{self, Failing, Hold, Lane, Plan};
 use super::task::Refresher;
 use super::view::{Next, Problem, View};
@@ -94,7 +95,7 @@ impl Refresher {
         let now = self.now();
         self.state.jitter = rand::random();
         self.state.not_before = now + policy::FLOOR;
-        if self.settings.has_changed().unwrap_or(false) {
+        if self.shared.bell.rings_for(Ring::Settings) {
             self.state.jitter = policy::soonest(self.shape());
             return;
         }

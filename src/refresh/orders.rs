@@ -77,7 +77,7 @@ impl Refresher {
 
     /// A reload: what it changed decides what is done at once.
     pub(super) async fn take_settings(&mut self) {
-        let new = self.settings.borrow_and_update().clone();
+        let new = self.settings.load_full();
         let old = std::mem::replace(&mut self.known, new.clone());
         self.state.budget.set_limit(new.daily_calls);
         // Whatever stood in the way, the operator may have just mended it.
