@@ -10,7 +10,7 @@ use crate::ledger::{Event, LedgerError};
 use crate::telemetry::metrics::{self, LedgerStep};
 
 use super::bell::Ring;
-use super::policy::{self, Failing, Hold, Lane, Plan};
+use super::policy::{self, Failing, Hold, Lane, Plan, Shape};
 use super::task::Refresher;
 use super::view::{Next, Problem, View};
 
@@ -127,9 +127,17 @@ impl Refresher {
         self.state.rare.problem = None;
     }
 
-    /// When the next renewal is, within its window.
+    /// When the next renewal is, within its window: by chance, or where the key keeps out of the
+    /// others' way.
     pub(super) fn draw_jitter(&mut self) {
-        self.state.jitter = rand::random();
+        let life = self.state.life(self.now());
+        self.state.jitter = match (self.shape(), life) {
+            (Shape::Classic, Some(life)) => policy::steered(&life, policy::phase(self.key())),
+            // WeChat sets the phase, the window is short, or there is nothing to renew.
+            (Shape::Stable | Shape::DatedTicket | Shape::UndatedTicket, _) | (Shape::Classic, None) => {
+                rand::random()
+            }
+        };
     }
 
     /// Makes the state visible.
