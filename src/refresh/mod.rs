@@ -15,6 +15,7 @@
 //! **Invariant:** an attempt once started is awaited to its end; nothing selects over it.
 //! **Invariant:** what must outlive a panic lives in `state`, outside of every future.
 
+mod agenda;
 mod attempt;
 pub mod bell;
 mod books;
@@ -25,6 +26,7 @@ mod held;
 mod mail;
 mod orders;
 pub mod policy;
+mod rare;
 mod renew;
 mod state;
 pub mod steps;

@@ -21,12 +21,12 @@ use crate::model::{Cause, Key};
 use crate::telemetry::metrics::LedgerStep;
 use crate::wechat::WeChat;
 
+use super::agenda::Due;
 use super::bell::{Bed, Ring};
-use super::budget::{Forced, Share};
 use super::gate::{Gate, Rank};
 use super::handle::{Feeds, Handle, Shared};
 use super::held::Standing;
-use super::policy::{self, Facts, HOLD_LOOK, Hold, Lane, Parent, Plan};
+use super::policy::{self, Hold, Lane, Plan};
 use super::state::{State, Trust};
 use super::troubles::interrupted;
 use super::view::{Next, Usage, View};
@@ -107,21 +107,6 @@ enum Wake {
     Parent,
 }
 
-/// What is due next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Due {
-    /// An attempt by the schedule.
-    Attempt,
-    /// A look at a hold.
-    Look,
-    /// The probe that S3 asks for.
-    Verify,
-    /// The second call after a leak.
-    SecondForce,
-    /// A commit or a death that the ledger did not take.
-    Store,
-}
-
 impl Refresher {
     /// The key, knowing what the ledger knows. Does nothing until it is run.
     pub fn new(
@@ -139,8 +124,7 @@ impl Refresher {
             Arrival::Added => Trust::NeedsProof,
         };
         let limit = around.wechat.call_timeout();
-        let state =
-            State::from_record(record, &around.clock, known.daily_calls, limit, trust, rand::random::<f64>());
+        let state = State::from_record(record, &around.clock, known.daily_calls, limit, trust);
         let blank = View {
             key,
             value: None,
@@ -165,6 +149,7 @@ impl Refresher {
         let phase = Phase::Resting;
         let mut refresher =
             Self { shared, around, settings, parent, state, refreshing: false, known, rest, phase };
+        refresher.draw_jitter();
         refresher.lie_down();
         (refresher, handle)
     }
@@ -220,7 +205,7 @@ impl Refresher {
 
     /// Whether the ledger is owed something, so that it must be run once more before it is dropped.
     pub fn owes(&self) -> bool {
-        self.state.unstored.is_some() || self.state.untold_death.is_some()
+        self.state.rare.unstored.is_some() || self.state.rare.untold_death.is_some()
     }
 
     /// Which key it is.
@@ -250,6 +235,7 @@ impl Refresher {
 
     /// Makes visible what is known, and looks when there is something to do again.
     fn lie_down(&mut self) {
+        self.state.rare.tidy();
         self.publish();
         let (until, due) = self.due();
         let for_parent = self.plan() == Plan::Hold(Hold::ParentMissing);
@@ -274,7 +260,7 @@ impl Refresher {
             // The repair did not end, so nobody knows of a better value.
             self.withdraw().await;
         }
-        let attempted = std::mem::take(&mut self.refreshing) || self.state.in_flight.is_some();
+        let attempted = std::mem::take(&mut self.refreshing) || self.state.rare.in_flight.is_some();
         self.adopt_orphan().await;
         if attempted {
             // A panic that repeats must not call WeChat once a second.
@@ -284,7 +270,7 @@ impl Refresher {
 
     /// An issuing call without an end: nobody knows its outcome.
     async fn adopt_orphan(&mut self) {
-        let Some(call) = self.state.in_flight.take() else { return };
+        let Some(call) = self.state.rare.in_flight.take() else { return };
         let now = self.now();
         self.state.note_unknown(
             call.mode,
@@ -308,59 +294,6 @@ impl Refresher {
         }
     }
 
-    /// Who pays for an attempt of the schedule: the complainers, if a value was given up for
-    /// them and their share has room; else a war with another program would use up what keeps
-    /// the deadlines.
-    fn scheduled_cause(&self) -> Cause {
-        let deadline_share = self.state.deadline_share(self.shape());
-        let theirs = self.state.given_up
-            && self.state.budget.allows(self.now(), Share::Complaint, Forced::No, deadline_share).is_ok();
-        if theirs { Cause::Complaint } else { Cause::Deadline }
-    }
-
-    /// What happens next by itself, and when.
-    fn due(&self) -> (BootTime, Due) {
-        let look = self.now() + HOLD_LOOK;
-        let mut next = match self.plan() {
-            Plan::At(at) => (at, Due::Attempt),
-            Plan::Hold(Hold::Paused(until)) => (until.min(look), Due::Look),
-            Plan::Hold(Hold::ParentMissing) => (look, Due::Look),
-        };
-        let mut sooner = |at: Option<BootTime>, due: Due| {
-            if let Some(at) = at.filter(|at| *at < next.0) {
-                next = (at, due);
-            }
-        };
-        if !self.is_paused() {
-            let verify = self.state.serving().and_then(|held| held.verify_at);
-            sooner(verify.map(|at| at.max(self.state.not_before)), Due::Verify);
-            sooner(self.state.leak.map(|leak| leak.second_at), Due::SecondForce);
-        }
-        sooner(self.state.unstored.as_ref().map(|owed| owed.retry_at), Due::Store);
-        sooner(self.state.untold_death.map(|death| death.retry_at), Due::Store);
-        next
-    }
-
-    pub(super) fn plan(&self) -> Plan {
-        let now = self.now();
-        let parent = match &self.parent {
-            Some(parent) if parent.read().is_err() => Parent::Missing,
-            Some(_) | None => Parent::Ready,
-        };
-        let shape = self.shape();
-        let paced = self.state.budget.paced_until(now, self.state.deadline_share(shape));
-        policy::next(&Facts {
-            now,
-            shape,
-            value: self.state.life(now),
-            failing: self.state.failing,
-            paused_until: self.state.paused_until,
-            parent,
-            not_before: self.state.not_before.max(paced),
-            jitter: self.state.jitter,
-        })
-    }
-
     pub(super) fn key(&self) -> &Key {
         &self.shared.key
     }
@@ -378,7 +311,7 @@ impl Refresher {
     }
 
     pub(super) fn is_paused(&self) -> bool {
-        self.state.paused_until.is_some_and(|until| until > self.now())
+        self.state.rare.paused_until.is_some_and(|until| until > self.now())
     }
 
     /// How urgent a call is.
