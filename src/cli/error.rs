@@ -15,7 +15,8 @@ use crate::launch::LaunchError;
 use crate::ledger::LedgerError;
 use crate::ledger::seal::KeysError;
 use crate::mirror::LayoutError;
-use crate::services::menu::{MenuError, Problem, Step};
+use crate::services::database::DatabaseError;
+use crate::services::menu::{HistoryError, MenuError, Number, Problem, Step};
 use crate::services::messages::rules::RulesError;
 use crate::services::wechat_api::{self, ApiError, SetupError};
 
@@ -101,6 +102,20 @@ pub(super) enum CliError {
         /// Why.
         source: Box<MenuError>,
     },
+    /// The history of pushes cannot be used. Nothing was changed.
+    #[error(transparent)]
+    History(Box<HistoryError>),
+    /// A push is live, and not written down as such.
+    #[error("{number} is live, but the business database did not take down its end")]
+    Unrecorded {
+        /// Which.
+        number: Number,
+        /// Why.
+        source: Box<HistoryError>,
+    },
+    /// The business database has no place.
+    #[error("the business database cannot be used")]
+    Database(#[from] DatabaseError),
     /// WeChat cannot be called from here.
     #[error(transparent)]
     Setup(#[from] SetupError),
@@ -169,6 +184,9 @@ impl CliError {
             | Self::Menus { .. }
             | Self::NoMenu { .. }
             | Self::HalfWay { .. }
+            | Self::History(_)
+            | Self::Unrecorded { .. }
+            | Self::Database(_)
             | Self::Setup(_)
             | Self::Listen { .. }
             | Self::Serve(_)
@@ -211,10 +229,18 @@ impl CliError {
                 Some("stop the daemon first (systemctl stop zhongkong), then try again".to_owned())
             }
             Self::HalfWay { .. } => Some(
-                "push the same file again: only what is left is done, and until then users see old or new menus, \
-                 never none"
+                "push the same file again, and only what is left is done; or go back with `zhongkong menu rollback N`, \
+                 which `zhongkong menu history` has the numbers for; until then users see old or new menus, never none"
                     .to_owned(),
             ),
+            Self::History(source) if matches!(**source, HistoryError::Database(_)) => Some(
+                "[business] in the configuration says where the database is: make its directory, and let this user \
+                 write there"
+                    .to_owned(),
+            ),
+            Self::Unrecorded { .. } => {
+                Some("the next command about this account's menus asks WeChat and sets it right".to_owned())
+            }
             Self::NoMenu { .. } => Some("make one in menu.toml; docs/menus.md has an example".to_owned()),
             Self::NoLedger(_) => Some("--config names the configuration whose state_dir is meant".to_owned()),
             Self::NoKey { has, .. } => Some(format!(
@@ -231,6 +257,12 @@ impl CliError {
             }
             _ => None,
         }
+    }
+}
+
+impl From<HistoryError> for CliError {
+    fn from(error: HistoryError) -> Self {
+        Self::History(Box::new(error))
     }
 }
 

@@ -18,6 +18,7 @@ use crate::config::{Environment, ServiceSet};
 use crate::daemon::demo;
 use crate::launch::Order;
 
+mod account;
 mod audit;
 mod confirm;
 mod connection;

@@ -89,6 +89,7 @@ fn what_the_file_shows_as_default_is_the_default() {
 fn one_source_each(etc: &Path) -> String {
     let others = [
         "seal_keys_credential",
+        "database_url_",
         "seal_keys_env",
         "token_credential = \"messages-token\"",
         "token_env = \"ZHONGKONG_MESSAGES_TOKEN\"",

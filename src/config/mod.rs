@@ -17,6 +17,7 @@ use crate::{grpc, mirror, wechat};
 
 mod accounts;
 mod audit;
+mod business;
 mod callback;
 mod clients;
 mod context;
@@ -59,6 +60,7 @@ pub use services::{Service, ServiceSet};
 pub use tools::ToolsConfig;
 
 use context::Context;
+use secrets::Depth;
 use services::{Asked, Sections};
 use source::Source;
 
@@ -107,8 +109,19 @@ impl Config {
     fn check(text: &str, base: &Path, env: &Environment) -> Result<Loaded, Vec<Problem>> {
         let source = Source::parse(text)?;
         let mut cx = Context::new(env, base);
-        let raw::File { daemon, wechat, grpc, admin, audit, memcached, account, client, serve, messages } =
-            source.read(&mut cx.report);
+        let raw::File {
+            daemon,
+            wechat,
+            grpc,
+            admin,
+            audit,
+            memcached,
+            account,
+            client,
+            business,
+            serve,
+            messages,
+        } = source.read(&mut cx.report);
         let daemon = daemon::check(daemon.unwrap_or_default(), &mut cx);
         let wechat = upstream::check(wechat.unwrap_or_default(), &mut cx);
         let accounts = accounts::check(account.unwrap_or_default(), &mut cx);
@@ -117,8 +130,9 @@ impl Config {
         let admin = listeners::check_admin(admin.unwrap_or_default(), &mut cx);
         let audit = audit::check(&audit.unwrap_or_default(), &mut cx);
         let mirror = memcached::check(memcached.unwrap_or_default(), &mut cx);
-        // For its errors: what the sections mean is for the services' process, whose secrets are not
+        // For their errors: what the sections mean is for others' processes, whose secrets are not
         // read here.
+        let _ = business::check(&business.unwrap_or_default(), Depth::Form, &mut cx);
         let _ = services::check(Sections { serve, messages }, Asked::Present, wechat.as_ref(), &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
         match wechat {

@@ -92,6 +92,7 @@ impl ServeConfig {
             memcached: _,
             account: _,
             client: _,
+            business: _,
         } = source.read(&mut cx.report);
         let api = upstream::check(wechat.unwrap_or_default(), &mut cx);
         let sections = Sections { serve, messages };

@@ -14,10 +14,11 @@ use crate::{grpc, mirror, wechat};
 use super::callback::callback_url;
 use super::context::Context;
 use super::report::{ConfigError, Problem};
+use super::secrets::Depth;
 use super::services::{self, Asked, Sections};
 use super::source::Source;
 use super::{AdminSettings, DaemonSettings, Environment, ServeConfig};
-use super::{accounts, audit, clients, daemon, listeners, memcached, place::Place, raw, upstream};
+use super::{accounts, audit, business, clients, daemon, listeners, memcached, place::Place, raw, upstream};
 
 /// What a file is for, and so who may do what with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +121,7 @@ impl Survey {
         // For its errors; there is nothing more to look at.
         let _ = audit::check(&file.audit.unwrap_or_default(), &mut cx);
         let mirror = memcached::check(file.memcached.unwrap_or_default(), &mut cx);
+        let _ = business::check(&file.business.unwrap_or_default(), Depth::Form, &mut cx);
         let sections = Sections { serve: file.serve, messages: file.messages };
         let services = services::check(sections, Asked::Present, wechat.as_ref(), &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
@@ -145,6 +147,10 @@ fn named(file: &raw::File, cx: &Context<'_>) -> Vec<NamedFile> {
         add(table.key("cert"), &tls.cert, FileRole::Public);
         add(table.key("key"), &tls.key, FileRole::Secret);
         add(table.key("client_ca"), &tls.client_ca, FileRole::Public);
+    }
+    if let Some(business) = &file.business {
+        let place = Place::root().key("business").key("database_url_file");
+        add(place, &business.database_url_file, FileRole::Secret);
     }
     for (index, account) in file.account.iter().flatten().enumerate() {
         let place = Place::root().key("account").index(index).key("secret_file");

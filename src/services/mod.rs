@@ -4,6 +4,8 @@
 //! endpoints only through `wechat_api`; it never holds an AppSecret, so it may face the internet.
 //! Services do not import each other. Which of them a process runs is decided above them.
 
+pub mod business;
+pub mod database;
 pub mod menu;
 pub mod messages;
 pub mod wechat_api;

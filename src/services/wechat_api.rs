@@ -104,6 +104,19 @@ impl WechatApi {
         self.call(appid, &Request::Get { path, query }).await
     }
 
+    /// `GET` of a picture from one of WeChat's hosts that ask for no token: its bytes and its type.
+    ///
+    /// # Errors
+    /// As [`WechatApi::post`]; a status other than 200 is a [`LostKind`].
+    pub async fn picture(
+        &self,
+        base: &Url,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<(Vec<u8>, String), ApiError> {
+        self.shared.wire.picture(base, path, query).await
+    }
+
     async fn call(&self, appid: &AppId, request: &Request<'_>) -> Result<Value, ApiError> {
         let key = Key::new(appid.clone(), Kind::AccessToken);
         let held = self.token(&key).await?;

@@ -66,6 +66,7 @@ mod logs_page;
 mod logs_process;
 mod logs_support;
 mod menu_cli;
+mod menu_history;
 mod menu_peer;
 mod messages_config;
 mod messages_desk;

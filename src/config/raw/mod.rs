@@ -8,10 +8,12 @@
 
 use serde::Deserialize;
 
+mod business;
 mod messages;
 mod serve;
 mod words;
 
+pub(super) use business::Business;
 pub(super) use messages::{Forward, MessageLog, Messages, MessagesAccount};
 pub(super) use serve::Serve;
 pub(super) use words::{Date, Layout, OneOrMany};
@@ -28,6 +30,7 @@ pub(super) struct File {
     pub(super) memcached: Option<Memcached>,
     pub(super) account: Option<Vec<Account>>,
     pub(super) client: Option<Vec<Client>>,
+    pub(super) business: Option<Business>,
     pub(super) serve: Option<Serve>,
     pub(super) messages: Option<Messages>,
 }

@@ -123,6 +123,9 @@ impl Home {
             "[wechat]
 api_base = \"http://{upstream}\"
 
+[business]
+database = \"business.db\"
+
 [serve]
 listen = \"{http}\"
 admin = \"{admin}\"

@@ -9,6 +9,7 @@ pub(crate) mod logged;
 pub(crate) mod manager;
 pub(crate) mod memcached;
 pub(crate) mod passing;
+pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod ran;
 pub(crate) mod raw;

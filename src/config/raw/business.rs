@@ -1,0 +1,17 @@
+//! `[business]`: what the commands about menus and QR codes keep.
+
+use serde::Deserialize;
+
+/// `[business]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Business {
+    /// The SQLite file.
+    pub(in crate::config) database: Option<String>,
+    /// The address of a PostgreSQL instead, from a file …
+    pub(in crate::config) database_url_file: Option<String>,
+    /// … or a systemd credential …
+    pub(in crate::config) database_url_credential: Option<String>,
+    /// … or an environment variable.
+    pub(in crate::config) database_url_env: Option<String>,
+}
