@@ -4,13 +4,14 @@
 CARGO ?= cargo
 
 # What the tests use besides Rust. Each is installed by its target, or the target says how.
-NEEDS := needs-memcached needs-promtool needs-systemd needs-chromium needs-nginx needs-postgresql needs-wechatpy
+NEEDS := needs-memcached needs-promtool needs-systemd needs-chromium needs-nginx needs-postgresql needs-wechatpy needs-npm-tools
 
-.PHONY: help demo test check fmt clippy unit docs bench fuzz needs-cargo-fuzz deb test-systemd needs-nspawn needs-cargo-deb $(NEEDS)
+.PHONY: help demo test js check fmt clippy unit docs bench fuzz needs-cargo-fuzz deb test-systemd needs-nspawn needs-cargo-deb $(NEEDS)
 
 help:
 	@echo 'make demo    a simulated WeChat and the daemon in one process; Ctrl-C ends it'
 	@echo 'make test    format, lints, every test, documentation'
+	@echo 'make js      zhongkong.min.js, after a change of zhongkong.js'
 	@echo 'make bench   the figures of docs/performance.md'
 	@echo 'make fuzz    what strangers may send to the message service, made up at random'
 	@echo 'make deb     a Debian package in target/debian'
@@ -35,6 +36,12 @@ unit: $(NEEDS)
 
 docs:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --document-private-items
+
+# What is served of zhongkong.js; a test fails when it is not what the source gives.
+JS := src/services/jssdk/script/zhongkong
+
+js: needs-npm-tools
+	target/npm/node_modules/.bin/terser $(JS).js --config-file tests/npm/terser.json --output $(JS).min.js
 
 bench:
 	$(CARGO) bench
@@ -96,11 +103,20 @@ needs-systemd:
 
 # The envelope, messages and replies are judged by wechatpy, of PyPI, in a virtual environment.
 needs-wechatpy:
-	@target/wechatpy/bin/python -c 'import wechatpy.crypto' 2>/dev/null || { \
+	@target/wechatpy/bin/python -c 'import wechatpy.crypto, jwt' 2>/dev/null || { \
 	  python3 -c 'import ensurepip' 2>/dev/null || tests/needs.sh 'a virtual environment of Python' python3-venv; \
 	  rm -rf target/wechatpy && python3 -m venv target/wechatpy && \
 	  target/wechatpy/bin/pip install --quiet --disable-pip-version-check -r tests/peers/wechatpy.txt || { \
 	  echo 'The tests need wechatpy from PyPI, which pip could not install into target/wechatpy.' >&2; exit 1; }; }
+
+# What makes zhongkong.js small and checks its types, of npm; nothing of it is in the program.
+needs-npm-tools:
+	@cmp -s tests/npm/package-lock.json target/npm/installed || { \
+	  command -v npm >/dev/null || tests/needs.sh npm nodejs npm; \
+	  rm -rf target/npm && mkdir -p target/npm && cp tests/npm/package.json tests/npm/package-lock.json target/npm && \
+	  npm ci --prefix target/npm --ignore-scripts --no-audit --no-fund --silent && \
+	  cp tests/npm/package-lock.json target/npm/installed || { \
+	  echo 'The tests need terser and typescript from npm, which could not be installed into target/npm.' >&2; exit 1; }; }
 
 # The package, and what proves it. systemd/README.md and packaging/ say what is in it.
 deb: needs-cargo-deb

@@ -6,24 +6,20 @@
 //! and an account that is removed and comes back waits until its old task has ended (S1).
 
 use std::collections::{BTreeSet, HashMap};
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use futures_util::FutureExt;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use tokio::task::JoinSet;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::failpoint;
 use crate::ledger::{Event, LedgerError, Record};
 use crate::model::{AppId, Key, Kind, TokenMode};
 use crate::refresh::handle::{Feeds, Handle};
 use crate::refresh::task::{Arrival, Refresher, Surroundings};
 use crate::secret::Secret;
-use crate::telemetry::{metrics, safe_text};
+use crate::telemetry::metrics;
 
 mod complaints;
 pub mod exchange;
@@ -31,11 +27,15 @@ mod feed;
 pub mod pulse;
 mod stock;
 mod survey;
+mod tasks;
 
 pub use complaints::Complaints;
 pub use feed::{Change, Feed};
 pub use stock::{Concern, Stock, Worst, stock};
 pub use survey::survey;
+pub use tasks::Tasks;
+
+use tasks::Job;
 
 /// How many changes a slow watcher may be behind before it looks at every key again.
 const FEED: usize = 4_096;
@@ -43,8 +43,6 @@ const FEED: usize = 4_096;
 const HANDOVER: usize = 64;
 /// How long a reload waits for what the ledger knows of one key that comes.
 const READING: Duration = Duration::from_secs(5);
-/// How long a refresher rests after a panic.
-const REST: Duration = Duration::from_secs(1);
 
 /// One account, ready to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,22 +94,6 @@ struct Slot {
     handle: Handle,
     removed: CancellationToken,
     ended: CancellationToken,
-}
-
-/// A refresher and how it is told to end.
-struct Job {
-    /// Boxed: a future holds its arguments twice, and there is one for each idle key.
-    refresher: Box<Refresher>,
-    removed: CancellationToken,
-    /// Says that the task has ended, also when it never ran or was aborted.
-    _ended: DropGuard,
-}
-
-/// The tasks of all refreshers, to be run.
-pub struct Tasks {
-    first: Vec<Job>,
-    handover: mpsc::Receiver<Job>,
-    pings: mpsc::Receiver<oneshot::Sender<()>>,
 }
 
 /// What a reload did.
@@ -277,7 +259,7 @@ impl Hub {
         }
         self.accounts.store(Arc::new(table));
         for job in jobs {
-            let key = job.refresher.handle_key();
+            let key = job.key();
             // An error means that the daemon is stopping.
             let _ = self.handover.send(job).await;
             let _ = self.feeds.plans.send(key.clone());
@@ -348,11 +330,7 @@ impl Account {
             feeds.clone(),
         );
         let slot = Slot { handle, removed: CancellationToken::new(), ended: CancellationToken::new() };
-        let job = Job {
-            refresher: Box::new(refresher),
-            removed: slot.removed.clone(),
-            _ended: slot.ended.clone().drop_guard(),
-        };
+        let job = Job::new(Box::new(refresher), slot.removed.clone(), slot.ended.clone().drop_guard());
         self.keys[kind.index()] = Some(slot);
         job
     }
@@ -363,60 +341,5 @@ impl Slot {
     fn close(&self) -> CancellationToken {
         self.removed.cancel();
         self.ended.clone()
-    }
-}
-
-impl Tasks {
-    /// Runs every refresher until `stop`; then waits for the rounds under way. Dropping it
-    /// aborts them, which the daemon does after its grace.
-    pub async fn run(mut self, stop: CancellationToken) {
-        let mut tasks = JoinSet::new();
-        // Taken, not drained: the room of 20,000 jobs is not kept for as long as they run.
-        for job in std::mem::take(&mut self.first) {
-            tasks.spawn(supervise(job, stop.clone()));
-        }
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => break,
-                Some(job) = self.handover.recv() => {
-                    tasks.spawn(supervise(job, stop.clone()));
-                }
-                Some(ping) = self.pings.recv() => {
-                    failpoint::pass("hub.block", None).await;
-                    // An error means that the asker has given up.
-                    let _ = ping.send(());
-                }
-                Some(ended) = tasks.join_next() => log_loss(ended.err()),
-            }
-        }
-        while let Some(ended) = tasks.join_next().await {
-            log_loss(ended.err());
-        }
-    }
-}
-
-/// Keeps one refresher running, whatever happens in it (L4).
-async fn supervise(mut job: Job, stop: CancellationToken) {
-    loop {
-        // Sound: what the refresher knows is kept consistent between its await points by
-        // `State`'s methods, and an interrupted call is recognised by its intent.
-        let run = AssertUnwindSafe(job.refresher.run(&stop, &job.removed)).catch_unwind().await;
-        let Err(panic) = run else { break };
-        let key = job.refresher.handle_key();
-        // The panic itself was logged where it happened, with its place.
-        let text = safe_text(&*panic);
-        metrics::refresher_restart(key.kind);
-        tracing::error!(app = %key.appid, kind = %key.kind, text, "the refresher of {key} panicked; it is restarted");
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(REST) => {}
-        }
-    }
-}
-
-fn log_loss(loss: Option<tokio::task::JoinError>) {
-    // Its text may quote a secret; what can be shown of the panic was logged where it happened.
-    if loss.is_some_and(|loss| loss.is_panic()) {
-        tracing::error!("a supervisor panicked; its key is not refreshed until the next reload");
     }
 }

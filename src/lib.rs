@@ -6,7 +6,7 @@
 //! 3  edges in     grpc  admin  access  audit   ask the hub, never what lies below it (audit: the ledger)
 //! 2  engine       hub  refresh               one task per credential
 //! 1  edges out    wechat  ledger  mirror  http   one foreign thing each, not each other
-//! 0  words        model  secret  clock  telemetry  jsapi  failpoint
+//! 0  words        model  secret  clock  telemetry  jsapi  seal  failpoint
 //!
 //! B  services     client, http and words; not each other
 //! A  client       words and pb only          simulator  nothing of ours
@@ -43,6 +43,7 @@ pub mod model;
 pub mod pb;
 pub mod process;
 pub mod refresh;
+pub mod seal;
 pub mod secret;
 pub mod services;
 pub mod simulator;

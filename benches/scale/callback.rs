@@ -3,7 +3,11 @@
 //! Servers are processes of their own on the first core, the load is on the second, and the two
 //! are measured alternately. Every push is another message; they are made before a round, so that
 //! making them costs no round anything.
+//!
+//! What a push costs a server's process in CPU time is told, too: on a machine that does other
+//! things as well, a rate is what those leave.
 
+use std::process::Child;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,43 +41,65 @@ pub(crate) fn run() -> anyhow::Result<()> {
     pin("1")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let crypto = Bare::new()?;
-    let (mut ratios, mut number) = (Vec::new(), 0);
-    let mut rates: [Vec<f64>; 2] = Default::default();
+    let (mut ratios, mut cheaper, mut number) = (Vec::new(), Vec::new(), 0);
+    let (mut rates, mut costs): ([Vec<f64>; 2], [Vec<f64>; 2]) = Default::default();
     let mut spans: [Vec<Duration>; 2] = Default::default();
     for round in 0..ROUNDS {
-        let mut both = [0.0; 2];
+        let (mut both, mut cost) = ([0.0; 2], [0.0; 2]);
         // Each goes first in every other round.
         for index in [round % 2, (round + 1) % 2] {
             let now = Clock::system().wall().seconds();
             let requests: Vec<Vec<u8>> =
                 (number..).take(PUSHES).map(|number| request(&crypto.push(number, now))).collect();
             number += PUSHES as u64;
+            let server = [&bare, &ours][index];
+            let before = cpu(server)?;
             let (took, mut each) = runtime.block_on(load([&bare_addr, &our_addr][index], requests))?;
             #[expect(clippy::cast_precision_loss, reason = "a hundred thousand")]
-            let rate = each.len() as f64 / took.as_secs_f64();
-            both[index] = rate;
-            rates[index].push(rate);
+            let pushes = each.len() as f64;
+            both[index] = pushes / took.as_secs_f64();
+            cost[index] = (cpu(server)? - before).as_secs_f64() * 1e6 / pushes;
+            rates[index].push(both[index]);
+            costs[index].push(cost[index]);
             spans[index].append(&mut each);
         }
         ratios.push(both[1] / both[0]);
+        cheaper.push(cost[0] / cost[1]);
     }
     for (index, name) in ["axum with bare crypto", "zhongkong"].into_iter().enumerate() {
-        rates[index].sort_unstable_by(f64::total_cmp);
-        let rate = rates[index][ROUNDS / 2];
+        let ([_, rate, _], [_, cost, _]) = (middle(&mut rates[index]), middle(&mut costs[index]));
         row(
             &format!("{name}, {CONNECTIONS} connections"),
             format!("{rate:.0} /s  {}", spread(&mut spans[index])),
             "",
         );
+        row("  CPU time of its process a push", format!("{cost:.1} µs"), "");
     }
-    ratios.sort_unstable_by(f64::total_cmp);
-    let [low, middle, high] = [0, ROUNDS / 2, ROUNDS - 1].map(|place| ratios[place]);
-    row("  zhongkong / bare", format!("{middle:.2} ({low:.2} to {high:.2})"), "0.80");
+    for (name, mut ratios) in [("rate, zhongkong / bare", ratios), ("CPU time, bare / zhongkong", cheaper)] {
+        let [low, middle, high] = middle(&mut ratios);
+        row(&format!("  {name}"), format!("{middle:.2} ({low:.2} to {high:.2})"), "0.80");
+    }
     for child in [&mut bare, &mut ours] {
         child.kill()?;
         child.wait()?;
     }
     Ok(())
+}
+
+/// The least, the middle one and the greatest.
+fn middle(rounds: &mut [f64]) -> [f64; 3] {
+    rounds.sort_unstable_by(f64::total_cmp);
+    [0, ROUNDS / 2, ROUNDS - 1].map(|place| rounds[place])
+}
+
+/// The CPU time of a process so far, of all its threads.
+fn cpu(process: &Child) -> anyhow::Result<Duration> {
+    let mut nanos = 0;
+    for thread in std::fs::read_dir(format!("/proc/{}/task", process.id()))? {
+        let text = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+        nanos += text.split(' ').next().unwrap_or_default().parse::<u64>()?;
+    }
+    Ok(Duration::from_nanos(nanos))
 }
 
 fn request(push: &Push) -> Vec<u8> {
@@ -87,7 +113,7 @@ fn request(push: &Push) -> Vec<u8> {
 }
 
 /// Sends every request once; how long all of them took, and each.
-async fn load(addr: &str, requests: Vec<Vec<u8>>) -> anyhow::Result<(Duration, Vec<Duration>)> {
+pub(crate) async fn load(addr: &str, requests: Vec<Vec<u8>>) -> anyhow::Result<(Duration, Vec<Duration>)> {
     let requests = Arc::new(requests);
     let mut callers = JoinSet::new();
     let mut streams = Vec::new();

@@ -6,14 +6,13 @@
 
 use std::time::Duration;
 
-use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
-
 mod callback;
 mod day;
 mod engine_day;
 mod fleet;
 mod grpc;
-mod idle;
+mod jssdk;
+mod login;
 mod metrics;
 mod page;
 mod stampede;
@@ -22,15 +21,11 @@ mod support;
 mod table;
 mod watchers;
 
-#[global_allocator]
-static COUNTED: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
-
 /// No scenario takes longer, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-const SCENARIOS: [&str; 11] = [
+const SCENARIOS: [&str; 13] = [
     "stampede",
-    "idle",
     "fleet",
     "day",
     "engine-day",
@@ -40,6 +35,8 @@ const SCENARIOS: [&str; 11] = [
     "metrics",
     "page",
     "callback",
+    "jssdk",
+    "login",
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -48,6 +45,7 @@ fn main() -> anyhow::Result<()> {
     match args.first().map(String::as_str) {
         Some("watch-server") => return watchers::serve(),
         Some("callback-server") => return callback::serve(args.get(1).map_or("ours", String::as_str)),
+        Some("jssdk-server") => return jssdk::serve(args.get(1).map_or("ours", String::as_str)),
         Some("grpc-server") => return grpc::serve(args.get(1).map_or("ours", String::as_str)),
         _ => {}
     }
@@ -60,13 +58,14 @@ fn main() -> anyhow::Result<()> {
         }
         match scenario {
             "stampede" => block_on_all_cores(stampede::run())?,
-            "idle" => block_on_all_cores(idle::run())?,
             "fleet" => block_on_all_cores(fleet::run())?,
             "day" => day::run(),
             "engine-day" => engine_day::run()?,
             "watch" => watchers::run()?,
             "grpc" => grpc::run()?,
             "callback" => callback::run()?,
+            "jssdk" => jssdk::run()?,
+            "login" => block_on_all_cores(login::run())?,
             "page" => block_on_all_cores(page::run())?,
             "metrics" => block_on_all_cores(metrics::run())?,
             "audit" => grpc::audit()?,

@@ -1,12 +1,9 @@
-//! `/metrics` of 20,000 keys over HTTP, with and without series of each; and what it costs a
-//! read to be measured.
+//! `/metrics` of 20,000 keys over HTTP, with and without series of each.
 
-use std::hint::black_box;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use stats_alloc::Region;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -22,7 +19,6 @@ use zhongkong::hub::Hub;
 use zhongkong::ledger::Ledger as _;
 use zhongkong::ledger::memory::MemoryLedger;
 use zhongkong::model::{CallMode, Key, Kind, TokenMode};
-use zhongkong::telemetry::latency::Latency;
 
 use crate::support::{LIFE, accounts, appid, fraction, issued, surroundings};
 use crate::table::{row, spread, title};
@@ -32,7 +28,6 @@ const ACCOUNTS: usize = 10_000;
 const NOWHERE: &str = "http://127.0.0.1:9";
 const SCRAPES: usize = 30;
 const TOGETHER: usize = 20;
-const READS: u32 = 1_000_000;
 
 pub(crate) async fn run() -> anyhow::Result<()> {
     title("A scrape of 20,000 keys over HTTP, from the request to the last byte");
@@ -73,7 +68,6 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         stop.cancel();
         serving.join_all().await;
     }
-    measured_read();
     Ok(())
 }
 
@@ -118,17 +112,4 @@ async fn scrape(addr: &str) -> anyhow::Result<usize> {
     stream.read_to_end(&mut answer).await?;
     anyhow::ensure!(answer.starts_with(b"HTTP/1.1 200"), "no page");
     Some(answer.len()).filter(|length| *length > 1_000).context("an empty page")
-}
-
-/// Two looks at the clock and two additions.
-fn measured_read() {
-    let latency = Latency::new();
-    let heap = Region::new(crate::COUNTED);
-    let begun = Instant::now();
-    for _ in 0..READS {
-        let read = black_box(Instant::now());
-        black_box(&latency).record(read.elapsed());
-    }
-    row("what a measured read pays", format!("{:?}", begun.elapsed() / READS), "");
-    row("  allocations in a million", heap.change().allocations, "0");
 }

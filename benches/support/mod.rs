@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each bench uses its part")]
 
 pub(crate) mod callback;
+pub(crate) mod jssdk;
 
 use std::sync::Arc;
 use std::time::Duration;

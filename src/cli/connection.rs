@@ -9,6 +9,7 @@ use clap::Args;
 use crate::access::Action;
 use crate::client::{self, Client, Credentials};
 use crate::config::Environment;
+use crate::config::link::DaemonLink;
 use crate::secret::Secret;
 
 use super::error::CliError;
@@ -58,6 +59,14 @@ impl Connection {
         self
     }
 
+    /// Whether nobody said where the daemon is, or who asks.
+    pub(super) fn is_default(&self, env: &Environment) -> bool {
+        let Self { addr, token_file, ca, cert, key: _ } = self;
+        let said = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.is_empty());
+        let token = env.get("ZHONGKONG_TOKEN").map(str::trim).is_some_and(|token| !token.is_empty());
+        !said(addr) && token_file.is_none() && ca.is_none() && cert.is_none() && !token
+    }
+
     /// Connects; `needs` is what the command will ask for.
     pub(super) async fn open(self, needs: Action, env: &Environment) -> Result<Session, CliError> {
         let Self { addr, token_file, ca, cert, key } = self;
@@ -86,6 +95,15 @@ impl Session {
     /// Where the daemon is.
     pub(super) fn addr(&self) -> &str {
         &self.addr
+    }
+
+    /// Connects as a service of the configuration does.
+    pub(super) async fn of(link: DaemonLink, needs: Action) -> Result<Self, CliError> {
+        let DaemonLink { addr, credentials } = link;
+        match Client::connect(&addr, credentials).await {
+            Ok(client) => Ok(Self { client, addr }),
+            Err(source) => Err(CliError::Client { addr, needs, source }),
+        }
     }
 
     /// A failed call that needed this action.

@@ -18,6 +18,8 @@ use crate::mirror::LayoutError;
 use crate::services::database::DatabaseError;
 use crate::services::menu::{HistoryError, MenuError, Number, Problem, Step};
 use crate::services::messages::rules::RulesError;
+use crate::services::oauth::assertion::AssertionError;
+use crate::services::oauth::users::UsersError;
 use crate::services::wechat_api::{self, ApiError, SetupError};
 
 use super::words;
@@ -113,9 +115,6 @@ pub(super) enum CliError {
         /// Why.
         source: Box<HistoryError>,
     },
-    /// The business database has no place.
-    #[error("the business database cannot be used")]
-    Database(#[from] DatabaseError),
     /// WeChat cannot be called from here.
     #[error(transparent)]
     Setup(#[from] SetupError),
@@ -127,6 +126,21 @@ pub(super) enum CliError {
         /// Why.
         source: LedgerError,
     },
+    /// A service's database, or that of the commands, cannot be used.
+    #[error("the database of its section of the configuration cannot be used")]
+    Database(#[from] DatabaseError),
+    /// Its users cannot be.
+    #[error("the users of [oauth] cannot be used")]
+    Users(#[from] UsersError),
+    /// Its keys cannot be.
+    #[error("the keys of assertions cannot be used")]
+    Assertions(#[from] AssertionError),
+    /// There is no database.
+    #[error("there is no database at {}", .0.display())]
+    NoDatabase(PathBuf),
+    /// Nobody of this name.
+    #[error("nobody with this openid has logged in with this account")]
+    NoUser,
     /// There is no ledger.
     #[error("there is no ledger at {}", .0.display())]
     NoLedger(PathBuf),
@@ -179,6 +193,11 @@ impl CliError {
             | Self::Client { source: client::Error::Address(_), .. } => WRONG,
             Self::Client { .. }
             | Self::Ledger { .. }
+            | Self::Database(_)
+            | Self::Users(_)
+            | Self::Assertions(_)
+            | Self::NoDatabase(_)
+            | Self::NoUser
             | Self::NoLedger(_)
             | Self::NoKey { .. }
             | Self::Menus { .. }
@@ -186,7 +205,6 @@ impl CliError {
             | Self::HalfWay { .. }
             | Self::History(_)
             | Self::Unrecorded { .. }
-            | Self::Database(_)
             | Self::Setup(_)
             | Self::Listen { .. }
             | Self::Serve(_)
@@ -242,6 +260,8 @@ impl CliError {
                 Some("the next command about this account's menus asks WeChat and sets it right".to_owned())
             }
             Self::NoMenu { .. } => Some("make one in menu.toml; docs/menus.md has an example".to_owned()),
+            Self::NoDatabase(_) => Some("the service makes it at its first start".to_owned()),
+            Self::NoUser => Some("`zhongkong oauth export` lists everybody".to_owned()),
             Self::NoLedger(_) => Some("--config names the configuration whose state_dir is meant".to_owned()),
             Self::NoKey { has, .. } => Some(format!(
                 "the account has: {has}; tickets are kept where its section of the configuration lists them in \

@@ -28,12 +28,14 @@ mod error;
 pub mod explain;
 mod failed;
 mod get;
+mod jssdk;
 mod launch;
 mod layout;
 mod ledger;
 mod man;
 mod menu;
 mod messages;
+mod oauth;
 mod output;
 mod pause;
 mod refresh;
@@ -97,7 +99,8 @@ enum Typed {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run business services in the foreground: messages answers what users send to accounts
+    /// Run business services in the foreground: messages answers what users send to accounts,
+    /// oauth logs people in
     Serve(serve::Args),
     /// Show every credential: its state, its age, what comes next, what to do
     Status(status::Args),
@@ -138,6 +141,12 @@ enum Command {
     /// Try callbacks for messages
     #[command(subcommand)]
     Messages(messages::Command),
+    /// The login service's users and keys: run it as the service's user
+    #[command(subcommand, name = "oauth")]
+    OAuth(oauth::Command),
+    /// Find out why a page's signature is invalid
+    #[command(subcommand)]
+    Jssdk(jssdk::Command),
 }
 
 #[derive(Debug, Args)]
@@ -229,6 +238,8 @@ pub async fn run(asked: Asked, env: &Environment) -> Result<ExitCode, Failed> {
         Command::Ledger(command) => ledger::run(command, &config, out, env).await,
         Command::Menu(command) => menu::run(*command, &config, out, env).await,
         Command::Messages(command) => messages::run(command, &config, out, env).await,
+        Command::OAuth(command) => oauth::run(command, &config, out, env).await,
+        Command::Jssdk(command) => jssdk::run(command, &config, out, env).await,
     };
     match done {
         Ok(()) => Ok(ExitCode::SUCCESS),

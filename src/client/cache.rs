@@ -1,10 +1,10 @@
 //! A local copy of values, fed by a watch: reading it is a look-up, not a call.
 //!
 //! Guarantees that a value is handed out only while the daemon vouches for it: before its
-//! end, and within [`VOUCHED`] of the daemon's last word. Never goes back to a lower
-//! generation, also over a reconnect. A [`Feeder`] is the only writer and one task; readers
-//! load an immutable table. Absent on purpose: a fallback to a call. Whoever gets nothing
-//! here asks [`super::Client::get`], which says why.
+//! end, and within [`VOUCHED`] of the daemon's last word; [`Cache::to_its_end`] is for what no
+//! silence can kill. Never goes back to a lower generation, also over a reconnect. A [`Feeder`]
+//! is the only writer and one task; readers load an immutable table. Absent on purpose: a
+//! fallback to a call. Whoever gets nothing here asks [`super::Client::get`], which says why.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -71,10 +71,20 @@ impl Cache {
 
     /// The value, if there is one that may be used now.
     pub fn get(&self, key: &Key) -> Option<Arc<Held>> {
-        let now = self.clock.boot();
-        let vouched = BootTime(self.shared.heard.load(Ordering::Acquire)) + VOUCHED;
+        self.to_its_end(key).filter(|_| self.is_vouched())
+    }
+
+    /// The value to its end, however long the daemon has been silent. For tickets: WeChat keeps
+    /// one to its end whoever asks for another, so what the daemon does not say cannot have killed
+    /// it. An access token may be dead a minute after its daemon's last word: [`Cache::get`].
+    pub fn to_its_end(&self, key: &Key) -> Option<Arc<Held>> {
         let held = self.shared.table.load().get(key).cloned()?;
-        (now < held.ends && now < vouched).then_some(held)
+        (self.clock.boot() < held.ends).then_some(held)
+    }
+
+    /// Whether the daemon has said anything lately: values are as it has them.
+    pub fn is_vouched(&self) -> bool {
+        self.clock.boot() < BootTime(self.shared.heard.load(Ordering::Acquire)) + VOUCHED
     }
 
     /// Notifies of every change of the copy.
@@ -92,11 +102,19 @@ pub struct Feeder {
 }
 
 impl Feeder {
-    /// Watches until `stop`, and connects anew whenever the watch ends.
+    /// Other keys from the next [`Feeder::run`] on. What is held stays until the daemon has told
+    /// of the new ones.
+    pub fn change_keys(&mut self, keys: Vec<Key>) {
+        self.keys = keys;
+    }
+
+    /// Watches until `stop`, and connects anew whenever the watch ends. May be dropped at any time
+    /// and run again: what is held is held.
     ///
     /// # Errors
-    /// The daemon does not know or not admit this client: waiting would not help.
-    pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
+    /// The daemon does not know or not admit this client: waiting would not help, and what is held
+    /// is not this client's any more and dropped.
+    pub async fn run(&mut self, stop: CancellationToken) -> Result<(), Error> {
         let (first, longest) = PAUSES;
         let mut pause = first;
         loop {
@@ -106,6 +124,7 @@ impl Feeder {
             };
             if let Err(error) = ended {
                 if matches!(error.code(), Some(Code::Unauthenticated | Code::PermissionDenied)) {
+                    self.forget();
                     return Err(error);
                 }
                 tracing::warn!(%error, "the watch ended, and the local copy ages until it is back: {error}");
@@ -117,6 +136,12 @@ impl Feeder {
             }
             pause = (pause * 2).min(longest);
         }
+    }
+
+    fn forget(&mut self) {
+        self.copy.table.clear();
+        self.cache.shared.table.store(Arc::default());
+        self.cache.shared.changes.send_modify(|count| *count += 1);
     }
 
     async fn watch(&mut self, pause: &mut Duration) -> Result<(), Error> {

@@ -30,6 +30,9 @@ pub use error::{Code, Error, Refusal};
 pub use token::Token;
 pub use watch::{Event, Watch};
 
+/// What a code was exchanged for, and the user of a page's.
+pub use crate::pb::{WebLogin, exchange_code_response::Result as Exchanged};
+
 use connect::Bearer;
 use error::answered;
 
@@ -193,12 +196,7 @@ impl Client {
     }
 
     /// Exchanges a login code. A code works once: do not repeat a call whose end is unknown.
-    pub async fn exchange_code(
-        &self,
-        appid: &AppId,
-        code: &Secret,
-        flow: Flow,
-    ) -> Result<pb::exchange_code_response::Result, Error> {
+    pub async fn exchange_code(&self, appid: &AppId, code: &Secret, flow: Flow) -> Result<Exchanged, Error> {
         let flow = match flow {
             Flow::Web => pb::Flow::Web,
             Flow::MiniProgram => pb::Flow::MiniProgram,

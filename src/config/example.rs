@@ -89,10 +89,18 @@ fn what_the_file_shows_as_default_is_the_default() {
 fn one_source_each(etc: &Path) -> String {
     let others = [
         "seal_keys_credential",
-        "database_url_",
         "seal_keys_env",
         "token_credential = \"messages-token\"",
+        "token_credential = \"jssdk-token\"",
+        "token_env = \"ZHONGKONG_JSSDK_TOKEN\"",
         "token_env = \"ZHONGKONG_MESSAGES_TOKEN\"",
+        "token_credential = \"oauth-token\"",
+        "token_env = \"ZHONGKONG_OAUTH_TOKEN\"",
+        "database = ",
+        "database_url_credential",
+        "database_url_env",
+        "events_secret_credential",
+        "events_secret_env",
     ];
     let one = |line: &&str| !others.iter().any(|other| line.starts_with(other));
     let full = full();
@@ -146,6 +154,11 @@ fn the_services_read_the_same_file_with_every_example_and_none_of_the_daemons_se
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     };
     write("secrets/messages-token", "a-bearer-token\n");
+    write("secrets/oauth-token", "another-bearer-token\n");
+    write("secrets/oauth-database-url", "postgres://zhongkong:password@db.example.com/oauth\n");
+    write("secrets/oauth-seal-keys", &format!("2026:{}\n", "0123456789abcdef".repeat(4)));
+    write("secrets/oauth-events", "0123456789abcdef0123456789abcdef");
+    write("secrets/jssdk-token", "a-third-bearer-token\n");
     for (name, text) in [("token", "AAAAA"), ("aes-key", key), ("aes-key.old", old)] {
         write(&format!("secrets/shop-{name}"), text);
     }
@@ -172,12 +185,24 @@ fn the_services_read_the_same_file_with_every_example_and_none_of_the_daemons_se
     assert_eq!(messages.forwards.len(), 3);
     assert!(messages.accounts.iter().all(|account| account.previous_aes_key.is_some()));
     assert_eq!(loaded.config.verify_files[0].content(), "0123456789abcdef");
+    let oauth = loaded.config.oauth.as_ref().unwrap();
+    assert_eq!((oauth.site.accounts().len(), oauth.site.apps().len()), (1, 1));
+    assert!(oauth.events_secret.is_some() && oauth.seal.active().is_some());
 
-    // What it shows as defaults are the defaults.
-    let shown = load(&defaults()).config;
-    let real = load("[messages]").config;
+    assert_eq!(loaded.config.jssdk.as_ref().unwrap().accounts.len(), 2);
+
+    // What it shows as defaults are the defaults, beside what has none.
+    let needed = "[oauth]\nbase_url = \"https://wx.example.com\"\n\
+                  seal_keys_file = \"secrets/oauth-seal-keys\"\n";
+    let shown = load(&defaults().replace("[oauth]\n", needed)).config;
+    let real = load(&format!("[messages]\n[jssdk]\n{needed}")).config;
     assert_eq!(shown.restart_needed(&real), Vec::<&str>::new());
     assert_eq!(shown.serve, real.serve);
+    let own = |config: &ServeConfig| {
+        let jssdk = config.jssdk.as_ref().unwrap();
+        (jssdk.pages.clone(), jssdk.preview, jssdk.rate_limit)
+    };
+    assert_eq!(own(&shown), own(&real));
     let window = |config: ServeConfig| config.messages.unwrap().replay_window;
     assert_eq!(window(shown), window(real));
 }

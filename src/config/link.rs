@@ -1,13 +1,16 @@
-//! The keys with which a service finds the daemon: `daemon`, `token_…` and `ca` of its section.
+//! The keys with which a service finds the daemon: `daemon`, `token_…`, `ca`, `cert` and `key` of its
+//! section.
 
 use url::Url;
 
 use crate::client::Credentials;
+use crate::secret::Secret;
 
 use super::context::Context;
 use super::place::Place;
 use super::secrets::{Depth, Privacy, Sources, read};
 use super::services::Service;
+use super::tls;
 use super::upstream::is_local;
 
 /// The socket of an installed daemon, where a caller is known by its uid.
@@ -30,13 +33,16 @@ pub(super) struct Keys<'r> {
     pub(super) token: [Option<&'r str>; 3],
     /// `ca`
     pub(super) ca: Option<&'r str>,
+    /// `cert` and `key`
+    pub(super) pair: [Option<&'r str>; 2],
 }
 
 impl DaemonLink {
-    /// Whether `daemon`, the token and `ca` differ. All three take effect at a restart only.
-    pub(super) fn differs(&self, new: &Self) -> [bool; 3] {
-        let Self { addr, credentials: Credentials { token, ca, identity: _, server_name: _ } } = self;
-        [*addr != new.addr, *token != new.credentials.token, *ca != new.credentials.ca]
+    /// Whether `daemon`, the token, `ca`, and `cert` or `key` differ. All take effect at a restart only.
+    pub(super) fn differs(&self, new: &Self) -> [bool; 4] {
+        let Self { addr, credentials: Credentials { token, ca, identity, server_name: _ } } = self;
+        let other = &new.credentials;
+        [*addr != new.addr, *token != other.token, *ca != other.ca, *identity != other.identity]
     }
 }
 
@@ -49,11 +55,11 @@ pub(super) fn check(
 ) -> Option<DaemonLink> {
     let table = Place::root().key(service.as_str());
     let place = table.key("daemon");
-    let Keys { daemon, token: [file, credential, env], ca } = *keys;
+    let Keys { daemon, token: [file, credential, env], ca, pair } = *keys;
     let addr = daemon.unwrap_or(DAEMON);
     let token = Sources { prefix: "token", file, credential, env };
     let token = if token.is_empty() {
-        if !addr.starts_with("unix:") {
+        if !addr.starts_with("unix:") && pair == [None; 2] {
             cx.report.error(
                 &table,
                 format!(
@@ -74,6 +80,7 @@ pub(super) fn check(
             Some(read(&table.key("ca"), &file, Privacy::Public, cx)?.as_bytes().to_vec())
         }
     };
+    let identity = identity(pair, addr, depth, &table, cx)?;
     if let Err(rule) = daemon_addr(addr, ca.is_some()) {
         cx.report.error(&place, rule);
     } else if addr.starts_with("http://") && Url::parse(addr).is_ok_and(|url| !is_local(&url)) {
@@ -84,8 +91,36 @@ pub(super) fn check(
     }
     Some(DaemonLink {
         addr: addr.to_owned(),
-        credentials: Credentials { token, ca, identity: None, server_name: None },
+        credentials: Credentials { token, ca, identity, server_name: None },
     })
+}
+
+/// The certificate that is shown to the daemon, with its key; `None` if something is wrong with it.
+fn identity(
+    pair: [Option<&str>; 2],
+    addr: &str,
+    depth: Depth,
+    table: &Place,
+    cx: &mut Context<'_>,
+) -> Option<Option<(Vec<u8>, Secret)>> {
+    let (cert, key) = match pair {
+        [None, None] => return Some(None),
+        [Some(cert), Some(key)] => (cert, key),
+        [cert, _] => {
+            let (given, lacks) = if cert.is_some() { ("cert", "key") } else { ("key", "cert") };
+            cx.report.error(&table.key(given), format!("it is nothing without {lacks}: name both PEM files"));
+            return None;
+        }
+    };
+    if !addr.starts_with("https://") {
+        let rule = "a certificate is shown over https:// only: change daemon, or remove cert and key";
+        cx.report.error(&table.key("cert"), rule);
+        return None;
+    }
+    match depth {
+        Depth::Form => Some(Some((Vec::new(), Secret::from("")))),
+        Depth::Secrets => Some(Some(tls::pair(cert, key, table, cx)?)),
+    }
 }
 
 /// The forms that the client takes. The text is not repeated: it may hold a password.

@@ -28,6 +28,7 @@ mod environment;
 #[cfg(test)]
 mod example;
 mod hints;
+pub mod jssdk;
 #[cfg(test)]
 mod keys;
 pub mod link;
@@ -35,6 +36,7 @@ mod listeners;
 mod memcached;
 pub mod messages;
 pub mod new_client;
+pub mod oauth;
 mod place;
 mod raw;
 mod reload;
@@ -121,6 +123,8 @@ impl Config {
             business,
             serve,
             messages,
+            oauth,
+            jssdk,
         } = source.read(&mut cx.report);
         let daemon = daemon::check(daemon.unwrap_or_default(), &mut cx);
         let wechat = upstream::check(wechat.unwrap_or_default(), &mut cx);
@@ -133,7 +137,8 @@ impl Config {
         // For their errors: what the sections mean is for others' processes, whose secrets are not
         // read here.
         let _ = business::check(&business.unwrap_or_default(), Depth::Form, &mut cx);
-        let _ = services::check(Sections { serve, messages }, Asked::Present, wechat.as_ref(), &mut cx);
+        let sections = Sections { serve, messages, oauth, jssdk };
+        let _ = services::check(sections, Asked::Present, wechat.as_ref(), &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
         match wechat {
             Some(wechat) if errors.is_empty() => {

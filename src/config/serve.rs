@@ -4,15 +4,20 @@
 //! never an AppSecret; the daemon reads AppSecrets and never theirs. So each reading opens only
 //! the files of its own sections, and of the other's checks no more than how they are written.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
+use crate::http::Proxies;
 use crate::telemetry::LogSettings;
 use crate::telemetry::file::Rotation;
 
 use super::context::{Context, is_loopback};
+use super::jssdk::JssdkSettings;
 use super::messages::MessagesSettings;
+use super::oauth::OAuthSettings;
 use super::place::Place;
 use super::report::{ConfigError, Problem};
 use super::services::{self, Asked, Sections, ServiceSet};
@@ -21,15 +26,20 @@ use super::verify::VerifyFile;
 use super::{Environment, daemon, raw, upstream};
 
 /// Default of `[serve] listen`.
-const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7790);
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7790);
 /// Default of `[serve] admin`.
-const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7791);
+const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7791);
+
+/// Default of `[serve] trusted_proxies`: the listener is on loopback for the sake of a proxy there.
+const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
 /// What the process of the business services needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServeSettings {
     /// Where the business listener is.
     pub listen: SocketAddr,
+    /// Whose word for who asks is taken.
+    pub proxies: Proxies,
     /// Where health and metrics are asked for.
     pub admin: SocketAddr,
     /// How to log.
@@ -47,6 +57,10 @@ pub struct ServeConfig {
     pub verify_files: Vec<VerifyFile>,
     /// The message service.
     pub messages: Option<MessagesSettings>,
+    /// The login service.
+    pub oauth: Option<OAuthSettings>,
+    /// The JS-SDK service.
+    pub jssdk: Option<JssdkSettings>,
 }
 
 /// A configuration of the business services with what is odd about it.
@@ -85,6 +99,8 @@ impl ServeConfig {
             wechat,
             serve,
             messages,
+            oauth,
+            jssdk,
             daemon: _,
             grpc: _,
             admin: _,
@@ -95,7 +111,7 @@ impl ServeConfig {
             business: _,
         } = source.read(&mut cx.report);
         let api = upstream::check(wechat.unwrap_or_default(), &mut cx);
-        let sections = Sections { serve, messages };
+        let sections = Sections { serve, messages, oauth, jssdk };
         let mut config = services::check(sections, Asked::These(wanted), api.as_ref(), &mut cx);
         config.serve.log = daemon::within_environment(config.serve.log, &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
@@ -107,11 +123,12 @@ impl ServeConfig {
     /// `serve.log.filter` change live.
     pub fn restart_needed(&self, new: &Self) -> Vec<&'static str> {
         // Without `..`: a new key must be put on one side or the other.
-        let ServeSettings { listen, admin, log, grace: _ } = &self.serve;
+        let ServeSettings { listen, proxies, admin, log, grace: _ } = &self.serve;
         let LogSettings { format, filter: _, colour: _, file, rotation, journal_stream: _ } = log;
         let Rotation { max_bytes, max_age, keep } = rotation;
         let changed = [
             ("serve.listen", *listen != new.serve.listen),
+            ("serve.trusted_proxies", *proxies != new.serve.proxies),
             ("serve.admin", *admin != new.serve.admin),
             ("serve.log.format", *format != new.serve.log.format),
             ("serve.log.file", *file != new.serve.log.file),
@@ -127,7 +144,7 @@ impl ServeConfig {
 /// Validates `[serve]`.
 pub(super) fn check(raw: raw::Serve, cx: &mut Context<'_>) -> ServeSettings {
     let table = Place::root().key("serve");
-    let raw::Serve { listen, insecure, admin, grace, log } = raw;
+    let raw::Serve { listen, insecure, trusted_proxies, admin, grace, log } = raw;
     let place = table.key("listen");
     let listen = listen.and_then(|text| cx.socket_addr(&place, &text)).unwrap_or(LISTEN);
     let admin_place = table.key("admin");
@@ -155,7 +172,50 @@ pub(super) fn check(raw: raw::Serve, cx: &mut Context<'_>) -> ServeSettings {
     if listen == admin && listen.port() != 0 {
         cx.report.error(&admin_place, "listen has the same address: they are two listeners");
     }
+    let proxies = proxies(trusted_proxies.as_ref(), &table.key("trusted_proxies"), cx);
     let grace = daemon::grace(&table.key("grace"), grace.as_deref(), cx);
     let log = daemon::check_log(log.unwrap_or_default(), &table.key("log"), cx);
-    ServeSettings { listen, admin, log, grace }
+    ServeSettings { listen, proxies, admin, log, grace }
+}
+
+/// A proxy on this machine is believed unless the key says otherwise.
+fn proxies(raw: Option<&raw::OneOrMany>, place: &Place, cx: &mut Context<'_>) -> Proxies {
+    let Some(raw) = raw else { return LOOPBACK.map(IpNet::from).into_iter().collect() };
+    let mut networks = Vec::new();
+    for text in raw.as_slice() {
+        match network(text) {
+            Err(rule) => cx.report.error(place, rule),
+            Ok(network) => {
+                if network.prefix_len() == 0 {
+                    cx.report.warn(
+                        place,
+                        format!(
+                            "{network} is everybody: whoever connects may say that they are somebody else"
+                        ),
+                    );
+                }
+                networks.push(network);
+            }
+        }
+    }
+    networks.into_iter().collect()
+}
+
+/// An address, or a network by its first one.
+fn network(text: &str) -> Result<IpNet, String> {
+    const FORM: &str =
+        "a proxy is an IP address or a network, like \"192.0.2.8\", \"10.0.0.0/8\" or \"2001:db8::/32\"";
+    let network: IpNet = match text.parse::<IpAddr>() {
+        Ok(ip) => ip.to_canonical().into(),
+        Err(_) => text.parse().map_err(|_| FORM)?,
+    };
+    match network {
+        IpNet::V6(six) if six.addr().to_ipv4_mapped().is_some() => {
+            Err("an IPv4 network is written as one, like \"10.0.0.0/8\"".to_owned())
+        }
+        _ if network.trunc() != network => {
+            Err(format!("a network is written by its first address: {}", network.trunc()))
+        }
+        _ => Ok(network),
+    }
 }

@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::context::Context;
+use super::jssdk::{self, JssdkSettings};
 use super::messages::{self, MessagesSettings};
+use super::oauth::{self, OAuthSettings};
 use super::place::Place;
 use super::raw;
 use super::secrets::Depth;
@@ -19,6 +21,10 @@ use crate::wechat;
 pub enum Service {
     /// Answers what users write.
     Messages,
+    /// Finds out who somebody is.
+    OAuth,
+    /// Signs pages for WeChat's JS-SDK.
+    Jssdk,
 }
 
 /// Services that one process runs.
@@ -26,12 +32,14 @@ pub type ServiceSet = BTreeSet<Service>;
 
 impl Service {
     /// All there are, in the order in which they are built, started and told of.
-    pub const ALL: [Self; 1] = [Self::Messages];
+    pub const ALL: [Self; 3] = [Self::Messages, Self::OAuth, Self::Jssdk];
 
     /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Messages => "messages",
+            Self::OAuth => "oauth",
+            Self::Jssdk => "jssdk",
         }
     }
 }
@@ -46,6 +54,8 @@ impl fmt::Display for Service {
 pub(super) struct Sections {
     pub(super) serve: Option<raw::Serve>,
     pub(super) messages: Option<raw::Messages>,
+    pub(super) oauth: Option<raw::OAuth>,
+    pub(super) jssdk: Option<raw::Jssdk>,
 }
 
 /// Which sections a reading validates.
@@ -65,12 +75,16 @@ pub(super) fn check(
     wechat: Option<&wechat::Settings>,
     cx: &mut Context<'_>,
 ) -> ServeConfig {
-    let Sections { serve, messages } = sections;
+    let Sections { serve, messages, oauth, jssdk } = sections;
     let serve = serve::check(serve.unwrap_or_default(), cx);
     let messages = section(messages, Service::Messages, asked, cx)
         .and_then(|(raw, depth)| messages::check(raw, wechat.cloned(), depth, cx));
+    let oauth = section(oauth, Service::OAuth, asked, cx)
+        .and_then(|(raw, depth)| oauth::check(raw, serve.listen, wechat.cloned(), depth, cx));
+    let jssdk = section(jssdk, Service::Jssdk, asked, cx)
+        .and_then(|(raw, depth)| jssdk::check(raw, &serve, depth, cx));
     let verify_files = std::mem::take(&mut cx.verify_files).into_files();
-    ServeConfig { serve, verify_files, messages }
+    ServeConfig { serve, verify_files, messages, oauth, jssdk }
 }
 
 /// A section with how deeply it is read; `None` if it is not.
@@ -96,8 +110,16 @@ fn section<R>(
 
 /// The keys of the services' sections that differ and take effect at a restart only.
 pub(super) fn restart_needed(old: &ServeConfig, new: &ServeConfig) -> Vec<&'static str> {
-    let ServeConfig { serve: _, verify_files: _, messages } = old;
-    both(messages.as_ref(), new.messages.as_ref(), MessagesSettings::restart_needed)
+    let ServeConfig { serve: _, verify_files: _, messages, oauth, jssdk } = old;
+    let mut needed = both(messages.as_ref(), new.messages.as_ref(), MessagesSettings::restart_needed);
+    for key in both(oauth.as_ref(), new.oauth.as_ref(), OAuthSettings::restart_needed) {
+        // Two services may read one section.
+        if !needed.contains(&key) {
+            needed.push(key);
+        }
+    }
+    needed.extend(both(jssdk.as_ref(), new.jssdk.as_ref(), JssdkSettings::restart_needed));
+    needed
 }
 
 /// What differs of a section that both readings have; a process runs the same services from its

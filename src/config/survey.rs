@@ -121,8 +121,9 @@ impl Survey {
         // For its errors; there is nothing more to look at.
         let _ = audit::check(&file.audit.unwrap_or_default(), &mut cx);
         let mirror = memcached::check(file.memcached.unwrap_or_default(), &mut cx);
-        let _ = business::check(&file.business.unwrap_or_default(), Depth::Form, &mut cx);
-        let sections = Sections { serve: file.serve, messages: file.messages };
+        let raw::File { business, serve, messages, oauth, jssdk, .. } = file;
+        let sections = Sections { serve, messages, oauth, jssdk };
+        let _ = business::check(&business.unwrap_or_default(), Depth::Form, &mut cx);
         let services = services::check(sections, Asked::Present, wechat.as_ref(), &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
         let parts =

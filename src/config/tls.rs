@@ -1,5 +1,6 @@
-//! `[grpc.tls]`: the files are read and tried here, so that a wrong one is a configuration
-//! error and not a listener that refuses every caller. They are read again on reload.
+//! `[grpc.tls]`, and the certificates that services show: the files are read and tried here, so
+//! that a wrong one is a configuration error and not a listener that refuses every caller, or is
+//! refused. Those of the listener are read again on reload.
 
 use std::sync::Arc;
 
@@ -24,26 +25,33 @@ pub(super) fn check(raw: raw::Tls, table: &Place, cx: &mut Context<'_>) -> Optio
             cx.report.missing(table, &[name], format!("TLS needs a {name}: name its PEM file"));
         }
     }
-    let cert = cert.and_then(|path| certificates(&table.key("cert"), &path, cx));
-    let key = key.and_then(|path| {
-        let place = table.key("key");
-        let path = cx.path(&path);
-        let text = read(&place, &path, Privacy::Owner, cx)?;
-        let Ok(der) = PrivateKeyDer::from_pem_slice(text.as_bytes()) else {
-            cx.report.error(&place, format!("{} holds no private key in PEM form", path.display()));
-            return None;
-        };
-        Some((Secret::from(text.as_str()), der))
-    });
+    let pair = cert.zip(key).and_then(|(cert, key)| pair(&cert, &key, table, cx));
     let client_ca = match client_ca {
         Some(path) => Some(certificates(&table.key("client_ca"), &path, cx)?.0),
         None => None,
     };
+    let (cert, key) = pair?;
+    Some(Tls { cert, key, client_ca })
+}
+
+/// A certificate and its private key, from the files that `cert` and `key` of the table name.
+pub(super) fn pair(cert: &str, key: &str, table: &Place, cx: &mut Context<'_>) -> Option<(Vec<u8>, Secret)> {
+    let cert = certificates(&table.key("cert"), cert, cx);
+    let place = table.key("key");
+    let path = cx.path(key);
+    let text = read(&place, &path, Privacy::Owner, cx);
+    let key = text.and_then(|text| match PrivateKeyDer::from_pem_slice(text.as_bytes()) {
+        Ok(der) => Some((Secret::from(text.as_str()), der)),
+        Err(_) => {
+            cx.report.error(&place, format!("{} holds no private key in PEM form", path.display()));
+            None
+        }
+    });
     let ((cert, chain), (key, der)) = (cert?, key?);
     if CertifiedKey::from_der(chain, der, &Arc::new(ring::default_provider())).is_err() {
-        cx.report.error(&table.key("key"), "this is not the key of the certificate in cert");
+        cx.report.error(&place, "this is not the key of the certificate in cert");
     }
-    Some(Tls { cert, key, client_ca })
+    Some((cert, key))
 }
 
 type Chain = Vec<CertificateDer<'static>>;

@@ -59,6 +59,26 @@ pub enum ReloadState {
     },
 }
 
+impl ReloadState {
+    /// Logs the end of a reload.
+    fn say(&self) {
+        match self {
+            Self::Never | Self::UnderWay => {}
+            Self::TakenOver { at: _, done: hub::Reloaded { added, changed, removed }, later: _ } => {
+                tracing::info!(added, changed, removed, "configuration taken over");
+            }
+            Self::Partly { at: _, why } => tracing::error!(
+                error = why.as_str(),
+                "clients and TLS files are taken over, but the accounts stay as they were: {why}"
+            ),
+            Self::Refused { at: _, why } => tracing::error!(
+                error = why.as_str(),
+                "the configuration was not taken over, everything goes on as before: {why}"
+            ),
+        }
+    }
+}
+
 impl ReloadOutcome {
     /// What people should know of it now: nothing, if all of it is in force.
     pub fn remark(&self) -> Option<String> {
@@ -115,14 +135,7 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
                 Ok(Taken::WithoutAccounts { why }) => {
                     (metrics::Done::Failed, ReloadState::Partly { at, why })
                 }
-                Err(error) => {
-                    let error = format!("{error:#}");
-                    tracing::error!(
-                        error = error.as_str(),
-                        "the configuration was not taken over, everything goes on as before: {error}"
-                    );
-                    (metrics::Done::Failed, ReloadState::Refused { at, why: error })
-                }
+                Err(error) => (metrics::Done::Failed, ReloadState::Refused { at, why: format!("{error:#}") }),
             };
             match &state {
                 ReloadState::TakenOver { at, done, later } => self.recent.reloaded(*at, *done, later),
@@ -132,7 +145,10 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
                 ReloadState::Never | ReloadState::UnderWay => {}
             }
             metrics::reload(done);
+            // Behind all that: who reads the line and looks must find it so.
+            let said = state.clone();
             self.outcome.send_modify(|outcome| outcome.state = state);
+            said.say();
         }
     }
 
@@ -157,23 +173,12 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
         let done = match accounts {
             Ok(done) => done,
             Err(error) => {
-                let error = chain(&error);
-                tracing::error!(
-                    error = error.as_str(),
-                    "clients and TLS files are taken over, but the accounts stay as they were: {error}"
-                );
-                return Ok(Taken::WithoutAccounts { why: error });
+                return Ok(Taken::WithoutAccounts { why: chain(&error) });
             }
         };
         self.grace.send_replace(config.daemon.grace);
         telemetry::change_filter(&config.daemon.log.filter)?;
         metrics::reloaded_at(self.hub.clock().wall());
-        tracing::info!(
-            added = done.added,
-            changed = done.changed,
-            removed = done.removed,
-            "configuration taken over"
-        );
         self.config = config;
         Ok(Taken::Whole { done, later })
     }

@@ -59,11 +59,12 @@ impl Face {
         asked: pb::ExchangeCodeRequest,
     ) -> Result<pb::ExchangeCodeResponse, Failure> {
         let flow = convert::flow("flow", asked.flow)?;
+        // First: who may not is told so and no more, and who sends no code learns whether they may.
+        let appid = self.check_account(caller, Act::Exchange, "appid", &asked.appid)?;
         if !(1..=MAX_CODE).contains(&asked.code.len()) {
             return Err(Failure::invalid("code", format!("must have 1 to {MAX_CODE} bytes")));
         }
         let code = Secret::from(asked.code);
-        let appid = self.check_account(caller, Act::Exchange, "appid", &asked.appid)?;
         let deed = self.audit.begin(caller, Act::Exchange, On::named(appid.as_str(), None));
         let exchanged = self.hub.exchange_code(appid.as_str(), &code, flow).await;
         deed.end(exchanged.as_ref().map_or_else(audit::of_exchange, |_| Outcome::Done));

@@ -4,7 +4,8 @@
 //! callers from mattering; [`read_body`] takes a body up to a limit; [`refusal`] is what a
 //! request is told that is not served. Every request has a [`RequestId`], which its answer
 //! carries, so that a caller's report finds the log line. It is always ours: one that came from
-//! outside could be another caller's. Deliberately absent: TLS and HTTP/2, which a proxy offers,
+//! outside could be another caller's. Who asks is said by the connection, or by [`Proxies`] that are
+//! trusted. Deliberately absent: TLS and HTTP/2, which a proxy offers,
 //! layers of middleware, and any knowledge of what is served.
 
 use std::fmt;
@@ -16,11 +17,13 @@ use tokio::time::Instant;
 
 mod answer;
 mod body;
+mod proxy;
 mod serve;
 
 pub use answer::{no_such_method, no_such_path, refusal};
 pub use body::{BodyError, read_body};
-pub use serve::serve;
+pub use proxy::{Outside, Proxies, Via};
+pub use serve::{serve, serve_behind};
 
 /// What keeps callers of a listener within bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,8 +70,10 @@ impl fmt::Display for RequestId {
 /// What is known of a request besides what it says; in its extensions.
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// Where the connection came from: the caller, or the proxy before us.
+    /// Who asks: where the connection came from or, if that is a proxy of ours, who it says it is.
     pub peer: IpAddr,
+    /// Whether a proxy of ours stands between.
+    pub via: Via,
     /// Its name.
     pub id: RequestId,
     /// When its head was there.

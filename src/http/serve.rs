@@ -27,7 +27,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use super::{Limits, Received, RequestId};
+use super::{Limits, Proxies, Received, RequestId, Via};
 
 /// How long a connection that was accepted just before the stop has to be served as usual: one
 /// whose request is under way would be cut off, and its caller had done nothing wrong.
@@ -37,8 +37,19 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Where the caller finds the request's name.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Serves until `stop`, then drains. Dropping the future cuts everything off.
+/// Serves until `stop`, then drains. Dropping the future cuts everything off. No proxy is believed.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+    serve_behind(Proxies::default(), listener, router, limits, stop).await;
+}
+
+/// As [`serve`], with these proxies before us.
+pub async fn serve_behind(
+    proxies: Proxies,
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) {
     let permits = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
     loop {
@@ -50,7 +61,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
         };
         match accepted {
             Ok((stream, peer, permit)) => {
-                let served = connection(stream, peer, router.clone(), limits, stop.clone());
+                let served = connection(stream, peer, proxies.clone(), router.clone(), limits, stop.clone());
                 connections.spawn(held(permit, served));
             }
             Err(error) => {
@@ -61,7 +72,8 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
         }
     }
     for (stream, peer, permit) in waiting(listener, &permits) {
-        connections.spawn(held(permit, connection(stream, peer, router.clone(), limits, stop.clone())));
+        let served = connection(stream, peer, proxies.clone(), router.clone(), limits, stop.clone());
+        connections.spawn(held(permit, served));
     }
     let drained = async { while connections.join_next().await.is_some() {} };
     // What is left goes with the set.
@@ -108,6 +120,7 @@ async fn held(permit: OwnedSemaphorePermit, served: impl Future<Output = ()>) {
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
+    proxies: Proxies,
     router: Router,
     limits: Limits,
     stop: CancellationToken,
@@ -118,8 +131,13 @@ async fn connection(
     let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, taking);
 
     let peer = peer.ip().to_canonical();
+    let via = proxies.via(peer);
     let service = tower::service_fn(move |request: http::Request<_>| {
-        let received = Received { peer, id: RequestId::new(), at: Instant::now() };
+        let peer = match via {
+            Via::Direct => peer,
+            Via::Proxy => proxies.caller(peer, request.headers()),
+        };
+        let received = Received { peer, via, id: RequestId::new(), at: Instant::now() };
         let mut request: Request = request.map(|body| timely(Body::new(body), received.at + limits.body));
         request.extensions_mut().insert(received.clone());
         answered(router.clone(), request, received, limits.listener)

@@ -9,20 +9,24 @@
 
 use std::sync::Arc;
 
-use crate::clock::BootTime;
 use crate::failpoint;
 use crate::ledger::{Call, CallEnd, Committed, LedgerError, StoredValue};
-use crate::model::{CallMode, Cause, ErrCode, Fingerprint};
+use crate::model::{CallMode, Cause, Fingerprint};
 use crate::secret::Secret;
 use crate::telemetry::metrics::{self, LedgerStep};
-use crate::wechat::errcode::{self, Endpoint, Reaction};
-use crate::wechat::{End, Issued, Refusal, Trouble};
+use crate::wechat::errcode::{self, Endpoint};
+use crate::wechat::{End, Issued, Refusal};
 
 use super::budget::{Denied, Share};
 use super::handle::NoValue;
+use super::held::{Held, Standing};
 use super::policy::{Lane, TICKET_AT_END, TICKET_DATING, TICKET_EXTENSION};
-use super::state::{Held, Standing, Trust, Unstored, forced};
+use super::state::{Trust, Unstored, forced};
 use super::task::Refresher;
+use super::troubles::{
+    fenced_problem, lane, ledger_in_the_way, lost_answer_problem, problem, repeated_problem,
+    unreachable_problem,
+};
 use super::view::{AttemptResult, LastAttempt, Problem, ProblemClass, Value};
 
 /// What a fetch led to.
@@ -346,81 +350,4 @@ fn label(result: AttemptResult) -> metrics::AttemptResult {
         AttemptResult::NeverSent => metrics::AttemptResult::NeverSent,
         AttemptResult::Unknown => metrics::AttemptResult::Unknown,
     }
-}
-
-fn lane(reaction: Reaction, now: BootTime) -> Lane {
-    match reaction {
-        // A parent's complaint was already tried when this is reached.
-        Reaction::RetrySoon | Reaction::RefreshParent => Lane::Soon,
-        Reaction::RetryLater(span) => Lane::Until(now + span),
-        Reaction::QuotaSpent => Lane::Quota,
-        Reaction::NeedsOperator => Lane::Operator,
-    }
-}
-
-/// A refusal in words.
-pub(super) fn problem(endpoint: Endpoint, reaction: Reaction, refusal: &Refusal) -> Problem {
-    let class = match reaction {
-        Reaction::RetrySoon | Reaction::RefreshParent => ProblemClass::Transient,
-        Reaction::RetryLater(_) => ProblemClass::Waiting,
-        Reaction::QuotaSpent => ProblemClass::Quota,
-        Reaction::NeedsOperator => ProblemClass::Operator,
-    };
-    Problem {
-        class,
-        errcode: Some(refusal.errcode),
-        meaning: errcode::meaning(endpoint, refusal.errcode).to_owned(),
-        action: errcode::action(endpoint, refusal),
-        rid: refusal.rid.clone(),
-    }
-}
-
-fn ledger_in_the_way(reason: &str) -> NoValue {
-    NoValue::Unavailable {
-        retry_after: super::policy::HOLD_LOOK,
-        problem: Some(Arc::new(Problem {
-            class: ProblemClass::Transient,
-            errcode: None,
-            meaning: format!(
-                "the ledger cannot be written ({reason}), so a call that may kill a good value waits"
-            ),
-            action: "make the state directory writable again".to_owned(),
-            rid: None,
-        })),
-    }
-}
-
-fn transient(errcode: Option<ErrCode>, meaning: String, action: &str) -> Problem {
-    Problem { class: ProblemClass::Transient, errcode, meaning, action: action.to_owned(), rid: None }
-}
-
-fn unreachable_problem(trouble: &Trouble) -> Problem {
-    let action =
-        "check DNS, the firewall and the proxy on the way to api.weixin.qq.com; it is tried again by itself";
-    transient(None, format!("WeChat cannot be reached: {trouble}"), action)
-}
-
-fn lost_answer_problem(mode: CallMode, trouble: &Trouble) -> Problem {
-    let action = if mode.is_issuing() {
-        "nothing, unless it repeats: WeChat may have replaced the value, and the daemon finds out by itself"
-    } else {
-        "nothing, unless it repeats: it is asked again by itself"
-    };
-    transient(None, format!("WeChat's answer was lost or unreadable: {trouble}"), action)
-}
-
-fn repeated_problem() -> Problem {
-    transient(
-        None,
-        "WeChat's answer repeats a token that WeChat calls dead".to_owned(),
-        "look for a cache or a proxy on the way to api.weixin.qq.com; it is tried again by itself",
-    )
-}
-
-fn fenced_problem() -> Problem {
-    transient(
-        None,
-        "the ledger holds a newer value than the one that came".to_owned(),
-        "make sure that only one daemon uses this state directory",
-    )
 }

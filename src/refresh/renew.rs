@@ -13,13 +13,14 @@ use crate::telemetry::metrics::LedgerStep;
 use crate::wechat::End;
 use crate::wechat::errcode::{self, Endpoint, Reaction};
 
-use super::attempt::{Fetched, Proof, problem};
+use super::attempt::{Fetched, Proof};
 use super::handle::{NoValue, Outcome};
+use super::held::Standing;
 use super::policy::{self, Lane, LastChance, Plan, RETRY_CAP_NEAR_END};
-use super::state::{Leak, Standing, Trust, UntoldDeath};
+use super::state::{Leak, Trust, UntoldDeath};
 use super::task::Refresher;
+use super::troubles::{problem, silent_problem, spacing_problem};
 use super::verdict::Verdict;
-use super::view::{Problem, ProblemClass};
 
 /// How often an ailing ledger is told of a death again.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
@@ -309,27 +310,5 @@ pub(super) fn issuing_mode(mode: TokenMode) -> CallMode {
     match mode {
         TokenMode::Classic => CallMode::Classic,
         TokenMode::Stable => CallMode::StableForced,
-    }
-}
-
-pub(super) fn silent_problem(what: &str) -> Problem {
-    Problem {
-        class: ProblemClass::Transient,
-        errcode: None,
-        meaning: format!("WeChat did not say whether the value is alive: {what}"),
-        action:
-            "nothing, unless it repeats: no call is made that could kill the value, and WeChat is asked again"
-                .to_owned(),
-        rid: None,
-    }
-}
-
-fn spacing_problem(rule: &str) -> Problem {
-    Problem {
-        class: ProblemClass::Waiting,
-        errcode: None,
-        meaning: rule.to_owned(),
-        action: "nothing; it is tried again as soon as WeChat's rule allows".to_owned(),
-        rid: None,
     }
 }

@@ -7,11 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::{BootTime, Clock, Stamp};
+use crate::clock::{BootTime, Clock};
 use crate::ledger::{Call, CallEnd, Record, StoredValue};
 use crate::model::{CallMode, Fingerprint, Generation, Kind, TokenMode};
 
 use super::budget::{Budget, Forced, Share, WINDOW};
+use super::held::{Held, Standing};
 use super::policy::{self, Failing, LastChance, Life, OVERLAP, Shape, VERIFY_AFTER};
 use super::view::{Degraded, Foreign, LastAttempt, Problem, Value};
 
@@ -51,32 +52,6 @@ pub(super) struct State {
     pub(super) foreign: Foreign,
     pub(super) not_before: BootTime,
     pub(super) jitter: f64,
-}
-
-/// The latest value, good or not: dead ones are kept so that they are recognised.
-#[derive(Clone, Debug)]
-pub(super) struct Held {
-    pub(super) value: Arc<Value>,
-    /// When the call was sent that fixed the expiry.
-    pub(super) asked: BootTime,
-    pub(super) expires: BootTime,
-    /// What WeChat said of the whole life, for the proportions of the schedule.
-    pub(super) life: Duration,
-    pub(super) verify_at: Option<BootTime>,
-    pub(super) age_known: bool,
-    pub(super) not_rotated: bool,
-    pub(super) standing: Standing,
-}
-
-/// What is known against a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// Nothing.
-    Good,
-    /// WeChat said that it is dead, and the repair is under way: served, with a warning.
-    ReportedDead,
-    /// It is dead: never served again.
-    Withdrawn,
 }
 
 /// Whether a held value may be served without a question to WeChat first.
@@ -376,25 +351,6 @@ impl State {
             Some(Degraded::RenewalFailing)
         } else {
             None
-        }
-    }
-}
-
-impl Held {
-    /// The value as the ledger stores it.
-    pub(super) fn stored(&self, clock: &Clock) -> StoredValue {
-        let stamp = |at: BootTime| -> Stamp { clock.stamp_of(at) };
-        StoredValue {
-            value: self.value.secret.clone(),
-            fingerprint: self.value.fingerprint,
-            generation: self.value.generation,
-            mode: self.value.mode,
-            issued: stamp(self.value.issued),
-            confirmed: stamp(self.asked),
-            life: self.expires.since(self.asked),
-            verify_at: self.verify_at.map(stamp),
-            age_known: self.age_known,
-            dead: self.standing == Standing::Withdrawn,
         }
     }
 }

@@ -23,9 +23,11 @@ use crate::wechat::WeChat;
 use super::budget::{Forced, Share};
 use super::gate::{Gate, Rank};
 use super::handle::{Feeds, Handle, Shared};
+use super::held::Standing;
 use super::policy::{self, Facts, HOLD_LOOK, Hold, Lane, Parent, Plan};
-use super::state::{Standing, State, Trust};
-use super::view::{Next, Problem, ProblemClass, Usage, View};
+use super::state::{State, Trust};
+use super::troubles::interrupted;
+use super::view::{Next, Usage, View};
 
 /// What every key's task shares with all others.
 pub struct Surroundings {
@@ -325,15 +327,5 @@ async fn changed(receiver: Option<&mut watch::Receiver<u64>>) {
             }
         }
         None => std::future::pending().await,
-    }
-}
-
-fn interrupted() -> Problem {
-    Problem {
-        class: ProblemClass::Transient,
-        errcode: None,
-        meaning: "the attempt was interrupted by a defect of this program".to_owned(),
-        action: "it is tried again by itself; please report the panic in the log".to_owned(),
-        rid: None,
     }
 }

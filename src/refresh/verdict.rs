@@ -19,10 +19,12 @@ use crate::wechat::Probe;
 
 use super::attempt::{Fetched, Proof};
 use super::handle::{Answer, Force, NoValue, Outcome};
+use super::held::Standing;
 use super::policy::{self, FORCE_SPACING, Plan, TICKET_COMPLAINT_SPACING};
-use super::renew::{issuing_mode, silent_problem};
-use super::state::{Leak, Standing};
+use super::renew::issuing_mode;
+use super::state::Leak;
 use super::task::Refresher;
+use super::troubles::silent_problem;
 
 /// What WeChat says of the held value.
 pub(super) enum Verdict {

@@ -6,6 +6,8 @@
 
 pub mod business;
 pub mod database;
+pub mod jssdk;
 pub mod menu;
 pub mod messages;
+pub mod oauth;
 pub mod wechat_api;

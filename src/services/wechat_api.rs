@@ -9,6 +9,7 @@
 mod answer;
 mod errcode;
 mod error;
+mod user;
 mod wire;
 
 use std::fmt;
@@ -30,6 +31,7 @@ use wire::{Request, Wire};
 
 pub use answer::Refusal;
 pub use error::{ApiError, LostKind, SetupError, UnsentKind};
+pub use user::UserApi;
 
 /// How long the daemon may take to have a token, while it has none. A user who waits for an
 /// answer has gone by then.

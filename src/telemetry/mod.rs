@@ -28,11 +28,13 @@ pub mod latency;
 mod lines;
 pub mod metrics;
 mod panics;
+mod said;
 pub mod services;
 pub mod text;
 mod tracker;
 
 pub use panics::safe_text;
+pub use said::Said;
 pub use tracker::{ErrorTracker, Report};
 
 use background::Background;

@@ -14,6 +14,7 @@ use zhongkong::model::{Cause, Kind};
 use zhongkong::telemetry::metrics::{self, AttemptResult};
 
 use super::admin_support::{empty, exposition, open_to_all};
+use super::support::frozen::Frozen;
 use super::support::record;
 
 struct Running {
@@ -84,43 +85,47 @@ async fn a_stop_ends_the_listener_although_a_caller_keeps_its_connection() {
     assert!(TcpStream::connect(running.addr).await.is_err());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_caller_that_never_ends_its_request_does_not_hold_up_a_stop() {
-    // The clock jumps over the three seconds of the drain as soon as nothing else moves.
+    let frozen = Frozen::start();
     let mut running = start().await;
     let mut slow = TcpStream::connect(running.addr).await.unwrap();
     slow.write_all(b"GET /healthz HTTP/1.1\r\nhost: ").await.unwrap();
+    // Who comes later is accepted later.
     get(running.addr, "/healthz").await;
     running.stop.cancel();
-    let ended = tokio::time::timeout(Duration::from_secs(10), running.tasks.join_next()).await;
+    let ended = frozen.until(running.tasks.join_next(), 10).await;
     ended.expect("the listener ends within its drain").unwrap().unwrap();
     drop(slow);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_caller_that_never_ends_its_request_is_cut_off_after_twenty_seconds() {
-    // The clock jumps as soon as nothing else moves. Before, such callers were kept for ever.
+    // Before, such callers were kept for ever.
+    let frozen = Frozen::start();
     let running = start().await;
     let mut slow = TcpStream::connect(running.addr).await.unwrap();
     slow.write_all(b"GET /healthz HTTP/1.1\r\nhost: ").await.unwrap();
+    get(running.addr, "/healthz").await;
     let begun = tokio::time::Instant::now();
     let mut rest = Vec::new();
     // An answer that says so or none: what counts is the end.
-    let _ = slow.read_to_end(&mut rest).await;
-    assert!(begun.elapsed() >= Duration::from_secs(19), "{:?}", begun.elapsed());
+    let cut_off = frozen.until(slow.read_to_end(&mut rest), 60).await;
+    assert!(cut_off.is_some() && begun.elapsed() >= Duration::from_secs(19), "{:?}", begun.elapsed());
     assert!(get(running.addr, "/healthz").await.starts_with("HTTP/1.1 200 "));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_caller_that_never_ends_its_form_is_cut_off_after_ten_seconds() {
-    // The clock jumps as soon as nothing else moves.
+    let frozen = Frozen::start();
     let running = start().await;
     let mut slow = TcpStream::connect(running.addr).await.unwrap();
     let form = "content-type: application/x-www-form-urlencoded\r\ncontent-length: 100\r\n\r\ntoken=x";
     slow.write_all(format!("POST /signin HTTP/1.1\r\nhost: 127.0.0.1\r\n{form}").as_bytes()).await.unwrap();
+    get(running.addr, "/healthz").await;
     let begun = tokio::time::Instant::now();
     let mut answer = Vec::new();
-    let ended = tokio::time::timeout(Duration::from_secs(60), slow.read_to_end(&mut answer)).await;
+    let ended = frozen.until(slow.read_to_end(&mut answer), 60).await;
     ended.expect("the connection is closed").unwrap();
     assert!((Duration::from_secs(9)..Duration::from_secs(15)).contains(&begun.elapsed()));
     let answer = String::from_utf8(answer).unwrap();

@@ -1,4 +1,5 @@
-//! An application in a browser's tests: pages at any path, and a note of who asked for `/back`.
+//! An application in a browser's tests: pages at any path, a note of who asked for `/back`; and what
+//! WeChat's own browsers say they are.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +14,7 @@ use tokio::task::JoinSet;
 use super::support::simulated::Simulated;
 
 /// What every page has: a list of what it said, which a test waits for.
-const PAGE: &str =
+pub(crate) const PAGE: &str =
     "<!DOCTYPE html><html><head><meta charset=utf-8><title>app</title><link rel=icon href='data:,'>
 <script>
 const said = [];
@@ -22,6 +23,13 @@ function say(text) {
   document.body.append(Object.assign(document.createElement('p'), { textContent: text }));
 }
 </script>HEAD</head><body><h1>Back</h1></body></html>";
+
+/// WeChat on an iPhone.
+pub(crate) const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 MicroMessenger/8.0.42 Language/zh_CN";
+/// WeChat on Android.
+pub(crate) const ANDROID: &str = "Mozilla/5.0 (Linux; Android 13; V2183A) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/116.0.0.0 Mobile Safari/537.36 MicroMessenger/8.0.42 WeChat/arm64 Language/zh_CN";
+/// WeChat of 2017.
+pub(crate) const OLD: &str = "Mozilla/5.0 (Linux; Android 5.1) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/53.0 Mobile Safari/537.36 MicroMessenger/6.5.7.1041 NetType/WIFI Language/zh_CN";
 
 /// The application that a browser comes back to: it notes what was asked for.
 pub(crate) struct Application {

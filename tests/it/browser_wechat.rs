@@ -6,7 +6,7 @@ use zhongkong::jsapi;
 use zhongkong::secret::Secret;
 use zhongkong::simulator::{Domains, Kind, Requested, Web, fingerprint};
 
-use super::browser_support::Application;
+use super::browser_support::{ANDROID, Application, IPHONE, OLD};
 use super::support::browser::{Chromium, PHONE};
 use super::support::simulated::{Simulated, listed, text};
 
@@ -122,10 +122,6 @@ impl<'a> Signed<'a> {
         self.browser.text(&format!("said[{before}]")).await
     }
 }
-
-const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 MicroMessenger/8.0.42 Language/zh_CN";
-const ANDROID: &str = "Mozilla/5.0 (Linux; Android 13; V2183A) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/116.0.0.0 Mobile Safari/537.36 MicroMessenger/8.0.42 WeChat/arm64 Language/zh_CN";
-const OLD: &str = "Mozilla/5.0 (Linux; Android 5.1) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/53.0 Mobile Safari/537.36 MicroMessenger/6.5.7.1041 NetType/WIFI Language/zh_CN";
 
 fn sdk(wechat: &Simulated) -> String {
     format!("<script src='{}/open/js/jweixin-1.6.0.js'></script>", wechat.base)

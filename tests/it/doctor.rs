@@ -1,18 +1,12 @@
 //! `doctor` against a real daemon, a simulated WeChat and real memcached servers: all is well,
 //! and each thing that is not.
 
-use std::net::TcpListener;
-
 use zhongkong::simulator::{Callback, Endpoint, IpList, ServerMode};
 
 use crate::doctor_support::{Fixed, doctor, wechat, well};
 use crate::support::frozen::Guard;
 use crate::support::memcached::Memcached;
-
-/// A port that nobody listens on at this moment.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
+use crate::support::ports::Kept;
 
 #[tokio::test]
 async fn all_is_well_in_every_line_and_costs_one_stable_call() {
@@ -23,7 +17,8 @@ async fn all_is_well_in_every_line_and_costs_one_stable_call() {
     let mut site = well(&wechat.base);
     site.account("wx1", &format!("callback_url = \"{}/wx\"", callback.base));
     site.section("memcached", &format!("servers = [\"{}\"]", cache.addr()));
-    site.section("admin", &format!("listen = \"127.0.0.1:{}\"", free_port()));
+    let admin = Kept::new();
+    site.section("admin", &format!("listen = \"{}\"", admin.addr()));
     let daemon = site.start_ready().await;
     let value = site.value("wx1").await;
     let budget = || async { site.run(&["status", "--json"]).await.document()["keys"][0]["budget"].clone() };
@@ -152,7 +147,8 @@ async fn the_step_that_fails_on_the_way_to_wechat_is_named() {
     let portal = Fixed::start(200, "<html>Sign in</html>").await;
     site.section("wechat", &format!("api_base = \"{}\"", portal.base));
     doctor(&site, &[]).await.code(1).says("fail", "https", &["not as WeChat does", "portal"]);
-    let proxy = format!("api_base = \"{}\"\nproxy = \"http://127.0.0.1:{}\"", wechat.base, free_port());
+    let nobody = Kept::new();
+    let proxy = format!("api_base = \"{}\"\nproxy = \"http://{}\"", wechat.base, nobody.addr());
     site.section("wechat", &proxy);
     doctor(&site, &[]).await.code(1).says("fail", "tcp", &["the proxy", "refused"]);
     assert_eq!(wechat.control.count_all(Endpoint::StableToken), 0, "no secret went out on a doubtful way");
@@ -214,7 +210,8 @@ async fn a_callback_is_asked_from_both_sides() {
             Callback::Unset => said.says("warn", "from WeChat", &["40201"]),
         };
     }
-    site.account("wx1", &format!("callback_url = \"http://127.0.0.1:{}/wx\"", free_port()));
+    let nobody = Kept::new();
+    site.account("wx1", &format!("callback_url = \"http://{}/wx\"", nobody.addr()));
     doctor(&site, &[]).await.code(1).says("fail", "from here", &["no connection", "web server"]);
     // TLS that is none.
     site.account("wx1", &format!("callback_url = \"https://{}/wx\"", wechat.addr));

@@ -1,29 +1,23 @@
 //! `doctor` and the message service: a real service and its daemon, and each thing that is not as
 //! it should be.
 
-use std::net::TcpListener;
-
 use crate::doctor_support::{Said, client, doctor, wechat, well};
 use crate::support::frozen::Guard;
 use crate::support::memcached::Memcached;
+use crate::support::ports::Kept;
 use crate::support::process::{Process, Site, TOKEN};
 
 const KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
 const RULES: &str = "[[rule]]\nname = \"hello\"\nwhen.content = \"hello\"\nreply = \"hi\"\n";
 
-/// A port that nobody listens on at this moment.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// A site about which there is nothing to say, with a message service for its account.
-fn served(base: &str, memcached: &str) -> Site {
+fn served(base: &str, memcached: &str, admin: &Kept) -> Site {
     let mut site = well(base);
     site.file("messages.token", TOKEN);
     site.file("callback.token", "AAAAA");
     site.file("callback.key", KEY);
     site.file("rules.toml", RULES);
-    site.section("serve", &format!("listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:{}\"", free_port()));
+    site.section("serve", &format!("listen = \"127.0.0.1:0\"\nadmin = \"{}\"", admin.addr()));
     let daemon = site.addr();
     site.section(
         "messages",
@@ -62,7 +56,8 @@ fn keeps_secrets(said: &Said) {
 async fn message_service_that_is_well_says_so_in_every_line() {
     let _guard = Guard::start();
     let (wechat, cache) = (wechat(&["wx1"]).await, Memcached::start());
-    let site = served(&wechat.base, &cache.addr());
+    let admin = Kept::new();
+    let site = served(&wechat.base, &cache.addr(), &admin);
     let daemon = site.start_ready().await;
     let service = start(&site).await;
     let said = doctor(&site, &[]).await;
@@ -84,7 +79,8 @@ async fn message_service_that_is_well_says_so_in_every_line() {
 async fn each_fault_of_the_message_service_is_named_with_what_to_do() {
     let _guard = Guard::start();
     let (wechat, mut cache) = (wechat(&["wx1"]).await, Memcached::start());
-    let mut site = served(&wechat.base, &cache.addr());
+    let admin = Kept::new();
+    let mut site = served(&wechat.base, &cache.addr(), &admin);
     // Neither of them runs: one is a warning, because that may be meant.
     let said = doctor(&site, &[]).await;
     said.code(0).says("warn", "runs", &["it does not run", "systemctl start zhongkong-messages"]).says(

@@ -76,8 +76,19 @@ impl World {
         settings: Settings,
         sockets: &[&Path],
     ) -> Self {
+        Self::of(prepare, listed(), vec![account("wx1"), account("wx2")], settings, sockets).await
+    }
+
+    /// The same with these accounts at this WeChat.
+    pub(crate) async fn of(
+        prepare: impl FnOnce(&simulator::Control),
+        simulated: simulator::Settings,
+        accounts: Vec<AccountSettings>,
+        settings: Settings,
+        sockets: &[&Path],
+    ) -> Self {
         let frozen = Frozen::start();
-        let sim = Simulated::start(listed()).await;
+        let sim = Simulated::start(simulated).await;
         prepare(&sim.control);
         let clock = Clock::manual(WallTime(1_700_000_000_000), BootTime(1_000_000), "boot");
         let wechat = WeChat::new(&wechat::Settings {
@@ -95,7 +106,6 @@ impl World {
             ledger: Arc::new(ledger.clone()),
             gate: Gate::new(64),
         };
-        let accounts = vec![account("wx1"), account("wx2")];
         let (hub, tasks) = Hub::build(Arc::new(around), accounts).await.unwrap();
         let stop = CancellationToken::new();
         let mut refreshers = JoinSet::new();

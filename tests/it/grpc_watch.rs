@@ -291,11 +291,12 @@ async fn stop_ends_a_watch_with_unavailable_and_the_server_with_it() {
 async fn local_copy_follows_the_daemon_and_is_not_used_beyond_its_last_word() {
     // A service reads from its copy; the daemon rotates the value, then dies.
     let world = world().await;
-    let (cache, feeder) = Cache::new(world.client("web"), world.clock.clone(), vec![]);
+    let (cache, mut feeder) = Cache::new(world.client("web"), world.clock.clone(), vec![]);
     let mut changes = cache.changes();
     let mut tasks = tokio::task::JoinSet::new();
     let stop = tokio_util::sync::CancellationToken::new();
-    tasks.spawn(feeder.run(stop.clone()));
+    let stopped = stop.clone();
+    tasks.spawn(async move { feeder.run(stopped).await });
     changes.changed().await.unwrap();
     let first = cache.get(&access("wx1")).unwrap();
     let fresh = rotate(&world, "wx1").await;

@@ -133,13 +133,14 @@ async fn a_small_log_file_is_put_aside_by_the_running_daemon_and_keeps_no_more_t
 
 #[tokio::test]
 async fn a_full_log_disk_stops_no_service_and_is_said_once_and_is_over_when_there_is_room() {
-    // A disk with one page left, and a daemon that logs everything.
+    // A disk with one page left, and a daemon that logs everything. What is freed later is far more
+    // than may wait to be written: the disk must not be full again before that is said in it.
     let _guard = Guard::start();
     let wechat = wechat().await;
     let site = logging_to_a_file(&wechat.base, "filter = \"trace\"");
     let log = site.path("log");
     let mount =
-        format!("mount -t tmpfs -o size=64k none {0}\nhead -c 61440 /dev/zero > {0}/filler", log.display());
+        format!("mount -t tmpfs -o size=8m none {0}\nhead -c 8384512 /dev/zero > {0}/filler", log.display());
     let daemon = spawn_after(&site, &mount);
     site.value_when_up(&daemon).await;
     daemon.line("cannot be written (No space left on device").await;

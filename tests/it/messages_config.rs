@@ -260,6 +260,19 @@ fn over_tcp_the_daemon_wants_a_token() {
 }
 
 #[test]
+fn proxies_are_believed_on_loopback_unless_others_are_named_and_a_list_with_everybody_is_odd() {
+    let proxies = |text: &str| load(&format!("[serve]\n{text}\n{}", safe(""))).unwrap();
+    let said = |loaded: &LoadedServe| loaded.warnings.iter().map(ToString::to_string).collect::<String>();
+    let loopback = proxies("trusted_proxies = [\"127.0.0.1\", \"::ffff:127.0.0.1\", \"::1\"]");
+    let listed = proxies("trusted_proxies = [\"127.0.0.1\", \"::1\"]").config.serve.proxies;
+    assert_eq!(proxies("").config.serve.proxies, listed);
+    assert_ne!(loopback.config.serve.proxies, listed);
+    assert!(!said(&loopback).contains("trusted_proxies"), "{}", said(&loopback));
+    let everybody = proxies("trusted_proxies = [\"10.0.0.0/8\", \"::/0\"]");
+    assert!(said(&everybody).contains("serve.trusted_proxies: ::/0 is everybody"), "{}", said(&everybody));
+}
+
+#[test]
 fn secrets_in_the_file_itself_are_refused_and_not_repeated() {
     for key in ["token", "aes_key", "encoding_aes_key"] {
         let said = problems(&safe(&format!("{key} = \"s3cr3t-{KEY}\"")));
@@ -280,11 +293,17 @@ fn what_a_reload_cannot_change_is_named_and_the_rest_is_not() {
     );
     assert_eq!(changed(&live), Vec::<&str>::new());
     let later = format!(
-        "[serve]\nlisten = \"127.0.0.1:1\"\nlog.keep = 1\n[messages]\ndeadline = \"2s\"\nmemcached = \"a:1\"\n\
+        "[serve]\nlisten = \"127.0.0.1:1\"\ntrusted_proxies = []\nlog.keep = 1\n[messages]\ndeadline = \"2s\"\nmemcached = \"a:1\"\n\
          daemon = \"unix:/x\"\nlog.file = \"m.log\"\n{}",
         safe("")
     );
-    let keys =
-        ["serve.listen", "serve.log.keep", "messages.daemon", "messages.deadline", "messages.memcached"];
+    let keys = [
+        "serve.listen",
+        "serve.trusted_proxies",
+        "serve.log.keep",
+        "messages.daemon",
+        "messages.deadline",
+        "messages.memcached",
+    ];
     assert_eq!(changed(&later), [&keys[..], &["messages.log"]].concat());
 }

@@ -6,7 +6,6 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use zhongkong::client::cache::Cache;
@@ -22,10 +21,13 @@ use zhongkong::services::wechat_api::{ApiError, LostKind, UnsentKind};
 use zhongkong::simulator::{Call, Endpoint, Fault, Kind, Outcome, Script};
 
 use super::messages_support::{Came, Says, Standin, api, api_within};
-use super::support::frozen::Guard;
+use super::support::frozen::{Frozen, Guard};
+use super::support::ports::Kept;
 use super::support::process::{Process, SECRET, Site, TOKEN, key};
 use super::support::simulated::{Simulated, listed_with};
 
+/// What a call to WeChat may take where it is not answered.
+const LIMIT: Duration = Duration::from_secs(20);
 const SEND: &str = "/cgi-bin/message/custom/send";
 
 /// A daemon with the token of "wx1".
@@ -232,11 +234,19 @@ async fn answer_that_breaks_off_or_is_late_is_lost_after_one_call() {
     }
     // A torn connection took the request with it; the others' messages were delivered, once.
     assert_eq!(wechat.control.messages("wx1").len(), 2);
-    let quick = Standin::start([Says::Nothing]).await;
-    let late = Late::new(api_within(site.connect().await, &quick.base, Duration::from_millis(50)));
-    let error = send(&late).await.unwrap_err();
+    let mute = Standin::start([Says::Nothing]).await;
+    let late = Late::new(api_within(site.connect().await, &mute.base, LIMIT));
+    let frozen = Frozen::start();
+    let passes = async {
+        while mute.came().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        frozen.advance(LIMIT + Duration::from_millis(1)).await;
+    };
+    let (sent, ()) = tokio::join!(send(&late), passes);
+    let error = sent.unwrap_err();
     assert!(matches!(error, LateError::Api(ApiError::Lost(LostKind::TimedOut))), "{error:?}");
-    assert_eq!(quick.came().len(), 1);
+    assert_eq!(mute.came().len(), 1);
     daemon.stop().await;
 }
 
@@ -244,9 +254,8 @@ async fn answer_that_breaks_off_or_is_late_is_lost_after_one_call() {
 async fn call_that_found_nobody_is_known_as_not_sent() {
     let _guard = Guard::start();
     let (_wechat, site, daemon) = daemon().await;
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}", closed.local_addr().unwrap());
-    drop(closed);
+    let nobody = Kept::new();
+    let base = format!("http://{}", nobody.addr());
     let late = Late::new(api(site.connect().await, &base));
     let error = send(&late).await.unwrap_err();
     assert!(matches!(error, LateError::Api(ApiError::NotSent(UnsentKind::Connect))), "{error:?}");
@@ -294,11 +303,12 @@ async fn local_copy_is_used_while_the_daemon_is_away_and_a_dead_token_then_ends_
     let _guard = Guard::start();
     let (wechat, site, daemon) = daemon().await;
     let client = site.connect().await;
-    let (cache, feeder) = Cache::new(client.clone(), Clock::system(), vec![key("wx1")]);
+    let (cache, mut feeder) = Cache::new(client.clone(), Clock::system(), vec![key("wx1")]);
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     let mut changes = cache.changes();
-    tasks.spawn(feeder.run(stop.clone()));
+    let stopped = stop.clone();
+    tasks.spawn(async move { feeder.run(stopped).await });
     while cache.get(&key("wx1")).is_none() {
         changes.changed().await.unwrap();
     }

@@ -191,6 +191,10 @@ async fn late_answer_of_a_message_that_another_instance_has_taken_over_is_not_se
         memcached.flush_all();
         let (desk, program) = desk(&memcached.addr(), Duration::from_millis(200));
         assert_eq!(desk.answer(message(), Instant::now()).await.unwrap().how, How::TooSlow);
+        // On a busy machine the claim itself may have taken longer than the deadline.
+        while program.runs.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
         memcached.set(&name(), note);
         program.go.notify_one();
         assert_eq!(desk.close(PATIENT).await, 0);
@@ -237,7 +241,7 @@ async fn server_that_speaks_another_language_costs_three_lines_and_no_message() 
     assert!(!warned.is_empty() && warned.len() <= 15, "{warned:#?}");
     for line in warned {
         assert!(line.contains("cannot be asked whether another instance has a message"), "{line}");
-        assert!(!line.contains("400"), "what strangers say is not repeated: {line}");
+        assert!(!line.contains("Bad Request"), "what strangers say is not repeated: {line}");
     }
 }
 

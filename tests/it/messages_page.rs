@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use super::support::ports::Kept;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -23,15 +24,11 @@ fn blocks<'t>(page: &'t str, heading: &str, kind: &str) -> Vec<&'t str> {
     section.split(&fence).skip(1).map(|block| block.split("```\n").next().unwrap()).collect()
 }
 
-/// A port that nobody has at the moment.
-fn free() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
-}
-
-/// Types a start into a shell and tells what it printed. Ports are free ones, because the real
+/// Types a start into a shell and tells what it printed. Ports are kept ones, because the real
 /// ones may be taken, and what is waited for is waited for until it is there.
 fn typed(start: &str) -> String {
-    let (port, admin, program) = (free(), free(), free());
+    let kept = [Kept::new(), Kept::new(), Kept::new()];
+    let [port, admin, program] = kept.each_ref().map(|kept| kept.port().to_string());
     let serve = format!("[serve]\nlisten = \"127.0.0.1:{port}\"\nadmin = \"127.0.0.1:{admin}\"\nEND\n");
     let open = |port: &str| {
         format!(

@@ -6,6 +6,7 @@ use zhongkong::simulator::callback::SCREEN;
 
 use super::callback_support::{AES_KEY, APPID, Callback, Seen, TOKEN, reply, right, sealed, sealed_for};
 use super::support::frozen::Guard;
+use super::support::ports::Kept;
 use super::support::process::{Ran, Site};
 
 /// What a wrong callback answers.
@@ -110,9 +111,8 @@ async fn callback_that_is_wrong_in_one_way_is_told_which_and_what_to_do() {
         let callback = Callback::start(move |seen| Some(wrong(seen))).await;
         says(&site, &callback, &["text", "--retries", "0"], 1, words).await;
     }
-    let gone = Callback::echoing("a").await;
-    let url = gone.url.clone();
-    drop(gone);
+    let nobody = Kept::new();
+    let url = format!("http://{}/wechat/shop", nobody.addr());
     let ran = site.run(&["messages", "send", &url, "text", "--token", "t"]).await;
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(
@@ -212,6 +212,40 @@ async fn account_of_the_configuration_is_used_by_its_path_or_appid() {
     let ran = site.run(&["messages", "send", &callback.url, "text", "--account", "other"]).await;
     ran.expect(2, &["\"other\"", "their paths are: shop"]);
     assert_eq!(callback.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn account_of_the_configuration_brings_its_address_with_it() {
+    // The message service of the configuration, on this machine: what else could be meant?
+    let _guard = Guard::start();
+    let (site, kept) = (site(), Kept::new());
+    let config = |listen: &str| {
+        format!(
+            "[serve]\nlisten = \"{listen}\"\ninsecure = true\n[messages]\n[[messages.account]]\nappid = \"{APPID}\"\n\
+             path = \"shop\"\ntoken_file = \"token\"\naes_key_file = \"key\"\n"
+        )
+    };
+    let port = kept.port();
+    for listen in [format!("127.0.0.1:{port}"), format!("0.0.0.0:{port}"), format!("[::]:{port}")] {
+        site.file("config.toml", &config(&listen));
+        let ran = site.run(&["messages", "send", "text", "Content=hi", "--account", "shop", "-v"]).await;
+        assert_eq!(ran.code, Some(1), "nobody listens there: {ran:?}");
+        let host = if listen.starts_with('[') { "[::1]" } else { "127.0.0.1" };
+        assert!(ran.stdout.contains(&format!("http://{host}:{port}/wechat/shop?")), "{listen}: {ran:?}");
+        assert!(ran.stdout.contains("<Content><![CDATA[hi]]>"), "the first word is a type: {ran:?}");
+    }
+    // With an address the account is somewhere else, and an address is no type.
+    let elsewhere = Callback::echoing("elsewhere").await;
+    let ran = site.run(&["messages", "send", &elsewhere.url, "text", "--account", "shop"]).await;
+    assert!(ran.code == Some(0) && ran.stdout.contains("elsewhere"), "{ran:?}");
+    for (args, words) in [
+        (&["text", "text"][..], "\"text\": a field is written NAME=VALUE; an address begins with http://"),
+        (&["http://127.0.0.1/wechat/shop"][..], "what is to be sent? a TYPE"),
+        (&["127.0.0.1/wechat/shop"][..], "`zhongkong messages send --list` lists the types"),
+    ] {
+        let args = [&["messages", "send"][..], args, &["--account", "shop"]].concat();
+        site.run(&args).await.expect(2, &[words]);
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use super::messages_serve_support;
 use super::support::frozen::Guard;
 use super::support::memcached::Memcached;
 use super::support::process::{SECRET, Site};
@@ -82,14 +83,30 @@ fn queries(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// The alerts of the rules' file: name and text.
-fn alerts() -> Vec<(String, String)> {
-    let rules = read("monitoring/prometheus-alerts.yml");
+/// The daemon's rules.
+const DAEMON: &str = "prometheus-alerts.yml";
+/// The message service's.
+const MESSAGES: &str = "messages-alerts.yml";
+
+/// The alerts of a rules' file: name and text.
+fn alerts(file: &str) -> Vec<(String, String)> {
+    let rules = read(&format!("monitoring/{file}"));
     let alerts = rules.split("- alert: ").skip(1);
     let alerts: Vec<_> =
         alerts.map(|text| (text.lines().next().unwrap().to_owned(), text.to_owned())).collect();
-    assert!(alerts.len() > 10, "only {} alerts were found", alerts.len());
+    assert!(alerts.len() >= 10, "only {} alerts were found", alerts.len());
     alerts
+}
+
+/// What the alerts of a file ask Prometheus.
+fn expressions(file: &str) -> Vec<String> {
+    let expression = |(name, text): (String, String)| {
+        let rule = text.split_once("expr:").unwrap().1;
+        let rule = rule.split("\n        for:").next().unwrap().split("\n        labels:").next().unwrap();
+        assert!(!names(rule).is_empty() || name.ends_with("Down"), "{name} asks for nothing");
+        rule.to_owned()
+    };
+    alerts(file).into_iter().map(expression).collect()
 }
 
 #[tokio::test]
@@ -145,12 +162,7 @@ async fn dashboard_and_alerts_ask_only_for_metrics_that_exist() {
     let mut asked = Vec::new();
     queries(&dashboard, &mut asked);
     assert!(asked.len() > 40, "only {} queries were found", asked.len());
-    for (name, text) in alerts() {
-        let rule = text.split_once("expr:").unwrap().1;
-        let rule = rule.split("\n        for:").next().unwrap().split("\n        labels:").next().unwrap();
-        assert!(!names(rule).is_empty() || name == "ZhongkongDown", "{name} asks for nothing");
-        asked.push(rule.to_owned());
-    }
+    asked.extend(expressions(DAEMON));
     for query in &asked {
         for name in names(query) {
             assert!(scrape.knows(&name), "{name} is not put out; it is asked for by {query}");
@@ -163,6 +175,33 @@ async fn dashboard_and_alerts_ask_only_for_metrics_that_exist() {
     {
         assert!(shown.contains(name), "nobody asks for {name}");
     }
+}
+
+#[tokio::test]
+async fn alerts_of_the_message_service_ask_only_for_metrics_that_it_puts_out_and_the_page_tells() {
+    let _guard = Guard::start();
+    let process = messages_serve_support::start(&messages_serve_support::site()).await;
+    let to = messages_serve_support::http(&process).await;
+    // Refusals are counted from the first one on.
+    messages_serve_support::get(to, "/wechat/nobody").await;
+    let reachable = r#"zhongkong_daemon_reachable{service="messages"}"#;
+    let scrape = Scrape::until(&process, |seen| seen.find(reachable).is_some()).await;
+    promtool(&["check", "metrics"], &scrape.text);
+    for expression in expressions(MESSAGES) {
+        for name in names(&expression) {
+            assert!(scrape.knows(&name), "{name} is not put out; it is asked for by {expression}");
+        }
+    }
+    let page = read("docs/metrics.md");
+    let (_, section) = page.split_once("## The process of the message service").unwrap();
+    let own = quoted(&read("src/telemetry/services.rs"));
+    let other = |name: &String| name.contains("_oauth_") || name.contains("_jssdk_");
+    let own: BTreeSet<String> = own.iter().flat_map(|text| names(text)).filter(|name| !other(name)).collect();
+    assert!(own.len() >= 4, "{own:?}");
+    for name in own {
+        assert!(section.contains(&format!("- `{name}")), "docs/metrics.md does not tell of {name}");
+    }
+    process.stop().await;
 }
 
 #[test]
@@ -190,7 +229,7 @@ fn the_dashboard_can_be_imported_with_any_data_source() {
 
 #[test]
 fn every_alert_fires_and_stays_silent_where_its_tests_say_so() {
-    promtool(&["check", "rules", "prometheus-alerts.yml"], "");
+    promtool(&["check", "rules", DAEMON, MESSAGES], "");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("monitoring/tests");
     let files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(!files.is_empty());
@@ -199,7 +238,7 @@ fn every_alert_fires_and_stays_silent_where_its_tests_say_so() {
         promtool(&["test", "rules", file.to_str().unwrap()], "");
         tests.push_str(&fs::read_to_string(file).unwrap());
     }
-    for (name, _) in alerts() {
+    for (name, _) in [alerts(DAEMON), alerts(MESSAGES)].concat() {
         let cases: Vec<&str> =
             tests.split("- expr: ").filter(|case| case.contains(&format!("\"{name}\""))).collect();
         let silent = cases.iter().filter(|case| case.contains("exp_samples: []")).count();
@@ -210,7 +249,7 @@ fn every_alert_fires_and_stays_silent_where_its_tests_say_so() {
 
 #[test]
 fn every_alert_says_what_to_do_and_how_urgent_it_is() {
-    for (name, text) in alerts() {
+    for (name, text) in [alerts(DAEMON), alerts(MESSAGES)].concat() {
         for part in ["summary: ", "description: ", "action: "] {
             assert!(text.contains(part), "{name} has no {part}");
         }
@@ -218,9 +257,13 @@ fn every_alert_says_what_to_do_and_how_urgent_it_is() {
             text.contains("severity: page") || text.contains("severity: ticket"),
             "{name} has no severity"
         );
-        // The daemon explains itself, unless it is down.
-        let command =
-            if name == "ZhongkongDown" { "systemctl status zhongkong" } else { "zhongkong explain" };
+        // The daemon explains itself, unless it is down; of the service there is the log.
+        let command = match &*name {
+            "ZhongkongDown" => "systemctl status zhongkong",
+            "ZhongkongMessagesReloadFailed" => "zhongkong serve messages --check",
+            _ if name.starts_with("ZhongkongMessages") => "journalctl -u zhongkong-messages",
+            _ => "zhongkong explain",
+        };
         let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(words.contains(command), "{name} does not name `{command}`");
     }

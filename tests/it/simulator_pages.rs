@@ -261,3 +261,36 @@ async fn web_settings_are_changed_one_by_one_over_http() {
         assert!(refused.text().await.unwrap().contains(about), "{wrong}");
     }
 }
+
+#[tokio::test]
+async fn jssdk_is_served_in_its_versions_and_answers_by_script_like_any_other_call() {
+    let wechat = start().await;
+    for version in ["1.6.0", "1.4.0", "1.2.0"] {
+        let path = format!("/open/js/jweixin-{version}.js");
+        let answer = wechat.try_get(&path).await.unwrap();
+        assert_eq!(answer.headers()["content-type"], "text/javascript; charset=utf-8");
+        let text = answer.text().await.unwrap();
+        assert!(text.contains(&format!("jweixin-{version}.js")) && !text.contains("SIMULATED"), "{version}");
+    }
+    assert_eq!(wechat.try_get("/open/js/jweixin-9.9.9.js").await.unwrap().status(), StatusCode::NOT_FOUND);
+
+    let config = json!({
+        "appid": "wx1", "timestamp": "1", "nonceStr": "n", "signature": "0", "jsApiList": ["scanQRCode"],
+        "openTagList": [], "url": "https://h5.example.com/", "href": "https://h5.example.com/#a",
+    });
+    let invalid = json!({ "errMsg": "config:fail, invalid signature", "denied": [] });
+    assert_eq!(wechat.post("/open/js/config", &config).await, invalid, "no ticket was ever issued");
+    let fault = Fault::Errcode { code: -1, message: Some("system error".to_owned()) };
+    wechat.control.script(Script::once(Endpoint::JsConfig, fault).only("wx1"));
+    assert_eq!(
+        wechat.post("/open/js/config", &config).await,
+        json!({ "errMsg": "config:fail, system error" })
+    );
+    let stranger = json!({ "appid": "wx9", "timestamp": "1", "nonceStr": "n", "signature": "0", "jsApiList": [], "openTagList": [], "url": "", "href": "" });
+    assert_eq!(wechat.post("/open/js/config", &stranger).await["errMsg"], "config:fail, invalid appid");
+    assert_eq!(wechat.control.count(Endpoint::JsConfig, "wx1"), 2);
+    assert_eq!(wechat.control.count_all(Endpoint::JsSdk), 4);
+    assert_eq!(wechat.control.js_configs("wx1").len(), 1, "a scripted refusal is no verdict");
+    let described = wechat.get("/_sim/web?appid=wx9").await;
+    assert_eq!(described["web"], Value::Null, "asking opened no account");
+}

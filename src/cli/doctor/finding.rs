@@ -45,6 +45,10 @@ pub(super) enum Group {
     Callback,
     /// The message service.
     Messages,
+    /// The login service.
+    OAuth,
+    /// The JS-SDK service.
+    Jssdk,
 }
 
 /// One finding.
@@ -184,6 +188,8 @@ const fn heading(group: Group) -> &'static str {
         Group::Memcached => "memcached",
         Group::Callback => "Callback",
         Group::Messages => "Message service",
+        Group::OAuth => "Login service",
+        Group::Jssdk => "JS-SDK service",
     }
 }
 

@@ -80,37 +80,50 @@ pub(super) async fn findings(settings: &Settings, clock: &Clock) -> Vec<Finding>
     found
 }
 
-/// Asks the servers through which instances of the message service share what they have seen.
-pub(super) async fn shared(servers: &[String], clock: &Clock) -> Vec<Finding> {
+/// What a business service has memcached for.
+#[derive(Clone, Copy)]
+pub(super) struct Purpose {
+    pub(super) group: Group,
+    /// What comes of a key that is thrown out.
+    pub(super) evicted: &'static str,
+    /// What comes of a server that is down.
+    pub(super) down: &'static str,
+    /// What names the servers: `[messages] memcached`.
+    pub(super) key: &'static str,
+}
+
+/// Asks the servers that a business service has.
+pub(super) async fn shared(servers: &[String], purpose: &Purpose, clock: &Clock) -> Vec<Finding> {
     let found = join_all(servers.iter().map(async |server| {
         let asked = match timeout(LIMIT, ask(server, clock)).await {
             Ok(asked) => asked,
             Err(_) => Err(Trouble::Slow(LIMIT)),
         };
-        judge_shared(asked).about(server)
+        judge_shared(asked, purpose).about(server)
     }));
     found.await
 }
 
-fn judge_shared(asked: Result<Facts, Trouble>) -> Finding {
+fn judge_shared(asked: Result<Facts, Trouble>, purpose: &Purpose) -> Finding {
+    let Purpose { group, evicted, down, key } = *purpose;
     const NAME: &str = "memcached";
     match asked {
         Ok(Facts { evictions: 0, version, trip, .. }) => {
             let detail =
                 format!("set, read and deleted a key ({} ms each); memcached {version}", trip.as_millis());
-            Finding::ok(Group::Messages, NAME, detail)
+            Finding::ok(group, NAME, detail)
         }
         Ok(Facts { evictions, .. }) => Finding::warn(
-            Group::Messages,
+            group,
             NAME,
-            format!("{evictions} keys were thrown out for want of memory: a message may be handled twice"),
+            format!("{evictions} keys were thrown out for want of memory: {evicted}"),
             "give it more memory (-m)",
         ),
         Err(trouble) => Finding::fail(
-            Group::Messages,
+            group,
             NAME,
-            format!("{trouble}: instances do not know what the others have handled"),
-            "start it (systemctl start memcached), or correct [messages] memcached; 1.6 or later, without a login",
+            format!("{trouble}: {down}"),
+            format!("start it (systemctl start memcached), or correct {key}; 1.6 or later, without a login"),
         ),
     }
 }

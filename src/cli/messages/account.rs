@@ -1,5 +1,6 @@
 //! Whose callback it is: Token, key and mode from options, the environment, or the configuration.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
@@ -50,12 +51,21 @@ pub(super) struct Console {
     format: String,
 }
 
-impl Console {
+/// Whose callback it is.
+pub(super) struct Known {
     /// What pushes are signed and encrypted with.
-    pub(super) fn identity(self, config: &Path, env: &Environment) -> Result<Identity, CliError> {
+    pub(super) identity: Identity,
+    /// Where the service of the configuration listens for it, if it is an account of one.
+    pub(super) url: Option<String>,
+}
+
+impl Console {
+    /// Reads what the options name.
+    pub(super) fn read(self, config: &Path, env: &Environment) -> Result<Known, CliError> {
         let Self { account, token_file, token, aes_key_file, appid, to, mode, format } = self;
         let configured = account.map(|name| find(&name, config, env)).transpose()?;
-        let (token, aes_key, own_mode, receive_id) = if let Some(found) = configured {
+        let url = configured.as_ref().map(|(found, listen)| local_url(*listen, &found.account.path));
+        let (token, aes_key, own_mode, receive_id) = if let Some((found, _)) = configured {
             let mode = match found.mode {
                 envelope::Mode::Plain => Mode::Plain,
                 envelope::Mode::Compatible => Mode::Compatible,
@@ -71,25 +81,37 @@ impl Console {
             let mode = if aes_key.is_some() { Mode::Safe } else { Mode::Plain };
             (token, aes_key, mode, APPID.to_owned())
         };
-        Ok(Identity {
+        let identity = Identity {
             token: token.expose().to_owned(),
             aes_key: aes_key.map(|key| key.expose().to_owned()),
             appid: appid.unwrap_or(receive_id),
             original_id: to,
             mode: mode.as_deref().and_then(Mode::of).unwrap_or(own_mode),
             format: Format::of(&format).unwrap_or(Format::Xml),
-        })
+        };
+        Ok(Known { identity, url })
     }
 }
 
-/// The account of this path or appid.
-fn find(name: &str, config: &Path, env: &Environment) -> Result<CallbackSettings, CliError> {
+/// Where a program on this machine reaches the callback of this path.
+fn local_url(listen: SocketAddr, path: &str) -> String {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}/wechat/{path}", SocketAddr::new(ip, listen.port()))
+}
+
+/// The account of this path or appid, and where its service listens.
+fn find(name: &str, config: &Path, env: &Environment) -> Result<(CallbackSettings, SocketAddr), CliError> {
     let wanted = ServiceSet::from([Service::Messages]);
-    let messages = ServeConfig::load(config, env, &wanted)?.config.messages;
-    let accounts = messages.map(|messages| messages.accounts).unwrap_or_default();
+    let loaded = ServeConfig::load(config, env, &wanted)?.config;
+    let listen = loaded.serve.listen;
+    let accounts = loaded.messages.map(|messages| messages.accounts).unwrap_or_default();
     let by_path = accounts.iter().find(|one| one.account.path == name);
     let found = by_path.or_else(|| accounts.iter().find(|one| one.account.appid.as_str() == name));
-    found.cloned().ok_or_else(|| {
+    found.cloned().map(|found| (found, listen)).ok_or_else(|| {
         let paths: Vec<&str> = accounts.iter().map(|one| one.account.path.as_str()).collect();
         CliError::Usage(format!(
             "no [[messages.account]] of {} has the path or appid {name:?}; their paths are: {}",

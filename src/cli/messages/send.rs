@@ -16,7 +16,7 @@ use crate::simulator::callback::{ATTEMPTS, ComposeError, Fault, KINDS, Push, Sen
 use super::super::error::CliError;
 use super::super::output::Output;
 use super::super::words;
-use super::account::Console;
+use super::account::{Console, Known};
 use super::shown::{self, Detail};
 
 /// Longest message that is read from a file.
@@ -30,18 +30,20 @@ const MOST_RETRIES: u64 = 9;
 Examples:
   zhongkong messages send http://127.0.0.1:7790/wechat/wx1 text Content=hello --token-file token
   zhongkong messages send URL event.SCAN EventKey=42 --token-file token --aes-key-file key --appid wx1
-  zhongkong messages send URL text --account wx1
+  zhongkong messages send text Content=hello --account wx1
+  zhongkong messages send https://HOST/wechat/wx1 text --account wx1
   zhongkong messages send URL verify --token-file token
   zhongkong messages send URL text --fault bad_msg_signature --token-file token --aes-key-file key
 
 Exit codes: 0 the callback did right (the user sees an answer, or nothing by intent; a forged push was refused), \
 1 it did not, 2 wrong usage.")]
 pub(in crate::cli) struct Args {
-    /// The callback: http://HOST/PATH or https://HOST/PATH
+    /// The callback: http://HOST/PATH or https://HOST/PATH. With --account it may be left out: then it is the message
+    /// service of the configuration, on this machine
     #[arg(required_unless_present = "list")]
     url: Option<String>,
     /// text, event.SCAN … (see --list); `verify`; or a FILE with a message in XML or JSON
-    #[arg(value_name = "TYPE|FILE", required_unless_present = "list")]
+    #[arg(value_name = "TYPE|FILE", required_unless_present_any = ["list", "account"])]
     what: Option<String>,
     // Not a comment of rustdoc's, which takes the brackets for a link.
     #[arg(
@@ -89,9 +91,10 @@ pub(super) async fn run(args: Args, config: &Path, out: Output, env: &Environmen
     if list {
         return out.result(&shown::list_document(), |_| shown::list());
     }
-    let identity = account.identity(config, env)?;
-    // clap asks for both, or for --list.
-    let (url, what) = (url.unwrap_or_default(), what.unwrap_or_default());
+    let Known { identity, url: own } = account.read(config, env)?;
+    // clap asks for the first, or for --list.
+    let said = Said { first: url.unwrap_or_default(), second: what, fields };
+    let Target { url, what, fields } = said.sorted(own)?;
     let fault = fault.as_deref().and_then(Fault::of);
     let detail = if verbose { Detail::Requests } else { Detail::Answers };
     let mode = identity.mode;
@@ -115,6 +118,46 @@ pub(super) async fn run(args: Args, config: &Path, out: Output, env: &Environmen
         done.ok()
     };
     if well { Ok(()) } else { Err(CliError::TOLD_FAILED) }
+}
+
+/// The words of the command as clap counts them.
+struct Said {
+    first: String,
+    second: Option<String>,
+    fields: Vec<(String, String)>,
+}
+
+/// What they mean.
+#[derive(Debug, PartialEq, Eq)]
+struct Target {
+    url: String,
+    what: String,
+    fields: Vec<(String, String)>,
+}
+
+impl Said {
+    /// The address comes first, unless it is left out for the account's `own`: then each word stands
+    /// one place too far in front.
+    fn sorted(self, own: Option<String>) -> Result<Target, CliError> {
+        let Self { first, second, mut fields } = self;
+        match (own, second) {
+            (Some(url), second) if !first.contains("://") => {
+                if let Some(field) = second {
+                    let field = parse_field(&field).map_err(|rule| {
+                        CliError::Usage(format!(
+                            "{field:?}: {rule}; an address begins with http:// or https://"
+                        ))
+                    })?;
+                    fields.insert(0, field);
+                }
+                Ok(Target { url, what: first, fields })
+            }
+            (_, Some(what)) => Ok(Target { url: first, what, fields }),
+            (_, None) => Err(CliError::Usage(
+                "what is to be sent? a TYPE (`--list` has all), `verify`, or a FILE".to_owned(),
+            )),
+        }
+    }
 }
 
 /// The message: by a name, or from a file where there is no such name.

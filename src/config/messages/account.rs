@@ -204,7 +204,11 @@ fn aes_key_of(sources: &Sources<'_>, depth: Depth, table: &Place, cx: &mut Conte
     Some(key)
 }
 
-fn appid_of(table: &Place, text: Option<String>, cx: &mut Context<'_>) -> Option<AppId> {
+pub(in crate::config) fn appid_of(
+    table: &Place,
+    text: Option<String>,
+    cx: &mut Context<'_>,
+) -> Option<AppId> {
     let Some(text) = text else {
         cx.report.missing(table, &["appid"], "an account needs its appid");
         return None;
@@ -219,7 +223,7 @@ fn appid_of(table: &Place, text: Option<String>, cx: &mut Context<'_>) -> Option
 }
 
 /// What stands in an address without being escaped, and is nobody's idea of a directory.
-fn path_of(
+pub(in crate::config) fn path_of(
     table: &Place,
     text: Option<String>,
     appid: Option<&AppId>,

@@ -22,6 +22,8 @@ mod forward;
 
 pub use account::CallbackSettings;
 
+pub(super) use account::{appid_of, path_of};
+
 use account::Answered;
 pub use forward::ForwardSettings;
 
@@ -69,6 +71,8 @@ pub(super) fn check(
         token_credential,
         token_env,
         ca,
+        cert,
+        key,
         rules,
         deadline,
         replay_window,
@@ -81,6 +85,7 @@ pub(super) fn check(
         daemon: daemon.as_deref(),
         token: [token_file.as_deref(), token_credential.as_deref(), token_env.as_deref()],
         ca: ca.as_deref(),
+        pair: [cert.as_deref(), key.as_deref()],
     };
     let daemon = link::check(&keys, Service::Messages, depth, cx);
     let rules = rules.map(|text| path(&table.key("rules"), &text, cx));
@@ -118,7 +123,7 @@ impl MessagesSettings {
             accounts: _,
             forwards: _,
         } = self;
-        let [addr, token, ca] = daemon.differs(&new.daemon);
+        let [addr, token, ca, cert] = daemon.differs(&new.daemon);
         let wechat::Settings { api_base, connect_timeout, timeout, proxy } = wechat;
         let changed = [
             ("wechat.api_base", *api_base != new.wechat.api_base),
@@ -128,6 +133,7 @@ impl MessagesSettings {
             ("messages.daemon", addr),
             ("messages.token", token),
             ("messages.ca", ca),
+            ("messages.cert", cert),
             ("messages.deadline", *deadline != new.deadline),
             ("messages.replay_window", *replay_window != new.replay_window),
             ("messages.memcached", *memcached != new.memcached),
@@ -137,7 +143,7 @@ impl MessagesSettings {
     }
 }
 
-fn servers(raw: Option<&raw::OneOrMany>, place: &Place, cx: &mut Context<'_>) -> Vec<String> {
+pub(super) fn servers(raw: Option<&raw::OneOrMany>, place: &Place, cx: &mut Context<'_>) -> Vec<String> {
     let mut servers: Vec<String> = Vec::new();
     for server in raw.map_or(&[][..], raw::OneOrMany::as_slice) {
         if !is_host_port(server) {

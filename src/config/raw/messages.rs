@@ -18,6 +18,10 @@ pub(in crate::config) struct Messages {
     pub(in crate::config) token_env: Option<String>,
     /// PEM file of the authority that signed the daemon's certificate.
     pub(in crate::config) ca: Option<String>,
+    /// PEM file of this service's own certificate, for a daemon that knows its callers by theirs.
+    pub(in crate::config) cert: Option<String>,
+    /// PEM file of its private key.
+    pub(in crate::config) key: Option<String>,
     /// The file of rules.
     pub(in crate::config) rules: Option<String>,
     /// When an answer must leave. Too late and WeChat has closed the connection.

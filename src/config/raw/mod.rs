@@ -9,12 +9,16 @@
 use serde::Deserialize;
 
 mod business;
+mod jssdk;
 mod messages;
+mod oauth;
 mod serve;
 mod words;
 
 pub(super) use business::Business;
+pub(super) use jssdk::{Jssdk, JssdkAccount};
 pub(super) use messages::{Forward, MessageLog, Messages, MessagesAccount};
+pub(super) use oauth::{OAuth, OAuthAccount, OAuthApp};
 pub(super) use serve::Serve;
 pub(super) use words::{Date, Layout, OneOrMany};
 
@@ -33,6 +37,8 @@ pub(super) struct File {
     pub(super) business: Option<Business>,
     pub(super) serve: Option<Serve>,
     pub(super) messages: Option<Messages>,
+    pub(super) oauth: Option<OAuth>,
+    pub(super) jssdk: Option<Jssdk>,
 }
 
 /// `[daemon]`

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::Log;
+use super::words::OneOrMany;
 
 /// `[serve]`
 #[derive(Debug, Default, Deserialize)]
@@ -12,6 +13,8 @@ pub(in crate::config) struct Serve {
     pub(in crate::config) listen: Option<String>,
     /// Allows other machines to connect, without TLS.
     pub(in crate::config) insecure: Option<bool>,
+    /// Whose word for who asks is taken: IP addresses, and networks as `10.0.0.0/8`.
+    pub(in crate::config) trusted_proxies: Option<OneOrMany>,
     /// `ip:port` of /healthz, /readyz and /metrics.
     pub(in crate::config) admin: Option<String>,
     /// How long a stop may take. Too short loses answers that were to be sent late.

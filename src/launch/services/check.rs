@@ -14,7 +14,9 @@ use crate::launch::error::LaunchError;
 use crate::process::hardening::harden;
 
 use super::error::ServicesError;
+use super::jssdk::{self, CheckedJssdk};
 use super::messages::{self, CheckedMessages};
+use super::oauth::{self, CheckedOAuth};
 use super::served::Standing;
 use super::status;
 
@@ -28,6 +30,12 @@ pub struct Checked {
     /// The message service. Its fields were here before there was another service.
     #[serde(flatten)]
     pub messages: Option<CheckedMessages>,
+    /// The login service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oauth: Option<CheckedOAuth>,
+    /// The JS-SDK service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jssdk: Option<CheckedJssdk>,
 }
 
 /// All that a start of these services would ask of its files, and no more.
@@ -37,17 +45,23 @@ pub struct Checked {
 pub fn check(path: &Path, env: &Environment, wanted: &ServiceSet) -> Result<Checked, LaunchError> {
     harden()?;
     let LoadedServe { config, warnings } = ServeConfig::load(path, env, wanted)?;
-    let ServeConfig { serve, verify_files: _, messages } = config;
+    let ServeConfig { serve, verify_files: _, messages, oauth, jssdk } = config;
     if let Some(path) = &serve.log.file {
         writable(path).map_err(|source| ServicesError::OwnLog { path: path.clone(), source })?;
     }
     let mut summaries = Vec::new();
     let messages = messages.map(|settings| messages::check(&settings)).transpose();
     let messages = told(Service::Messages, messages.map_err(ServicesError::from)?, &mut summaries);
+    let oauth = oauth.map(|settings| oauth::check(&settings)).transpose();
+    let oauth = told(Service::OAuth, oauth.map_err(ServicesError::from)?, &mut summaries);
+    let jssdk = jssdk.map(|settings| jssdk::check(&settings)).transpose();
+    let jssdk = told(Service::Jssdk, jssdk.map_err(ServicesError::from)?, &mut summaries);
     Ok(Checked {
         summary: status::summary(&summaries),
         warnings: warnings.iter().map(ToString::to_string).collect(),
         messages,
+        oauth,
+        jssdk,
     })
 }
 

@@ -3,7 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::jssdk::JssdkError;
 use super::messages::MessagesError;
+use super::oauth::OAuthError;
 
 /// Why the services do not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +13,12 @@ pub enum ServicesError {
     /// The message service cannot be built.
     #[error(transparent)]
     Messages(#[from] MessagesError),
+    /// The login service cannot be built.
+    #[error(transparent)]
+    OAuth(#[from] OAuthError),
+    /// The JS-SDK service cannot be built.
+    #[error(transparent)]
+    Jssdk(#[from] JssdkError),
     /// The process's own log.
     #[error(
         "the log file {} cannot be written; make its directory, let the service's user write there, or change \
@@ -39,6 +47,8 @@ impl ServicesError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Messages(source) => source.is_configuration(),
+            Self::OAuth(source) => source.is_configuration(),
+            Self::Jssdk(source) => source.is_configuration(),
             Self::OwnLog { .. } | Self::Watch(_) | Self::Part(_) | Self::Grace => false,
         }
     }

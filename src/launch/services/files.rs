@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 
 use crate::config::verify::VerifyFile;
-use crate::http::{Received, refusal};
+use crate::http::{Received, no_such_method, no_such_path};
 
 /// What is in each file, by its name.
 #[derive(Default)]
@@ -26,7 +26,7 @@ impl Files {
     }
 
     pub(super) fn router(self: Arc<Self>) -> Router {
-        Router::new().route("/{file}", get(file)).with_state(self)
+        Router::new().route("/{file}", get(file).fallback(no_reading)).with_state(self)
     }
 }
 
@@ -41,6 +41,20 @@ async fn file(
         Some(content) => {
             ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], content.clone()).into_response()
         }
-        None => refusal(StatusCode::NOT_FOUND, "there is nothing here", &received.id),
+        None => no_such_path(Extension(received)).await,
+    }
+}
+
+/// Anything but a `GET`: 405 where there is such a file, else as for any strange path.
+async fn no_reading(
+    State(files): State<Arc<Files>>,
+    Extension(received): Extension<Received>,
+    uri: Uri,
+) -> Response {
+    let name = uri.path().strip_prefix('/').unwrap_or_default();
+    if files.0.load().contains_key(name) {
+        no_such_method(Extension(received)).await
+    } else {
+        no_such_path(Extension(received)).await
     }
 }

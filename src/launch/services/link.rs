@@ -70,6 +70,12 @@ pub(super) async fn watch(watched: Watched) {
                 Err(_) => trouble.failed(),
             };
             let error = looked.err().map(|error| chain(&error)).unwrap_or_default();
+            let now = if error.is_empty() { Link::Up } else { Link::Down };
+            services::daemon_reachable(service.as_str(), if now == Link::Up { 1.0 } else { 0.0 });
+            if link.send_if_modified(|link| std::mem::replace(link, now) != now) {
+                bell.ring();
+            }
+            // Behind the state: who reads the line and looks must find it so.
             match report {
                 Report::Warn(times) => tracing::warn!(
                     service = service.as_str(),
@@ -94,11 +100,6 @@ pub(super) async fn watch(watched: Watched) {
                     tracing::info!(service = service.as_str(), times, "the daemon gives {thing}s again");
                 }
                 Report::Nothing => {}
-            }
-            let now = if error.is_empty() { Link::Up } else { Link::Down };
-            services::daemon_reachable(service.as_str(), if now == Link::Up { 1.0 } else { 0.0 });
-            if link.send_if_modified(|link| std::mem::replace(link, now) != now) {
-                bell.ring();
             }
         }
         tokio::select! {

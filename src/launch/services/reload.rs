@@ -55,27 +55,30 @@ impl Reloader {
                 let line = NotifyState::Status("reloading: the configuration is read");
                 self.notifier.tell(&[NotifyState::Reloading, now, line]).await;
             }
-            let (done, remark) = match self.reload().await {
+            let reloaded = self.reload().await.map_err(|error| chain(&error));
+            let (done, remark) = match &reloaded {
                 Ok(later) if later.is_empty() => (metrics::Done::Ok, None),
                 Ok(later) => {
                     (metrics::Done::Ok, Some(format!("restart needed for changed {}", later.join(", "))))
                 }
                 Err(error) => {
-                    let error = chain(&error);
-                    tracing::error!(
-                        error = error.as_str(),
-                        "the configuration was not taken over, everything goes on as before: {error}"
-                    );
                     let at = self.clock.wall();
-                    (
-                        metrics::Done::Failed,
-                        Some(format!("reload refused at {at}, the old configuration is in force: {error}")),
-                    )
+                    let remark =
+                        format!("reload refused at {at}, the old configuration is in force: {error}");
+                    (metrics::Done::Failed, Some(remark))
                 }
             };
             metrics::reload(done);
             self.notifier.tell(&[NotifyState::Ready]).await;
             self.remark.send_replace(remark);
+            // Behind the state: who reads the line and looks must find it so.
+            match reloaded {
+                Ok(_) => tracing::info!("configuration taken over: {}", self.board.summary()),
+                Err(error) => tracing::error!(
+                    error = error.as_str(),
+                    "the configuration was not taken over, everything goes on as before: {error}"
+                ),
+            }
         }
     }
 
@@ -106,7 +109,6 @@ impl Reloader {
             tracing::debug!(%error, "the log filter stays as it was");
         }
         metrics::reloaded_at(self.clock.wall());
-        tracing::info!("configuration taken over: {}", self.board.summary());
         // Compared with what is in force, which of these keys is the old value.
         self.config.serve.grace = config.serve.grace;
         Ok(later)

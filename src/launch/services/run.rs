@@ -32,7 +32,9 @@ use crate::telemetry::{self, metrics};
 use super::admin::{self, View};
 use super::error::ServicesError;
 use super::files::Files;
+use super::jssdk::Jssdk;
 use super::messages::Messages;
+use super::oauth::OAuth;
 use super::reload::Reloader;
 use super::served::{Bell, Served, Stops};
 use super::status::{Board, Reporter, feed_watchdog};
@@ -117,10 +119,16 @@ impl Services {
             admin: admin.local_addr().map_err(ServicesError::Watch)?,
         };
         let bell = Bell::default();
-        let ServeConfig { serve: _, verify_files: _, messages } = &config;
+        let ServeConfig { serve: _, verify_files: _, messages, oauth, jssdk } = &config;
         let mut served: Vec<Box<dyn Served>> = Vec::new();
         if let Some(settings) = messages {
             served.push(Box::new(Messages::build(settings, &clock, bell.clone()).await?));
+        }
+        if let Some(settings) = oauth {
+            served.push(Box::new(OAuth::build(settings, &clock, bell.clone()).await?));
+        }
+        if let Some(settings) = jssdk {
+            served.push(Box::new(Jssdk::build(settings, &clock, bell.clone()).await?));
         }
         Ok(Self { config, http, admin, addresses, served, bell, counters, clock })
     }
@@ -157,7 +165,8 @@ impl Services {
         let files = Arc::<Files>::default();
         files.change(&config.verify_files);
         let board = Board { served: served.clone(), remark };
-        parts.start_stoppable("http", http::serve(http, site(&served, files.clone()), LIMITS, edges.clone()));
+        let (proxies, site) = (config.serve.proxies.clone(), site(&served, files.clone()));
+        parts.start_stoppable("http", http::serve_behind(proxies, http, site, LIMITS, edges.clone()));
         let view = View { readiness, board: board.clone(), counters };
         parts
             .start_stoppable("admin", http::serve(admin, view.clone().router(), admin::LIMITS, last.clone()));

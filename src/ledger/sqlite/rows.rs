@@ -17,7 +17,7 @@ use sqlx::{Row as _, Sqlite};
 use super::failure::Failure;
 use super::peek::Spent;
 use crate::clock::{BootId, BootTime, Clock, Stamp, WallTime};
-use crate::ledger::seal::Keys;
+use crate::ledger::seal::{self, Keys};
 use crate::ledger::{Call, CallEnd, Calls, Event, PastCall, Record, StoredValue, WINDOW};
 use crate::model::{AppId, ErrCode, Generation, Key, Kind, WordError};
 
@@ -130,7 +130,7 @@ pub(super) async fn load(
     conn: &mut SqliteConnection,
     only: Option<&Key>,
     day: &Day,
-    seal: &Keys,
+    keys: &Keys,
 ) -> Result<HashMap<Key, Record>, Failure> {
     let mut reader = Reader::default();
     let mut records: HashMap<Key, Record> = HashMap::new();
@@ -143,7 +143,7 @@ pub(super) async fn load(
     while let Some(row) = values.try_next().await? {
         let key = reader.key(&row)?;
         let generation = generation(row.try_get(2)?)?;
-        let value = reader.value(&row, &key, generation, seal)?;
+        let value = reader.value(&row, &key, generation, keys)?;
         let last_attempt = self::generation(row.try_get(19)?)?.max(generation);
         let record = Record { value, last_attempt, ..Record::default() };
         records.insert(key, record);
@@ -256,7 +256,7 @@ impl Reader {
         row: &SqliteRow,
         key: &Key,
         generation: Generation,
-        seal: &Keys,
+        keys: &Keys,
     ) -> Result<Option<StoredValue>, Failure> {
         let (Some(fingerprint), Some(bytes)) =
             (row.try_get::<Option<&str>, _>(3)?, row.try_get::<Option<&[u8]>, _>(4)?)
@@ -267,7 +267,7 @@ impl Reader {
         let life =
             u64::try_from(row.try_get::<i64, _>(13)?).map_err(|_| Failure::unsound("a life is negative"))?;
         Ok(Some(StoredValue {
-            value: seal.open(key, generation, bytes, row.try_get(5)?)?,
+            value: seal::open(keys, key, generation, bytes, row.try_get(5)?)?,
             fingerprint: word(fingerprint)?,
             generation,
             mode: word(row.try_get(6)?)?,

@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::failure::Failure;
 use super::rows::{Statement, bind_stamp, end_word};
 use crate::clock::Stamp;
-use crate::ledger::seal::{AtRest, KeyId, Keys};
+use crate::ledger::seal::{self, AtRest, KeyId, Keys};
 use crate::ledger::{Call, CallEnd, Committed, Event, MAX_EVENTS, StoredValue};
 use crate::model::{Generation, Key};
 
@@ -43,10 +43,10 @@ impl Write {
     }
 
     /// Does it. What is not a commit is always [`Committed::Stored`].
-    pub(super) async fn apply(&self, conn: &mut SqliteConnection, seal: &Keys) -> Result<Committed, Failure> {
+    pub(super) async fn apply(&self, conn: &mut SqliteConnection, keys: &Keys) -> Result<Committed, Failure> {
         match self {
             Self::Begin(call) => begin(conn, call).await?,
-            Self::Commit(call, value) => return commit(conn, call, value, seal).await,
+            Self::Commit(call, value) => return commit(conn, call, value, keys).await,
             Self::Finish(call, end) => finish(conn, call, *end).await?,
             Self::Settle(key, through) => settle_before(conn, key, Generation(through.0 + 1)).await?,
             Self::Withdraw(key, generation) => withdraw(conn, key, *generation).await?,
@@ -95,7 +95,7 @@ async fn commit(
     conn: &mut SqliteConnection,
     call: &Call,
     new: &StoredValue,
-    seal: &Keys,
+    keys: &Keys,
 ) -> Result<Committed, Failure> {
     const STORED: &str = "SELECT committed, fingerprint FROM stored_values WHERE appid = ? AND kind = ?";
     let stored = bind_key(sqlx::query(STORED), &call.key).fetch_optional(&mut *conn).await?;
@@ -109,7 +109,7 @@ async fn commit(
             finish(conn, call, CallEnd::Settled).await?;
             return Ok(Committed::Fenced(Generation(committed.unsigned_abs())));
         }
-        Some(_) | None => replace(conn, call, new, seal).await?,
+        Some(_) | None => replace(conn, call, new, keys).await?,
     }
     bind_call(sqlx::query(ISSUE_CALL), call).execute(&mut *conn).await?;
     settle_before(conn, &call.key, call.attempt).await?;
@@ -132,14 +132,14 @@ async fn replace(
     conn: &mut SqliteConnection,
     call: &Call,
     new: &StoredValue,
-    seal: &Keys,
+    keys: &Keys,
 ) -> Result<(), Failure> {
     const REPLACE: &str = "INSERT OR REPLACE INTO stored_values
         (appid, kind, generation, committed, fingerprint, value, seal_key, mode, issued_wall, issued_boot,
          issued_boot_id, confirmed_wall, confirmed_boot, confirmed_boot_id, verify_wall, verify_boot,
          verify_boot_id, life_ms, age_known, dead)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    let AtRest { bytes, key } = seal.seal(&call.key, new.generation, &new.value);
+    let AtRest { bytes, key } = seal::seal(keys, &call.key, new.generation, &new.value);
     let query = bind_key(sqlx::query(REPLACE), &call.key)
         .bind(column(new.generation))
         .bind(column(call.attempt))

@@ -15,4 +15,5 @@ pub static SCHEMA: Schema = Schema {
     migrations: "business_migrations",
     sqlite: &[include_str!("0001_menus.sql")],
     postgres: &[include_str!("0001_menus.sql")],
+    seal_keys: None,
 };

@@ -25,6 +25,7 @@ use crate::telemetry::{ErrorTracker, Report};
 
 pub use conn::{Conn, Statement};
 pub use error::DatabaseError;
+pub use open::Looked;
 
 /// For one statement. A page that waits longer has lost its reader.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -60,6 +61,8 @@ pub struct Schema {
     pub sqlite: &'static [&'static str],
     /// The same in PostgreSQL's.
     pub postgres: &'static [&'static str],
+    /// A statement that names the seal keys which rows need; none where nothing is sealed.
+    pub seal_keys: Option<&'static str>,
 }
 
 /// Which database.
@@ -150,6 +153,12 @@ impl Database {
             Ok(conn) => Ok(Conn::new(self.clone(), conn)),
             Err(error) => Err(self.failed(error)),
         }
+    }
+
+    /// What is there, without changing anything: for somebody who only looks, as whatever user.
+    pub async fn look(&self) -> Result<Looked, DatabaseError> {
+        let look = self.0.place.look(self.0.schema);
+        timeout(CONNECT, look).await.unwrap_or(Err(DatabaseError::Slow(CONNECT)))
     }
 
     /// Whether it answers.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AnyPool, ConnectOptions as _, SqlSafeStr as _};
+use sqlx::{AnyPool, AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, SqlSafeStr as _};
 use url::Url;
 
 use super::{Backend, CONNECT, DatabaseError, Place, Schema};
@@ -54,6 +54,15 @@ pub(super) enum Missing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileId(u64, u64);
 
+/// What a look at a database found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// How many migrations were applied.
+    pub migrations: i64,
+    /// The seal keys that something kept for long needs.
+    pub seal_keys: Vec<String>,
+}
+
 /// An open database with its tables.
 pub(super) struct Opened {
     pub(super) pool: AnyPool,
@@ -95,6 +104,33 @@ impl Address {
             }
             Kind::Postgres(_) => Ok(None),
         }
+    }
+
+    pub(super) async fn look(&self, schema: &Schema) -> Result<Looked, DatabaseError> {
+        let url = match &self.kind {
+            Kind::Sqlite(path) => {
+                path.metadata()?;
+                let mut url = sqlite_url(path)?;
+                // Without a log there is nothing but the file, and SQLite need make none, which the
+                // service's user could perhaps not open.
+                let mut log = path.clone().into_os_string();
+                log.push("-wal");
+                let quiet = !Path::new(&log).exists();
+                url.set_query(Some(if quiet { "mode=ro&immutable=1" } else { "mode=ro" }));
+                url
+            }
+            Kind::Postgres(url) => Url::parse(url.expose()).map_err(|error| other(&error.to_string()))?,
+        };
+        let mut conn = AnyConnectOptions::from_url(&url)?.disable_statement_logging().connect().await?;
+        let version = format!("SELECT count(*) FROM {}", schema.migrations);
+        let version = sqlx::query(AssertSqlSafe(version)).fetch_one(&mut conn).await?.try_get(0)?;
+        let rows = match schema.seal_keys {
+            Some(keys) => sqlx::query(keys).fetch_all(&mut conn).await?,
+            None => Vec::new(),
+        };
+        let seal_keys = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+        conn.close().await?;
+        Ok(Looked { migrations: version, seal_keys })
     }
 
     pub(super) async fn open(&self, missing: Missing, schema: &Schema) -> Result<Opened, DatabaseError> {

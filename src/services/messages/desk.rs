@@ -39,7 +39,7 @@ mod run;
 mod tests;
 mod work;
 
-use run::{End, Open, Run};
+use run::{End, Run};
 use work::Work;
 
 /// How long, and how much at once.
@@ -205,8 +205,11 @@ impl Desk {
         let (end, first) = match found {
             Found::New(run) => {
                 let open = run.enter();
-                self.start(Work::new(&self.core, key, run, incoming), &open).await;
-                (open.wait(deadline).await, First::Yes)
+                let end = match self.start(Work::new(&self.core, key, run, incoming)).await {
+                    Some(verdict) => Some(End::Passive(verdict)),
+                    None => open.wait(deadline).await,
+                };
+                (end, First::Yes)
             }
             Found::Known(State::Working(run)) => (run.enter().wait(deadline).await, First::No),
             Found::Known(State::Answered(verdict)) => (Some(End::Passive(verdict)), First::No),
@@ -221,17 +224,19 @@ impl Desk {
         Ok(answered)
     }
 
-    /// Runs the handlers: here, if they are ready at once, else in a task of the desk's.
-    async fn start(&self, work: Work, open: &Open) {
+    /// Runs the handlers: here, if they are ready at once, which most are, else in a task of the
+    /// desk's.
+    async fn start(&self, work: Work) -> Option<Arc<Verdict>> {
         let work = Arc::new(work);
         let own = Arc::clone(&work);
         let mut going = Box::pin(async move { own.produce().await });
         // One poll, and no waiting: nothing can be dropped half done.
         match std::future::poll_fn(|context| Poll::Ready(going.as_mut().poll(context))).await {
-            Poll::Ready(produced) if produced.lease.is_none() => work.finish_here(produced, open),
+            Poll::Ready(produced) if produced.lease.is_none() => return Some(work.finish_here(produced)),
             Poll::Ready(produced) => self.spawn(async move { work.finish(produced).await }),
             Poll::Pending => self.spawn(async move { work.finish(going.await).await }),
         }
+        None
     }
 
     fn spawn(&self, run: impl Future<Output = ()> + Send + 'static) {

@@ -23,7 +23,7 @@ use axum::{Extension, Router};
 
 use crate::clock::Clock;
 use crate::http::{self, Received, read_body};
-use crate::telemetry::services as metrics;
+use crate::telemetry::{Said, services as metrics};
 
 use super::desk::{Answered, Desk, How};
 use super::envelope::{Opened, Query};
@@ -38,7 +38,7 @@ mod table;
 
 pub use table::{Callback, Table, TableError};
 
-use refusal::{Refusal, Said};
+use refusal::Refusal;
 use table::Place;
 
 /// The prefix of the accounts' addresses.

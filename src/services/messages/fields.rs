@@ -10,9 +10,11 @@
 //! Reading is bounded in size, depth, number of fields and length of names, needs no recursion
 //! in XML and 16 levels of it in JSON, and never panics.
 
+mod flat;
 mod json;
 mod xml;
 
+pub(super) use flat::each_field;
 pub(super) use json::mended;
 
 use std::borrow::Cow;
@@ -136,13 +138,37 @@ fn clean(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.replace(illegal, ""))
 }
 
+/// Of which characters the names of elements are.
+fn in_names(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte) || !byte.is_ascii()
+}
+
+/// White space as XML defines it; others, such as U+3000, are text.
+fn blank(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\r' | '\n')
+}
+
 fn illegal(c: char) -> bool {
     matches!(c, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\u{fffe}' | '\u{ffff}')
 }
 
 /// The fields of an element, in the order of the text. Names may repeat.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fields(Vec<(Box<str>, Value)>);
+pub struct Fields(Vec<(Name, Value)>);
+
+/// A field's name. That of one which most pushes have is not copied.
+type Name = Cow<'static, str>;
+
+/// What most pushes have, in the order in which they have it.
+const USUAL: [&str; 8] =
+    ["ToUserName", "FromUserName", "CreateTime", "MsgType", "Content", "MsgId", "Event", "EventKey"];
+
+fn named(name: &str) -> Name {
+    match USUAL.iter().find(|usual| **usual == name) {
+        Some(usual) => Cow::Borrowed(usual),
+        None => Cow::Owned(name.to_owned()),
+    }
+}
 
 /// What a field holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,8 +196,8 @@ impl Fields {
     }
 
     /// Adds a field behind the others.
-    pub fn push(&mut self, name: impl Into<Box<str>>, value: Value) {
-        self.0.push((name.into(), value));
+    pub fn push(&mut self, name: impl AsRef<str>, value: Value) {
+        self.0.push((named(name.as_ref()), value));
     }
 
     /// All fields, in order.

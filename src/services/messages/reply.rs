@@ -11,8 +11,8 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-pub(super) use check::check;
 pub use check::{Occasion, ReplyError, TEXT_LIMIT};
+pub(super) use check::{check, is_address};
 pub use passive::passive;
 pub(super) use text::legal;
 

@@ -120,3 +120,25 @@ async fn javascript_on_the_page_does_the_same_where_there_is_node() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn go_on_the_page_does_the_same_where_there_is_go() {
+    let _guard = Guard::start();
+    if Command::new("go").arg("version").output().await.is_err() {
+        return;
+    }
+    let page = block(&root().join("docs/forward.md"), "go");
+    let (imports, code) = page.split_once('\n').unwrap();
+    let imports = imports.strip_prefix("// import ").expect("the block says what it imports");
+    let end =
+        "func main() {\n\ta := os.Args\n\tfmt.Println(genuine([]byte(a[1]), a[2], a[3], []byte(a[4])))\n}\n";
+    let program = format!("package main\n\nimport (\"fmt\"; \"os\"; {imports})\n{code}\n{end}");
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("main.go"), program).unwrap();
+    let mut build = Command::new("go");
+    build.args(["build", "-o", "judge", "main.go"]).current_dir(dir.path());
+    let built =
+        build.env("GOCACHE", dir.path().join("cache")).env("GO111MODULE", "off").output().await.unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    judges(&|| Command::new(dir.path().join("judge"))).await;
+}

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use zhongkong::services::messages::forward::{Forwarder, Settings};
 
 use super::super::support::frozen::Guard;
+use super::super::support::ports::Kept;
 use super::program::{Program, Script, says};
 use super::{ask, clock, forwarder, replied, sentence, settings};
 
@@ -88,7 +89,8 @@ async fn answer_of_64_kib_is_still_read() {
 #[tokio::test]
 async fn program_that_cannot_be_reached_is_told_by_what_fails() {
     let _guard = Guard::start();
-    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let nobody = Kept::new();
+    let gone = nobody.addr();
     // One waits for the end of a head that no TLS has, the other speaks first, and not TLS.
     let mute = Program::start(super::program::json("{}")).await;
     let silent = mute.url().replace("http:", "https:");

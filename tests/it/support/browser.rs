@@ -136,6 +136,11 @@ impl Chromium {
         self.devtools("Network.setUserAgentOverride", json!({ "userAgent": user_agent })).await;
     }
 
+    /// Loses its cookies.
+    pub(crate) async fn forget(&self) {
+        self.devtools("Network.clearBrowserCookies", json!({})).await;
+    }
+
     async fn devtools(&self, name: &'static str, parameters: Value) {
         self.driver.cmd(DevTools { name, parameters }).await.unwrap();
     }

@@ -4,14 +4,17 @@
 //! what any program sees.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+
+use super::ports::Kept;
 
 const PROGRAM: &str = "/usr/bin/memcached";
 
 /// A memcached on a port of its own, killed when dropped.
 pub(crate) struct Memcached {
-    addr: SocketAddr,
+    // Also while it does not run: a restart must find it free.
+    port: Kept,
     child: Option<Child>,
 }
 
@@ -25,23 +28,14 @@ pub(crate) struct Stored {
 impl Memcached {
     /// Starts one and waits until it accepts connections.
     pub(crate) fn start() -> Self {
-        // memcached cannot say which port it was given, so a free one is looked up first. Should
-        // somebody take it in between, memcached ends at once and another port is tried.
-        for _ in 0..20 {
-            let free = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-            let addr = free.local_addr().expect("a bound listener has an address");
-            drop(free);
-            let mut server = Self { addr, child: None };
-            if server.try_start() {
-                return server;
-            }
-        }
-        panic!("memcached does not start on any of 20 free ports");
+        let mut server = Self { port: Kept::new(), child: None };
+        server.run();
+        server
     }
 
     /// `host:port`.
     pub(crate) fn addr(&self) -> String {
-        self.addr.to_string()
+        self.port.addr().to_string()
     }
 
     /// Ends it as `kill -9` does, with all its contents.
@@ -55,7 +49,7 @@ impl Memcached {
     /// Starts it again on the same port, empty.
     pub(crate) fn restart(&mut self) {
         self.kill();
-        assert!(self.try_start(), "memcached does not start again on {}", self.addr);
+        self.run();
     }
 
     /// Stops it from answering, with its connections left open, or lets it go on.
@@ -115,13 +109,14 @@ impl Memcached {
     }
 
     fn talk(&self, command: &str) -> BufReader<TcpStream> {
-        let mut stream = TcpStream::connect(self.addr).expect("memcached runs");
+        let mut stream = TcpStream::connect(self.port.addr()).expect("memcached runs");
         stream.write_all(command.as_bytes()).expect("memcached reads");
         BufReader::new(stream)
     }
 
-    fn try_start(&mut self) -> bool {
-        let (host, port) = (self.addr.ip().to_string(), self.addr.port().to_string());
+    fn run(&mut self) {
+        let addr = self.port.addr();
+        let (host, port) = (addr.ip().to_string(), addr.port().to_string());
         let child = Command::new(PROGRAM)
             .args(["-l", &host, "-p", &port, "-U", "0", "-m", "16", "-t", "1", "-u", "root"])
             .stdin(Stdio::null())
@@ -131,18 +126,13 @@ impl Memcached {
         let mut child = child.unwrap_or_else(|error| {
             panic!("{PROGRAM} cannot be started ({error}); run: sudo apt-get install -y memcached")
         });
-        loop {
-            // A refused connection is answered at once, so this turns until the listener is
-            // there; it ends with the child at the latest.
-            if TcpStream::connect(self.addr).is_ok() && child.try_wait().expect("a child of ours").is_none() {
-                self.child = Some(child);
-                return true;
-            }
-            if child.try_wait().expect("a child of ours").is_some() {
-                return false;
-            }
+        // A refused connection is answered at once, so this turns until the listener is there.
+        while TcpStream::connect(addr).is_err() {
+            let ended = child.try_wait().expect("a child of ours");
+            assert!(ended.is_none(), "memcached does not start on {addr}: {ended:?}");
             std::thread::yield_now();
         }
+        self.child = Some(child);
     }
 }
 

@@ -3,7 +3,6 @@
 mod secrets;
 mod server;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,9 @@ use zhongkong::wechat::{
 };
 
 use server::{Script, Server, read_request};
+
+use super::support::frozen::Frozen;
+use super::support::ports::Kept;
 
 const APPID: &str = "wx0123456789abcdef";
 const SECRET: &str = "5ecre7/5ecre7+5ecre7";
@@ -42,11 +44,6 @@ async fn token(client: &WeChat, mode: CallMode) -> End {
 
 async fn exchange(client: &WeChat, flow: Flow) -> Result<Exchanged, ExchangeFailure> {
     client.exchange_code(flow, &appid(), &SECRET.into(), &CODE.into()).await
-}
-
-/// A port at which nobody listens.
-async fn refused_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
 fn never_sent(end: &End) -> Option<TroubleKind> {
@@ -132,7 +129,8 @@ async fn a_call_that_is_not_the_methods_is_never_sent() {
 #[tokio::test]
 async fn without_a_connection_a_call_is_known_as_never_sent() {
     // Nobody listens; a name that cannot exist; a proxy that is not there.
-    let refused = format!("http://{}", refused_port().await);
+    let nobody = Kept::new();
+    let refused = format!("http://{}", nobody.addr());
     let end = token(&client(&refused), CallMode::Classic).await;
     assert_eq!(never_sent(&end), Some(TroubleKind::Connect));
     let failure = exchange(&client(&refused), Flow::Web).await;
@@ -250,18 +248,20 @@ async fn whatever_happens_after_the_request_was_sent_is_unknown() {
 
 #[tokio::test]
 async fn silence_after_the_request_is_unknown_and_bounded() {
-    // One server never answers, one stops within the body.
+    // One server never answers, one stops within the body. The limit passes when the request is there.
+    let frozen = Frozen::start();
+    let past_the_limit = PATIENCE + Duration::from_millis(1);
     let stops = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{";
     for head in ["", stops] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let hasty = Settings { timeout: Duration::from_millis(300), ..settings(&base) };
-        let client = WeChat::new(&hasty).unwrap();
-        assert_eq!(client.call_timeout(), hasty.timeout);
+        let client = client(&base);
+        assert_eq!(client.call_timeout(), PATIENCE);
         let server = async {
             let (mut stream, _) = listener.accept().await.unwrap();
             read_request(&mut stream).await.unwrap();
             stream.write_all(head.as_bytes()).await.unwrap();
+            frozen.advance(past_the_limit).await;
             // Returns when the client has given up.
             assert_eq!(read_request(&mut stream).await, None);
         };
@@ -269,8 +269,15 @@ async fn silence_after_the_request_is_unknown_and_bounded() {
         assert_eq!(end, End::Unknown(TroubleKind::TimedOut.into()));
     }
     let server = Server::start(Script::Hang).await;
-    let hasty = Settings { timeout: Duration::from_millis(300), ..settings(&server.base()) };
-    let probe = WeChat::new(&hasty).unwrap().probe(&TOKEN.into()).await;
+    let client = client(&server.base());
+    let passes = async {
+        while server.requests().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        frozen.advance(past_the_limit).await;
+    };
+    let asked = TOKEN.into();
+    let (probe, ()) = tokio::join!(client.probe(&asked), passes);
     assert_eq!(probe, Probe::Silent(TroubleKind::TimedOut.into()));
 }
 

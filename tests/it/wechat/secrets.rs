@@ -7,8 +7,9 @@ use std::time::Duration;
 use zhongkong::model::{CallMode, ErrCode, Kind};
 use zhongkong::wechat::{End, Flow, Settings, WeChat};
 
+use super::super::support::ports::Kept;
 use super::server::{Script, Server, ok};
-use super::{CODE, PATIENCE, SECRET, TOKEN, exchange, refused_port, settings, token};
+use super::{CODE, PATIENCE, SECRET, TOKEN, exchange, settings, token};
 
 #[tokio::test]
 async fn nothing_that_can_be_shown_holds_a_secret() {
@@ -28,7 +29,8 @@ async fn nothing_that_can_be_shown_holds_a_secret() {
         Script::Raw(Vec::new()),
         Script::Hang,
     ];
-    let mut bases = vec![format!("http://{}", refused_port().await), "http://wechat.invalid".to_owned()];
+    let nobody = Kept::new();
+    let mut bases = vec![format!("http://{}", nobody.addr()), "http://wechat.invalid".to_owned()];
     let mut servers = Vec::new();
     for script in scripts {
         let server = Server::start(script).await;

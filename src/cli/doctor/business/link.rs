@@ -8,8 +8,9 @@ use tokio::time::timeout;
 
 use crate::access::{Action, Client as Caller, Identity, Scope};
 use crate::cli::chain;
-use crate::client::{Client, Code, Error};
+use crate::client::{Client, Code, Error, Flow};
 use crate::model::{AppId, Key, Kind};
+use crate::secret::Secret;
 
 use super::super::finding::Finding;
 use super::{LIMIT, Needed, Profile, list};
@@ -17,7 +18,7 @@ use super::{LIMIT, Needed, Profile, list};
 pub(super) async fn findings(profile: &Profile, needed: &Needed<'_>, callers: &[Caller]) -> Vec<Finding> {
     let Profile { group, without, .. } = *profile;
     let Needed { link, appids } = needed;
-    let (Some(first), Some(kind)) = (appids.first(), profile.kinds.first()) else { return Vec::new() };
+    let Some(first) = appids.first() else { return Vec::new() };
     let unit = profile.unit();
     let service = User::from_name(&unit).ok().flatten().map_or_else(Uid::effective, |user| user.uid);
     let identity = match &link.credentials.token {
@@ -45,16 +46,27 @@ pub(super) async fn findings(profile: &Profile, needed: &Needed<'_>, callers: &[
         };
         return vec![about(found)];
     }
-    let key = Key::new((*first).clone(), *kind);
     let asked = async {
         let client = Client::connect(&link.addr, link.credentials.clone()).await?;
-        Ok::<_, Error>(client.get(&key, Duration::ZERO).await?.value.is_some())
+        match profile.kinds.first() {
+            Some(kind) => {
+                let key = Key::new((*first).clone(), *kind);
+                Ok::<_, Error>(client.get(&key, Duration::ZERO).await?.value.is_some())
+            }
+            // No code: the daemon says whether it would take one, and asks WeChat nothing.
+            None => match client.exchange_code(first, &Secret::from(""), Flow::Web).await {
+                Err(Error::Refused(refusal)) if refusal.code == Code::InvalidArgument => Ok(true),
+                other => other.map(|_| true),
+            },
+        }
     };
-    let (appid, thing) = (*first, thing(*kind));
+    let appid = *first;
+    let thing = profile.kinds.first().map_or("exchange of codes".to_owned(), |kind| thing(*kind));
     vec![about(match timeout(LIMIT, asked).await {
         Ok(Ok(true)) => {
-            // Nothing but reading was tried.
-            let besides = list(profile.needs.iter().filter(|need| **need != Action::Read));
+            // Nothing but this was tried.
+            let tried = if profile.kinds.is_empty() { Action::Exchange } else { Action::Read };
+            let besides = list(profile.needs.iter().filter(|need| **need != tried));
             let granted = match caller {
                 Some(caller) if !besides.is_empty() => {
                     format!("; [[client]] {} has {besides}, too", caller.name)
@@ -129,11 +141,11 @@ fn refused(profile: &Profile, error: &Error) -> Finding {
         Error::Refused(refusal) if refusal.code == Code::PermissionDenied => {
             let actions = profile.actions();
             let fix = format!("add {actions}, and the accounts, to the service's [[client]]");
-            Finding::fail(group, "daemon", format!("does not let the service read: {detail}"), fix)
+            Finding::fail(group, "daemon", format!("does not let the service do it: {detail}"), fix)
         }
         Error::Refused(refusal) if refusal.code != Code::Unavailable || refusal.reason.is_some() => {
             let fix = refusal.action.as_deref().unwrap_or("zhongkong status --problems says more");
-            Finding::warn(group, "daemon", format!("has no token for the service now: {detail}"), fix)
+            Finding::warn(group, "daemon", format!("has nothing for the service now: {detail}"), fix)
         }
         Error::Address(_) => {
             Finding::fail(group, "daemon", detail, format!("correct [{service}] daemon, token and ca"))

@@ -11,7 +11,7 @@ use crate::services::messages::envelope::{self, Envelope};
 use crate::services::messages::rules::{Book, Names};
 
 use super::super::finding::{Finding, Group};
-use super::super::memcached;
+use super::super::memcached::{self, Purpose};
 use super::{Look, Needed, Profile, correct, link};
 
 pub(super) const PROFILE: Profile = Profile {
@@ -21,6 +21,13 @@ pub(super) const PROFILE: Profile = Profile {
     kinds: &[Kind::AccessToken],
     without: "late answers cannot be sent",
     well: "it answers messages",
+};
+
+const MEMCACHED: Purpose = Purpose {
+    group: PROFILE.group,
+    evicted: "a message may be handled twice",
+    down: "instances do not know what the others have handled",
+    key: "[messages] memcached",
 };
 
 pub(super) async fn findings(form: &MessagesSettings, look: &Look<'_>) -> Vec<Finding> {
@@ -36,7 +43,7 @@ pub(super) async fn findings(form: &MessagesSettings, look: &Look<'_>) -> Vec<Fi
         let appids = accounts.iter().map(|account| &account.account.appid).collect();
         link::findings(&PROFILE, &Needed { link: daemon, appids }, look.callers).await
     };
-    let shared = memcached::shared(&form.memcached, look.clock);
+    let shared = memcached::shared(&form.memcached, &MEMCACHED, look.clock);
     let (shared, daemon, runs) = tokio::join!(shared, daemon, look.runs(&PROFILE));
     found.extend(daemon.into_iter().chain(shared).chain(runs));
     found

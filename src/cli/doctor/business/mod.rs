@@ -15,13 +15,16 @@ use crate::config::link::DaemonLink;
 use crate::config::serve::LoadedServe;
 use crate::config::survey::Survey;
 use crate::config::{ConfigError, Environment, Problem, ServeConfig, Service, ServiceSet};
+use crate::hub::AccountSettings;
 use crate::model::{AppId, Kind};
 
 use super::finding::{Finding, Group};
 use super::http;
 
+mod jssdk;
 mod link;
 mod messages;
+mod oauth;
 
 /// Limit for each question.
 const LIMIT: Duration = Duration::from_secs(8);
@@ -62,12 +65,19 @@ struct Needed<'a> {
 pub(super) async fn findings(path: &Path, survey: &Survey, env: &Environment, clock: &Clock) -> Vec<Finding> {
     let Some(parts) = &survey.parts else { return Vec::new() };
     // Without their secrets, which perhaps cannot be read from here.
-    let ServeConfig { serve: _, verify_files: _, messages } = &parts.services;
+    let ServeConfig { serve: _, verify_files: _, messages, oauth, jssdk } = &parts.services;
     let look = Look { path, survey, env, clock, services: &parts.services, callers: &parts.grpc.clients };
-    match messages {
-        Some(form) => messages::findings(form, &look).await,
-        None => Vec::new(),
+    let mut found = Vec::new();
+    if let Some(form) = messages {
+        found.extend(messages::findings(form, &look).await);
     }
+    if let Some(form) = oauth {
+        found.extend(oauth::findings(form, &look).await);
+    }
+    if let Some(form) = jssdk {
+        found.extend(jssdk::findings(form, &look).await);
+    }
+    found
 }
 
 /// What every service is looked at with.
@@ -105,6 +115,11 @@ impl Look<'_> {
             // It was readable a moment ago.
             Err(ConfigError::Unreadable { .. }) => (Vec::new(), None),
         }
+    }
+
+    /// The accounts of the daemon, as far as this file has them.
+    fn accounts(&self) -> &[AccountSettings] {
+        self.survey.parts.as_ref().map_or(&[], |parts| &parts.accounts)
     }
 
     /// Whether it runs, in its own words.

@@ -22,6 +22,8 @@ use crate::services::messages::desk::Desk;
 use crate::services::messages::door::{Door, Table};
 use crate::services::messages::log::{MessageLog, Writer};
 use crate::services::messages::rules::{Beside, Looked, Watcher};
+use crate::telemetry::metrics::Done;
+use crate::telemetry::services as metrics;
 
 use super::error::ServicesError;
 use super::link::{self, Link, Watched, Words};
@@ -205,11 +207,13 @@ async fn watch_rules(
     bell: Bell,
 ) {
     let mut current: Option<Watcher> = None;
+    metrics::rules_from_the_start();
     loop {
         let file = tokio::select! {
             next = watchers.recv() => match next {
                 Some(watcher) => {
                     current = watcher;
+                    metrics::rules_in_force();
                     RulesFile::InForce
                 }
                 // Whoever sends them has gone: the process ends.
@@ -219,8 +223,14 @@ async fn watch_rules(
                 None => continue,
                 Some(watcher) => match watcher.look().await {
                     Looked::Same | Looked::Unsettled => continue,
-                    Looked::Taken(_) => RulesFile::InForce,
-                    Looked::Refused(_) => RulesFile::Refused,
+                    Looked::Taken(_) => {
+                        metrics::rules_reload(Done::Ok);
+                        RulesFile::InForce
+                    }
+                    Looked::Refused(_) => {
+                        metrics::rules_reload(Done::Failed);
+                        RulesFile::Refused
+                    }
                 },
             },
         };

@@ -58,20 +58,34 @@ pub(in super::super) struct Bounds {
 #[derive(Debug)]
 pub(in super::super) struct Table<W, A> {
     bounds: Bounds,
-    entries: HashMap<DedupKey, State<W, A>>,
+    entries: HashMap<DedupKey, Entry<W>>,
     working: usize,
-    /// Answers to be dropped, the oldest first.
-    answers: VecDeque<(Instant, DedupKey)>,
+    /// Answers to be dropped, the oldest first. Not in the entries: those of a busy hour fill no
+    /// cache, and an answer is dropped with every message.
+    answers: VecDeque<(Instant, Arc<A>)>,
+    /// How many answers were dropped, which is the number of the one in front.
+    dropped: u64,
     /// Keys to be dropped, the oldest first: one for each entry that is done.
     done: VecDeque<(Instant, DedupKey)>,
     warned: bool,
     closed: bool,
 }
 
+/// What stands in the table for a message.
+#[derive(Debug)]
+enum Entry<W> {
+    /// Somebody works on it.
+    Working(Arc<W>),
+    /// It is done, and its answer had this number. It may be dropped by now.
+    Answered(u64),
+    /// It is done, and there is no answer to be repeated.
+    Done,
+}
+
 impl<W, A> Table<W, A> {
     pub(in super::super) fn new(bounds: Bounds) -> Self {
         let (entries, answers, done) = (HashMap::new(), VecDeque::new(), VecDeque::new());
-        Self { bounds, entries, working: 0, answers, done, warned: false, closed: false }
+        Self { bounds, entries, working: 0, answers, dropped: 0, done, warned: false, closed: false }
     }
 
     /// What is known of a message; one that is not known is being worked on from now on.
@@ -82,14 +96,18 @@ impl<W, A> Table<W, A> {
         work: impl FnOnce() -> Arc<W>,
     ) -> Found<W, A> {
         self.expire(now);
-        if let Some(state) = self.entries.get(&key) {
-            return Found::Known(state.clone());
+        if let Some(entry) = self.entries.get(&key) {
+            return Found::Known(match entry {
+                Entry::Working(work) => State::Working(Arc::clone(work)),
+                Entry::Answered(number) => self.answer(*number).map_or(State::Done, State::Answered),
+                Entry::Done => State::Done,
+            });
         }
         if self.closed || self.working >= self.bounds.working {
             return Found::Full;
         }
         let work = work();
-        self.entries.insert(key, State::Working(Arc::clone(&work)));
+        self.entries.insert(key, Entry::Working(Arc::clone(&work)));
         self.working += 1;
         Found::New(work)
     }
@@ -106,17 +124,17 @@ impl<W, A> Table<W, A> {
 
     /// The work is done; its answer is kept if it may be repeated.
     pub(in super::super) fn finish(&mut self, key: DedupKey, answer: Option<Arc<A>>, now: Instant) {
-        let Some(entry @ State::Working(_)) = self.entries.get_mut(&key) else { return };
+        let Some(entry @ Entry::Working(_)) = self.entries.get_mut(&key) else { return };
         self.working -= 1;
         match answer {
             Some(answer) => {
-                *entry = State::Answered(answer);
-                self.answers.push_back((now + ANSWERS, key));
+                *entry = Entry::Answered(self.dropped + self.answers.len() as u64);
+                self.answers.push_back((now + ANSWERS, answer));
                 if self.answers.len() > self.bounds.answers {
                     self.forget_answer();
                 }
             }
-            None => *entry = State::Done,
+            None => *entry = Entry::Done,
         }
         self.done.push_back((now + self.bounds.window, key));
         if self.done.len() > self.bounds.done {
@@ -152,33 +170,26 @@ impl<W, A> Table<W, A> {
         }
     }
 
+    /// The answer of this number, if it is still there.
+    fn answer(&self, number: u64) -> Option<Arc<A>> {
+        let place = usize::try_from(number.checked_sub(self.dropped)?).ok()?;
+        self.answers.get(place).map(|(_, answer)| Arc::clone(answer))
+    }
+
     /// Forgets the oldest answer, and not that there was one.
     fn forget_answer(&mut self) {
-        if let Some((_, key)) = self.answers.pop_front()
-            && let Some(entry) = self.entries.get_mut(&key)
-        {
-            *entry = State::Done;
+        if self.answers.pop_front().is_some() {
+            self.dropped += 1;
         }
     }
 
     fn forget_oldest(&mut self) {
-        if let Some((_, key)) = self.done.pop_front() {
-            self.entries.remove(&key);
-            // Answers stand in the same order; a stale one in front would take a later entry of
-            // the same message for its own.
-            if self.answers.front().is_some_and(|(_, answered)| *answered == key) {
-                self.answers.pop_front();
-            }
-        }
-    }
-}
-
-impl<W, A> Clone for State<W, A> {
-    fn clone(&self) -> Self {
-        match self {
-            Self::Working(work) => Self::Working(Arc::clone(work)),
-            Self::Answered(answer) => Self::Answered(Arc::clone(answer)),
-            Self::Done => Self::Done,
+        if let Some((_, key)) = self.done.pop_front()
+            && let Some(Entry::Answered(number)) = self.entries.remove(&key)
+            // Answers stand in the same order: if it is still there, it is the one in front.
+            && number == self.dropped
+        {
+            self.forget_answer();
         }
     }
 }

@@ -107,7 +107,7 @@ impl Open {
 
     /// Waits for the end of the run, but not longer than this.
     pub(super) async fn wait(self, deadline: Instant) -> Option<End> {
-        // Most handlers have answered by now, and a timer is not for nothing.
+        // It may have ended by now, and a timer is not for nothing.
         if let Some(end) = self.take() {
             return Some(end);
         }

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::time::{Instant, timeout};
 
-use super::run::{Open, Run};
+use super::run::Run;
 use super::{Core, Verdict, family};
 use crate::services::messages::dedup::DedupKey;
 use crate::services::messages::dedup::shared::{Claim, Ending, Lease, Shared};
@@ -91,13 +91,13 @@ impl Work {
         Verdict { answer: Arc::clone(&self.core.acknowledged), by: None, foreign: false }
     }
 
-    /// Ends a run whose first request is here and takes the answer now.
-    pub(super) fn finish_here(&self, produced: Produced, open: &Open) {
+    /// Ends a run whose first request is here, and gives it the answer.
+    pub(super) fn finish_here(&self, produced: Produced) -> Arc<Verdict> {
         let verdict = Arc::new(produced.verdict);
+        // For retries that came meanwhile.
         self.run.settle(Arc::clone(&verdict));
-        // Retries that came meanwhile are other threads', and find it as well.
-        open.take();
-        self.done(Some(verdict));
+        self.done(Some(Arc::clone(&verdict)));
+        verdict
     }
 
     /// Ends a run: its answer goes to who is there, or is sent late.

@@ -1,20 +1,12 @@
 //! Why a request is not served, to each in the words that are for them.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-
 use axum::http::StatusCode;
-use tokio::time::Instant;
 
 use crate::http::BodyError;
 use crate::services::messages::desk::Busy;
 use crate::services::messages::envelope;
 use crate::services::messages::fields::FieldsError;
 use crate::services::messages::message::MessageError;
-
-/// How often one reason is said for one account.
-const PAUSE: Duration = Duration::from_secs(60);
 
 /// Why a request is not served. What it displays is for the administrator.
 #[derive(Debug, thiserror::Error)]
@@ -77,54 +69,5 @@ impl Refusal {
             StatusCode::INTERNAL_SERVER_ERROR => "this cannot be answered here",
             _ => "this request cannot be read",
         }
-    }
-}
-
-/// Which reasons were said lately: whoever sends rubbish cannot fill the log.
-#[derive(Debug, Default)]
-pub(super) struct Said(Mutex<HashMap<&'static str, Turn>>);
-
-#[derive(Debug)]
-struct Turn {
-    last: Instant,
-    others: u64,
-}
-
-impl Said {
-    /// Whether it is this reason's turn; if so, how many of its kind were passed over since the last.
-    pub(super) fn turn(&self, reason: &'static str) -> Option<u64> {
-        let now = Instant::now();
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(turn) = said.get_mut(reason) else {
-            said.insert(reason, Turn { last: now, others: 0 });
-            return Some(0);
-        };
-        if now.duration_since(turn.last) < PAUSE {
-            turn.others += 1;
-            return None;
-        }
-        turn.last = now;
-        Some(std::mem::take(&mut turn.others))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn flood_of_one_reason_is_a_line_a_minute_that_counts_the_others() {
-        let said = Said::default();
-        assert_eq!(said.turn("signature"), Some(0));
-        for _ in 0..1_000 {
-            assert_eq!(said.turn("signature"), None);
-        }
-        // It hides no other reason.
-        assert_eq!(said.turn("stale"), Some(0));
-        tokio::time::advance(PAUSE.saturating_sub(Duration::from_millis(1))).await;
-        assert_eq!(said.turn("signature"), None);
-        tokio::time::advance(Duration::from_millis(1)).await;
-        assert_eq!(said.turn("signature"), Some(1_001));
-        assert_eq!(said.turn("signature"), None);
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::refusal::Said;
 use crate::services::messages::account::Account;
 use crate::services::messages::envelope::{self, Envelope, KeyError, Which};
+use crate::telemetry::Said;
 
 /// An account whose callback is here.
 #[derive(Clone, Debug)]

@@ -8,6 +8,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use memchr::{memchr, memchr2};
+
 use super::refusal::Refusal;
 use super::signature::Stamped;
 use super::{MAX_BODY, MAX_TEXT};
@@ -159,11 +161,11 @@ fn decode(value: &str, plus: Plus, longest: usize) -> Result<Cow<'_, str>, Flaw>
     if value.len() > 3 * longest {
         return Err(Flaw::TooLong);
     }
-    let escaped = |byte: u8| match plus {
-        Plus::Space => byte == b'%' || byte == b'+',
-        Plus::Kept => byte == b'%',
+    let escaped = match plus {
+        Plus::Space => memchr2(b'%', b'+', value.as_bytes()),
+        Plus::Kept => memchr(b'%', value.as_bytes()),
     };
-    let text = if value.bytes().any(escaped) { Cow::Owned(unescape(value, plus)?) } else { value.into() };
+    let text = if escaped.is_some() { Cow::Owned(unescape(value, plus)?) } else { value.into() };
     if text.len() > longest { Err(Flaw::TooLong) } else { Ok(text) }
 }
 

@@ -51,6 +51,39 @@ fn format_is_told_by_the_first_character_that_is_not_blank() {
 }
 
 #[test]
+fn the_usual_form_is_read_the_quick_way_and_any_other_by_the_reader_of_all_xml() {
+    for usual in [
+        "<xml><ToUserName><![CDATA[gh_1]]></ToUserName>\n<MsgId>7</MsgId></xml>\n",
+        " <a>\r\n\t<A> 7\u{1} </A><A></A> <B><![CDATA[ ]] > \u{1}]]></B><C> \u{3000} ]]> > </C></a> ",
+        "<xml></xml>",
+    ] {
+        assert_eq!(xml::flat(usual).unwrap(), xml::any(usual).unwrap(), "{usual}");
+    }
+    for other in [
+        "<?xml version=\"1.0\"?><xml></xml>",
+        "<xml><A b=\"c\">7</A></xml>",
+        "<xml><A><B>7</B></A></xml>",
+        "<xml><A>&lt;</A></xml>",
+        "<xml><A> <![CDATA[7]]></A></xml>",
+        "<xml><A><![CDATA[7]]> </A></xml>",
+        "<xml><A/></xml>",
+        "<xml>7<A></A></xml>",
+        "<xml><A>7</B></xml>",
+        "<xml><A><![CDATA[7</A></xml>",
+        "<xml><!-- --></xml>",
+        "<xml></xml><xml></xml>",
+        "<xml>",
+        "",
+    ] {
+        assert_eq!(xml::flat(other), None, "{other}");
+    }
+    let full = format!("<xml>{}</xml>", "<a></a>".repeat(MAX_FIELDS));
+    assert_eq!(xml::flat(&full).unwrap().len(), MAX_FIELDS);
+    assert_eq!(xml::flat(&full.replace("</xml>", "<a></a></xml>")), None);
+    assert_eq!(xml::flat(&full.replace("<a>", &format!("<{}>", "a".repeat(MAX_NAME + 1)))), None);
+}
+
+#[test]
 fn white_space_around_a_text_is_layout_and_within_cdata_it_is_the_users() {
     let read = xml("\u{feff}<?xml version=\"1.0\"?>\n<xml a=\"b\">\n  <A> <![CDATA[x]]> </A><B>\n 7\t</B>\
          <C><![CDATA[ hi ]]></C><D>  </D><E/><F></F><G> <![CDATA[]]> </G><!-- no --><H> a b&#32; </H></xml>\n");
@@ -266,6 +299,15 @@ proptest! {
         write(&tree, &mut text);
         text.push_str("</xml>");
         prop_assert_eq!(xml(&text), tree);
+    }
+
+    #[test]
+    fn what_is_read_the_quick_way_is_what_the_reader_of_all_xml_reads(
+        text in "<xml>([ \r\n]{0,2}<(a|MsgId)>(<!\\[CDATA\\[[^&]{0,6}\\]\\]>|[^<&]{0,6}|\\PC{0,4})</(a|MsgId)>){0,4}[ <]?</xml>"
+    ) {
+        if let Some(fields) = xml::flat(&text) {
+            prop_assert_eq!(fields, xml::any(&text).unwrap());
+        }
     }
 
     #[test]

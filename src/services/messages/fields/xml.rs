@@ -9,17 +9,34 @@ use quick_xml::Reader;
 use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
-use super::{Fields, FieldsError, MAX_DEPTH, Spent, Value, clean};
+use super::flat::{Piece, each_field};
+use super::{Fields, FieldsError, MAX_DEPTH, Name, Spent, USUAL, Value, blank, clean, in_names, named};
 
 /// An element that is open.
 struct Element<'a> {
-    name: Box<str>,
+    name: Name,
     fields: Fields,
     text: Text<'a>,
 }
 
 /// Reads a whole document.
 pub(super) fn parse(text: &str) -> Result<Fields, FieldsError> {
+    flat(text).map_or_else(|| any(text), Ok)
+}
+
+/// Reads one in the form that WeChat gives nearly every push.
+pub(super) fn flat(text: &str) -> Option<Fields> {
+    let mut fields = Vec::with_capacity(USUAL.len());
+    each_field(text, |name, piece, content| {
+        let mut text = Text::default();
+        text.add(piece, Cow::Borrowed(content));
+        fields.push((named(name), Value::Text(text.into_trimmed())));
+    })?;
+    Some(Fields(fields))
+}
+
+/// Reads one in any form.
+pub(super) fn any(text: &str) -> Result<Fields, FieldsError> {
     let mut reader = Reader::from_str(text);
     let mut open: Vec<Element<'_>> = Vec::with_capacity(4);
     let mut whole = None;
@@ -55,11 +72,16 @@ fn begin(tag: &BytesStart<'_>, open: &mut Vec<Element<'_>>, spent: &mut Spent) -
     if !open.is_empty() {
         spent.field(name)?;
     }
-    let in_names = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte) || !byte.is_ascii();
     if name.is_empty() || !name.bytes().all(in_names) {
         return Err(FieldsError::NotAName);
     }
-    open.push(Element { name: name.into(), fields: Fields::default(), text: Text::default() });
+    // Most fields are in the outermost element, whose own name means nothing.
+    let (name, fields) = if open.is_empty() {
+        (Name::default(), Fields(Vec::with_capacity(USUAL.len())))
+    } else {
+        (named(name), Fields::default())
+    };
+    open.push(Element { name, fields, text: Text::default() });
     Ok(())
 }
 
@@ -73,7 +95,7 @@ fn end(open: &mut Vec<Element<'_>>) -> Option<Fields> {
     } else {
         Value::Fields(element.fields)
     };
-    around.fields.push(element.name, value);
+    around.fields.0.push((element.name, value));
     None
 }
 
@@ -95,15 +117,6 @@ fn resolve<'a>(entity: &BytesRef<'a>) -> Result<Cow<'a, str>, FieldsError> {
         // A stray `&` can make a long one.
         (None, None) => Err(FieldsError::Entity(entity.chars().take(32).collect())),
     }
-}
-
-/// How a piece of text was written.
-#[derive(Clone, Copy)]
-enum Piece {
-    /// As it is: white space at the ends of the whole is layout.
-    Loose,
-    /// In CDATA or as an entity: white space is meant.
-    Firm,
 }
 
 /// The text of an element, joined from its pieces. One piece is not copied before the end.
@@ -138,9 +151,4 @@ impl<'a> Text<'a> {
         let end = self.held.trim_end_matches(blank).len().max(self.firm);
         self.held[..end].into()
     }
-}
-
-/// White space as XML defines it; others, such as U+3000, are text.
-fn blank(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\r' | '\n')
 }

@@ -27,8 +27,9 @@ enum Content<'a> {
     Medium {
         media_id: Cow<'a, str>,
     },
-    /// WeChat's table asks for a `thumb_media_id` too, which a reply does not have. Without it
-    /// WeChat makes the picture itself; a wrong one, such as the video's own id, is refused.
+    /// WeChat's table asks for a `thumb_media_id` too, which a reply does not have. That WeChat makes
+    /// the picture itself where there is none is an assumption, not tried against WeChat; the video's
+    /// own id in its place would be a medium of another kind.
     Video {
         media_id: Cow<'a, str>,
         #[serde(skip_serializing_if = "Option::is_none")]

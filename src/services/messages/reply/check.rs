@@ -124,7 +124,11 @@ fn filled(field: &'static str, text: &str) -> Result<(), ReplyError> {
 
 fn address(field: &'static str, text: &str) -> Result<(), ReplyError> {
     filled(field, text)?;
+    if is_address(text) { Ok(()) } else { Err(ReplyError::Address { field }) }
+}
+
+/// Whether a tap on it would lead somewhere.
+pub(in crate::services::messages) fn is_address(text: &str) -> bool {
     let parsed = Url::parse(text).ok();
-    let good = parsed.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if good { Ok(()) } else { Err(ReplyError::Address { field }) }
+    parsed.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }

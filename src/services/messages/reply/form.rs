@@ -4,7 +4,7 @@
 //! Guarantees that a text stays one: `]]>` is split over two sections also where it only comes
 //! about because an illegal character between is left out. JSON has no `\u` escape.
 
-use super::text::is_legal;
+use super::text::{is_legal, may_be_illegal};
 
 /// Writes fields into one text.
 pub(super) trait Form {
@@ -41,6 +41,23 @@ impl Xml {
         self.0
     }
 
+    /// What stands within a section, without what is illegal, and over more of them if need be.
+    fn pieces(&mut self, text: &str) {
+        let out = &mut self.0;
+        for piece in text.split(|c| !is_legal(c)) {
+            let mut done = 0;
+            for (at, _) in piece.match_indices('>') {
+                out.push_str(&piece[done..at]);
+                // Looks at what was written, not at the piece: the brackets may be in another.
+                if out.ends_with("]]") {
+                    out.push_str("]]><![CDATA[");
+                }
+                done = at;
+            }
+            out.push_str(&piece[done..]);
+        }
+    }
+
     fn open(&mut self, name: &str) {
         self.0.push('<');
         self.0.push_str(name);
@@ -57,21 +74,14 @@ impl Xml {
 impl Form for Xml {
     fn text(&mut self, name: &'static str, text: &str) {
         self.open(name);
-        let out = &mut self.0;
-        out.push_str("<![CDATA[");
-        for piece in text.split(|c| !is_legal(c)) {
-            let mut done = 0;
-            for (at, _) in piece.match_indices('>') {
-                out.push_str(&piece[done..at]);
-                // Looks at what was written, not at the piece: the brackets may be in another.
-                if out.ends_with("]]") {
-                    out.push_str("]]><![CDATA[");
-                }
-                done = at;
-            }
-            out.push_str(&piece[done..]);
+        self.0.push_str("<![CDATA[");
+        // Most texts have nothing to be left out and nothing to be split.
+        if may_be_illegal(text) || text.contains('>') {
+            self.pieces(text);
+        } else {
+            self.0.push_str(text);
         }
-        out.push_str("]]>");
+        self.0.push_str("]]>");
         self.close(name);
     }
 

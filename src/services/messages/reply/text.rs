@@ -11,6 +11,13 @@ pub(super) fn is_legal(c: char) -> bool {
     !matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
 }
 
+/// Whether a text may have characters that XML has not; `false` is certain.
+pub(super) fn may_be_illegal(text: &str) -> bool {
+    // U+FFFE and U+FFFF are the only ones beyond the controls, and begin with this byte. Looking at
+    // all bytes is quicker than stopping at the first: it is done many at a time.
+    text.bytes().fold(false, |seen, byte| seen | (byte < b' ') | (byte == 0xef))
+}
+
 /// The text without the characters that cannot be sent.
 pub(in crate::services::messages) fn legal(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_legal) { text.into() } else { text.chars().filter(|&c| is_legal(c)).collect() }

@@ -102,9 +102,9 @@ impl Condition {
     pub(super) fn holds(&self, facts: &Facts<'_>) -> bool {
         match self {
             // Tencent spells an event `SCAN` here and `scan` there.
-            Self::Type(types) => types.iter().any(|own| own.eq_ignore_ascii_case(facts.kind)),
+            Self::Type(types) => types.iter().any(|own| alike(own, facts.kind)),
             Self::Event(events) => {
-                facts.event.is_some_and(|event| events.iter().any(|own| own.eq_ignore_ascii_case(event)))
+                facts.event.is_some_and(|event| events.iter().any(|own| alike(own, event)))
             }
             Self::From(openids) => openids.iter().any(|openid| **openid == *facts.message.from()),
             Self::Account(names) => {
@@ -180,6 +180,11 @@ impl Condition {
             }
         }
     }
+}
+
+/// Whether two words of WeChat's are the same but for capitals. They mostly are without a but.
+fn alike(own: &str, sent: &str) -> bool {
+    own == sent || own.eq_ignore_ascii_case(sent)
 }
 
 /// Whether a value at the end of a path fits, for any of the fields that repeat on the way.

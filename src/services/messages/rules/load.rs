@@ -8,6 +8,7 @@ use super::hours::Zone;
 use super::source::{Item, Problem, Report, Table, nearest};
 use super::template::{Templates, Text};
 use super::when::conditions;
+use crate::services::messages::reply::is_address;
 
 /// Most rules in a file. They are asked one after the other: this many take some 50 µs.
 const MOST_RULES: usize = 1_000;
@@ -215,8 +216,8 @@ impl Loader<'_> {
         let thumb_media_id = self.needed(&table, "thumb_media_id");
         let title = self.optional(&table, "title");
         let description = self.optional(&table, "description");
-        let url = self.optional(&table, "url");
-        let hq_url = self.optional(&table, "hq_url");
+        let url = self.address(&table, "url");
+        let hq_url = self.address(&table, "hq_url");
         table.finish(|_| None);
         let thumb_media_id = thumb_media_id?;
         Some(Form::Music(Box::new(MusicForm { title, description, url, hq_url, thumb_media_id })))
@@ -235,8 +236,9 @@ impl Loader<'_> {
         for table in tables {
             let title = self.needed(&table, "title");
             let description = self.optional(&table, "description");
-            let pic_url = self.optional(&table, "pic_url");
-            let url = self.needed(&table, "url");
+            let pic_url = self.address(&table, "pic_url");
+            missing(&table, "url");
+            let url = self.address(&table, "url");
             table.finish(|word| match word {
                 "picture" | "image" | "picurl" => Some("it is called pic_url"),
                 "link" => Some("it is called url"),
@@ -252,15 +254,24 @@ impl Loader<'_> {
     }
 
     fn needed(&mut self, table: &Table<'_>, key: &'static str) -> Option<Text> {
-        let Some(item) = table.get(key) else {
-            table.error(format!("{key} is missing, and WeChat needs it"));
-            return None;
-        };
-        self.text(&item)
+        missing(table, key);
+        self.optional(table, key)
     }
 
     fn optional(&mut self, table: &Table<'_>, key: &'static str) -> Option<Text> {
         table.get(key).and_then(|item| self.text(&item))
+    }
+
+    /// An address, which is looked at as far as it is known before a message comes.
+    fn address(&mut self, table: &Table<'_>, key: &'static str) -> Option<Text> {
+        let item = table.get(key)?;
+        let text = self.text(&item)?;
+        if let Text::Plain(plain) = &text
+            && !is_address(plain)
+        {
+            item.error("this is not an http:// or https:// address: a tap on it would lead nowhere");
+        }
+        Some(text)
     }
 
     fn text(&mut self, item: &Item<'_>) -> Option<Text> {
@@ -281,6 +292,13 @@ impl Loader<'_> {
                 None
             }
         }
+    }
+}
+
+/// Reports that a key is not there.
+fn missing(table: &Table<'_>, key: &'static str) {
+    if table.get(key).is_none() {
+        table.error(format!("{key} is missing, and WeChat needs it"));
     }
 }
 

@@ -96,8 +96,9 @@ fn file_may_have_a_thousand_rules_eight_articles_and_16_kib_of_template() {
     let found = problems(&rules(1_001));
     assert!(found[0].contains("1001 rules are too many: a file has 1000 at most"), "{found:?}");
 
-    let news =
-        |count: usize| format!("[[rule]]\nreply.news = [{}]", "{ title = 'a', url = 'u' },".repeat(count));
+    let news = |count: usize| {
+        format!("[[rule]]\nreply.news = [{}]", "{ title = 'a', url = 'http://u' },".repeat(count))
+    };
     assert_eq!(book(&news(8)).len(), 1);
     assert!(problems(&news(9))[0].contains("9 articles are too many"), "{:?}", problems(&news(9)));
 

@@ -1,9 +1,14 @@
-//! What a key costs while nothing happens: bytes on the heap, and the size of its future.
+//! What a key costs while nothing happens: bytes on the heap, and the size of its future; and what
+//! it costs a read to be measured.
+//!
+//! A program of its own, because one that counts its allocations is slower by each of them.
 
+use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stats_alloc::Region;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tokio::runtime::Runtime;
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -14,16 +19,32 @@ use zhongkong::ledger::{Ledger as _, Record};
 use zhongkong::model::{CallMode, Key, Kind, TokenMode};
 use zhongkong::refresh::handle::Feeds;
 use zhongkong::refresh::task::{Arrival, Refresher};
+use zhongkong::telemetry::latency::Latency;
 
-use crate::support::{LIFE, accounts, appid, fraction, issued, surroundings};
-use crate::table::{row, title};
+use support::{LIFE, accounts, appid, fraction, issued, surroundings};
+use table::{row, title};
+
+mod support;
+#[allow(dead_code, reason = "this is short")]
+#[path = "scale/table.rs"]
+mod table;
+
+#[global_allocator]
+static COUNTED: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 
 const ACCOUNTS: usize = 10_000;
 const KEYS: usize = 2 * ACCOUNTS;
 /// Nobody listens there, and nobody asks.
 const NOWHERE: &str = "http://127.0.0.1:9";
+const READS: u32 = 1_000_000;
 
-pub(crate) async fn run() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
+    Runtime::new()?.block_on(idle())?;
+    measured_read();
+    Ok(())
+}
+
+async fn idle() -> anyhow::Result<()> {
     title("An idle key, of 20,000");
     let clock = Clock::system();
     let ledger = Arc::new(MemoryLedger::new(clock.clone()));
@@ -37,7 +58,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     future_size(&clock, &ledger)?;
 
     let accounts = accounts(ACCOUNTS, TokenMode::Classic, &[Kind::JsapiTicket]);
-    let heap = Region::new(crate::COUNTED);
+    let heap = Region::new(COUNTED);
     let around = surroundings(NOWHERE, &clock, ledger)?;
     let begun = Instant::now();
     let (hub, tasks) = Hub::build(around, accounts).await?;
@@ -75,4 +96,18 @@ fn future_size(clock: &Clock, ledger: &Arc<MemoryLedger>) -> anyhow::Result<()> 
     row("size of its view", format!("{} bytes", size_of_val(&*handle.view())), "");
     drop(settings);
     Ok(())
+}
+
+/// Two looks at the clock and two additions.
+fn measured_read() {
+    title("A measured read");
+    let latency = Latency::new();
+    let heap = Region::new(COUNTED);
+    let begun = Instant::now();
+    for _ in 0..READS {
+        let read = black_box(Instant::now());
+        black_box(&latency).record(read.elapsed());
+    }
+    row("what a measured read pays", format!("{:?}", begun.elapsed() / READS), "");
+    row("  allocations in a million", heap.change().allocations, "0");
 }
