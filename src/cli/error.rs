@@ -20,6 +20,7 @@ use crate::services::menu::{HistoryError, MenuError, Number, Problem, Step};
 use crate::services::messages::rules::RulesError;
 use crate::services::oauth::assertion::AssertionError;
 use crate::services::oauth::users::UsersError;
+use crate::services::qrcode::{CodeError, ListError};
 use crate::services::wechat_api::{self, ApiError, SetupError};
 
 use super::words;
@@ -115,6 +116,32 @@ pub(super) enum CliError {
         /// Why.
         source: Box<HistoryError>,
     },
+    /// A call about an account's codes failed.
+    #[error("the QR codes of {called} cannot be had")]
+    Codes {
+        /// Whose.
+        called: String,
+        /// Why.
+        source: Box<CodeError>,
+    },
+    /// A run over a table stopped.
+    #[error("the run for {called} stopped")]
+    Bulk {
+        /// Whose.
+        called: String,
+        /// How far it came, one sentence each.
+        said: Vec<String>,
+        /// Why.
+        source: Box<CodeError>,
+    },
+    /// A table of codes is wrong.
+    #[error("the table {} is not valid{}", path.display(), Listed(problems))]
+    List {
+        /// Which file.
+        path: PathBuf,
+        /// Never empty.
+        problems: Vec<ListError>,
+    },
     /// WeChat cannot be called from here.
     #[error(transparent)]
     Setup(#[from] SetupError),
@@ -190,6 +217,7 @@ impl CliError {
             | Self::Layout(_)
             | Self::File { .. }
             | Self::Menu { .. }
+            | Self::List { .. }
             | Self::Client { source: client::Error::Address(_), .. } => WRONG,
             Self::Client { .. }
             | Self::Ledger { .. }
@@ -205,6 +233,8 @@ impl CliError {
             | Self::HalfWay { .. }
             | Self::History(_)
             | Self::Unrecorded { .. }
+            | Self::Codes { .. }
+            | Self::Bulk { .. }
             | Self::Setup(_)
             | Self::Listen { .. }
             | Self::Serve(_)
@@ -224,17 +254,27 @@ impl CliError {
 
     /// What WeChat itself said, where a command has called it.
     pub(super) fn wechat(&self) -> Option<&wechat_api::Refusal> {
-        let (Self::Menus { source, .. } | Self::HalfWay { source, .. }) = self else { return None };
-        match &**source {
-            MenuError::Api(ApiError::Refused(refusal) | ApiError::StillDead(refusal)) => Some(refusal),
-            MenuError::Api(_) | MenuError::Answer(_) => None,
+        let error = match self {
+            Self::Menus { source, .. } | Self::HalfWay { source, .. } => match &**source {
+                MenuError::Api(error) => error,
+                MenuError::Answer(_) => return None,
+            },
+            Self::Codes { source, .. } | Self::Bulk { source, .. } => match &**source {
+                CodeError::Api(error) => error,
+                _ => return None,
+            },
+            _ => return None,
+        };
+        match error {
+            ApiError::Refused(refusal) | ApiError::StillDead(refusal) => Some(refusal),
+            _ => None,
         }
     }
 
     /// What else is to be said, a sentence a line.
     pub(super) fn details(&self) -> &[String] {
         match self {
-            Self::HalfWay { said, .. } => said,
+            Self::HalfWay { said, .. } | Self::Bulk { said, .. } => said,
             _ => &[],
         }
     }
@@ -256,6 +296,21 @@ impl CliError {
                  write there"
                     .to_owned(),
             ),
+            Self::Codes { source, .. } | Self::Bulk { source, .. } => match &**source {
+                CodeError::Full { used, limits } if *used < limits.permanent => {
+                    Some("--use-reserve makes it all the same; or make a temporary one with --for 30d".to_owned())
+                }
+                CodeError::Full { .. } => Some(
+                    "use a temporary one (--for 30d), or a code of another account; no permanent one is ever given back"
+                        .to_owned(),
+                ),
+                CodeError::Database(_) => Some(
+                    "[business] in the configuration says where the database is: make its directory, and let this \
+                     user write there"
+                        .to_owned(),
+                ),
+                CodeError::Api(_) | CodeError::Answer(_) | CodeError::UnderWay => None,
+            },
             Self::Unrecorded { .. } => {
                 Some("the next command about this account's menus asks WeChat and sets it right".to_owned())
             }
@@ -287,9 +342,9 @@ impl From<HistoryError> for CliError {
 }
 
 /// Problems, each on a line of its own.
-struct Listed<'a>(&'a [Problem]);
+struct Listed<'a, P>(&'a [P]);
 
-impl std::fmt::Display for Listed<'_> {
+impl<P: std::fmt::Display> std::fmt::Display for Listed<'_, P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
     }

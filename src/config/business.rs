@@ -1,6 +1,7 @@
 //! `[business]`: where menus and QR codes keep what was done.
 
 use crate::services::database::Place as DatabasePlace;
+use crate::services::qrcode::Limits;
 
 use super::context::Context;
 use super::place::Place;
@@ -10,10 +11,27 @@ use super::secrets::{Depth, Sources};
 /// The file of an installed package.
 const DATABASE: &str = "/var/lib/zhongkong-business/business.db";
 
+/// Permanent codes that WeChat makes for an account.
+const CODES: u32 = 100_000;
+/// A hundredth of them.
+const RESERVE: u32 = 1_000;
+
 /// Validates the section.
-pub(super) fn check(raw: &raw::Business, depth: Depth, cx: &mut Context<'_>) -> Option<DatabasePlace> {
+pub(super) fn check(
+    raw: &raw::Business,
+    depth: Depth,
+    cx: &mut Context<'_>,
+) -> Option<(DatabasePlace, Limits)> {
     let table = Place::root().key("business");
-    let raw::Business { database, database_url_file, database_url_credential, database_url_env } = raw;
+    let raw::Business {
+        database,
+        database_url_file,
+        database_url_credential,
+        database_url_env,
+        permanent_codes,
+        permanent_reserve,
+    } = raw;
+    let codes = limits(*permanent_codes, *permanent_reserve, &table, cx);
     let url = Sources {
         prefix: "database_url",
         file: database_url_file.as_deref(),
@@ -21,7 +39,7 @@ pub(super) fn check(raw: &raw::Business, depth: Depth, cx: &mut Context<'_>) -> 
         env: database_url_env.as_deref(),
     };
     if url.is_empty() {
-        return Some(DatabasePlace::Sqlite(cx.path(database.as_deref().unwrap_or(DATABASE))));
+        return Some((DatabasePlace::Sqlite(cx.path(database.as_deref().unwrap_or(DATABASE))), codes));
     }
     if database.is_some() {
         let rule = "database_url_… beside it names another database: remove one of them";
@@ -35,5 +53,20 @@ pub(super) fn check(raw: &raw::Business, depth: Depth, cx: &mut Context<'_>) -> 
         cx.report.error(&table, rule);
         return None;
     }
-    Some(place)
+    Some((place, codes))
+}
+
+fn limits(codes: Option<u32>, reserve: Option<u32>, table: &Place, cx: &mut Context<'_>) -> Limits {
+    let permanent = codes.unwrap_or(CODES);
+    if permanent > CODES {
+        let rule = format!("an account has {CODES} permanent codes at most");
+        cx.report.error(&table.key("permanent_codes"), rule);
+    }
+    // An account with few codes of its own has a small reserve.
+    let reserve = reserve.unwrap_or(RESERVE.min(permanent / 10));
+    if reserve > permanent {
+        let rule = "the reserve is larger than what it is taken from: make it smaller than permanent_codes";
+        cx.report.error(&table.key("permanent_reserve"), rule);
+    }
+    Limits { permanent, reserve }
 }

@@ -8,6 +8,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::services::database::Place as DatabasePlace;
+use crate::services::qrcode::Limits;
 use crate::wechat;
 
 use super::context::Context;
@@ -23,6 +24,8 @@ pub struct ToolsConfig {
     pub wechat: wechat::Settings,
     /// Where pushes and codes are kept.
     pub database: DatabasePlace,
+    /// How many permanent QR codes an account may have.
+    pub codes: Limits,
 }
 
 impl ToolsConfig {
@@ -50,10 +53,10 @@ impl ToolsConfig {
         let file: raw::File = source.read(&mut cx.report);
         let wechat = upstream::check(file.wechat.unwrap_or_default(), &mut cx);
         let business = file.business.unwrap_or_default();
-        let database = business::check(&business, Depth::Secrets, &mut cx);
+        let business = business::check(&business, Depth::Secrets, &mut cx);
         let (errors, _) = cx.report.finish(|place| source.line_of(place));
-        match wechat.zip(database) {
-            Some((wechat, database)) if errors.is_empty() => Ok(Self { wechat, database }),
+        match wechat.zip(business) {
+            Some((wechat, (database, codes))) if errors.is_empty() => Ok(Self { wechat, database, codes }),
             _ => Err(errors),
         }
     }

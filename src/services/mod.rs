@@ -10,4 +10,5 @@ pub mod jssdk;
 pub mod menu;
 pub mod messages;
 pub mod oauth;
+pub mod qrcode;
 pub mod wechat_api;

@@ -8,6 +8,10 @@ use serde::Deserialize;
 pub(in crate::config) struct Business {
     /// The SQLite file.
     pub(in crate::config) database: Option<String>,
+    /// How many permanent QR codes there may be: fewer where another program makes some, too.
+    pub(in crate::config) permanent_codes: Option<u32>,
+    /// The last of them, made only on purpose. Too many are never used.
+    pub(in crate::config) permanent_reserve: Option<u32>,
     /// The address of a PostgreSQL instead, from a file …
     pub(in crate::config) database_url_file: Option<String>,
     /// … or a systemd credential …
