@@ -9,7 +9,7 @@ NEEDS := needs-memcached needs-promtool needs-systemd needs-chromium needs-nginx
 .PHONY: help demo test js check fmt clippy unit docs bench fuzz needs-cargo-fuzz deb test-systemd needs-nspawn needs-cargo-deb $(NEEDS)
 
 help:
-	@echo 'make demo    a simulated WeChat and the daemon in one process; Ctrl-C ends it'
+	@echo 'make demo    a simulated WeChat, the daemon and the business services in one process; Ctrl-C ends it'
 	@echo 'make test    format, lints, every test, documentation'
 	@echo 'make js      zhongkong.min.js, after a change of zhongkong.js'
 	@echo 'make bench   the figures of docs/performance.md'

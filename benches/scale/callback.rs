@@ -58,7 +58,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
             #[expect(clippy::cast_precision_loss, reason = "a hundred thousand")]
             let pushes = each.len() as f64;
             both[index] = pushes / took.as_secs_f64();
-            cost[index] = (cpu(server)? - before).as_secs_f64() * 1e6 / pushes;
+            cost[index] = cpu(server)?.saturating_sub(before).as_secs_f64() * 1e6 / pushes;
             rates[index].push(both[index]);
             costs[index].push(cost[index]);
             spans[index].append(&mut each);

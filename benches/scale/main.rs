@@ -24,7 +24,7 @@ mod watchers;
 /// No scenario takes longer, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-const SCENARIOS: [&str; 13] = [
+const SCENARIOS: [&str; 12] = [
     "stampede",
     "fleet",
     "day",

@@ -1,7 +1,8 @@
-//! What the message service's benches stand on: encrypted pushes as WeChat writes them, and the
-//! bare crypto that nobody can do without.
+//! What the message service's benches, and the test of its allocations, stand on: encrypted pushes
+//! as WeChat writes them, a service that answers them, and the bare crypto that nobody can do
+//! without.
 
-#![allow(dead_code, reason = "each bench uses its part")]
+#![allow(dead_code, reason = "each program uses its part")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,18 +15,22 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use futures_util::FutureExt as _;
 use sha1::{Digest as _, Sha1};
 use tempfile::TempDir;
+use tokio::time::Instant;
 use zhongkong::clock::Clock;
 use zhongkong::secret::Secret;
 use zhongkong::services::messages::account::Account;
 use zhongkong::services::messages::desk::{self, Desk, LateSender, Sent};
 use zhongkong::services::messages::dispatch::{Dispatcher, Mode};
 use zhongkong::services::messages::door::{Callback, Door, Table};
-use zhongkong::services::messages::envelope;
-use zhongkong::services::messages::handler::Incoming;
+use zhongkong::services::messages::envelope::{self, Envelope, Query};
+use zhongkong::services::messages::fields::Fields;
+use zhongkong::services::messages::handler::{Incoming, Trace};
 use zhongkong::services::messages::log::{MessageLog, OpenIdPolicy};
-use zhongkong::services::messages::reply::Reply;
+use zhongkong::services::messages::message::Message;
+use zhongkong::services::messages::reply::{self, Answer, Reply};
 use zhongkong::services::messages::rules::{Beside, Rules};
 
 pub(crate) const TOKEN: &str = "pamtest";
@@ -142,9 +147,11 @@ fn sign(mut parts: [&str; 4]) -> String {
 
 /// The service behind its listener: one account in safe mode, twenty rules.
 pub(crate) struct Service {
-    pub(crate) desk: Arc<Desk>,
-    pub(crate) account: Arc<Account>,
-    pub(crate) callback: Callback,
+    desk: Arc<Desk>,
+    account: Arc<Account>,
+    pub(crate) envelope: Envelope,
+    callback: Callback,
+    clock: Clock,
     _rules: TempDir,
 }
 
@@ -179,7 +186,21 @@ impl Service {
                 window: std::time::Duration::from_mins(10),
             },
         };
-        Ok(Self { desk, account: Arc::new(account), callback, _rules: dir })
+        let envelope = Envelope::new(callback.envelope.clone())?;
+        Ok(Self { desk, account: Arc::new(account), envelope, callback, clock: clock.clone(), _rules: dir })
+    }
+
+    /// A message from its body to that of its answer, as the door has it done.
+    pub(crate) fn answer(&self, push: &Push) -> anyhow::Result<String> {
+        let opened = self.envelope.open(&Query::parse(&push.query), &push.body, self.clock.wall())?;
+        let message = Message::read(Fields::parse(opened.format, &opened.plain)?)?;
+        let trace = Trace("0123456789abcdef".into());
+        let incoming = Arc::new(Incoming { account: self.account.clone(), message, trace });
+        let answering = self.desk.answer(incoming.clone(), Instant::now());
+        let answered = answering.now_or_never().context("rules answer at once")??;
+        let Answer::Reply(reply) = &*answered.answer else { anyhow::bail!("no rule answered") };
+        let text = reply::passive(&incoming.message, reply, self.clock.wall(), opened.format)?;
+        Ok(opened.seal(&text, self.clock.wall()))
     }
 
     pub(crate) fn door(&self, clock: &Clock) -> anyhow::Result<Arc<Door>> {

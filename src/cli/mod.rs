@@ -91,7 +91,7 @@ enum Typed {
     Restart(launch::RestartArgs),
     /// Check the configuration, then have the daemon that `start` started read it again
     Reload(launch::ReloadArgs),
-    /// Try it: a simulated WeChat, the daemon and the message service in one process, on loopback,
+    /// Try it: a simulated WeChat, the daemon and the business services in one process, on loopback,
     /// nothing left behind
     Demo(Demo),
     #[command(flatten)]

@@ -85,7 +85,7 @@ fn what_the_file_shows_as_default_is_the_default() {
 }
 
 /// Of three ways to name the seal keys and the bearer token the file shows all, and a process
-/// takes one.
+/// takes one. With a certificate it takes https.
 fn one_source_each(etc: &Path) -> String {
     let others = [
         "seal_keys_credential",
@@ -105,7 +105,9 @@ fn one_source_each(etc: &Path) -> String {
     let one = |line: &&str| !others.iter().any(|other| line.starts_with(other));
     let full = full();
     let full: Vec<_> = full.lines().filter(one).collect();
-    full.join("\n").replace("/etc/zhongkong/", &format!("{}/", etc.display()))
+    full.join("\n")
+        .replace("/etc/zhongkong/", &format!("{}/", etc.display()))
+        .replace("daemon = \"unix:/run/zhongkong/grpc.sock\"", "daemon = \"https://127.0.0.1:7780\"")
 }
 
 #[test]
@@ -168,6 +170,11 @@ fn the_services_read_the_same_file_with_every_example_and_none_of_the_daemons_se
     write("credentials/orders", "0123456789abcdef0123456789abcdef");
     write("secrets/crm", "0123456789abcdef0123456789abcdef");
     write("tls/ca.pem", "-----BEGIN CERTIFICATE-----");
+    let pair = rcgen::generate_simple_self_signed(["messages".to_owned()]).unwrap();
+    for service in Service::ALL {
+        write(&format!("tls/{service}.pem"), &pair.cert.pem());
+        write(&format!("tls/{service}.key"), &pair.signing_key.serialize_pem());
+    }
     let credentials = etc.path().join("credentials");
     let env = Environment::from_iter([
         ("SANDBOX_TOKEN", "AAAAA"),

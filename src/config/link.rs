@@ -80,7 +80,7 @@ pub(super) fn check(
             Some(read(&table.key("ca"), &file, Privacy::Public, cx)?.as_bytes().to_vec())
         }
     };
-    let identity = identity(pair, addr, depth, &table, cx)?;
+    let identity = identity(pair, addr, depth, &table, cx).ok()?;
     if let Err(rule) = daemon_addr(addr, ca.is_some()) {
         cx.report.error(&place, rule);
     } else if addr.starts_with("http://") && Url::parse(addr).is_ok_and(|url| !is_local(&url)) {
@@ -95,31 +95,34 @@ pub(super) fn check(
     })
 }
 
-/// The certificate that is shown to the daemon, with its key; `None` if something is wrong with it.
+/// What is wrong has been reported.
+struct Reported;
+
+/// The certificate that is shown to the daemon, with its key, if there is one.
 fn identity(
     pair: [Option<&str>; 2],
     addr: &str,
     depth: Depth,
     table: &Place,
     cx: &mut Context<'_>,
-) -> Option<Option<(Vec<u8>, Secret)>> {
-    let (cert, key) = match pair {
-        [None, None] => return Some(None),
-        [Some(cert), Some(key)] => (cert, key),
+) -> Result<Option<(Vec<u8>, Secret)>, Reported> {
+    match pair {
+        [None, None] => return Ok(None),
+        [Some(_), Some(_)] => {}
         [cert, _] => {
             let (given, lacks) = if cert.is_some() { ("cert", "key") } else { ("key", "cert") };
             cx.report.error(&table.key(given), format!("it is nothing without {lacks}: name both PEM files"));
-            return None;
+            return Err(Reported);
         }
-    };
+    }
     if !addr.starts_with("https://") {
         let rule = "a certificate is shown over https:// only: change daemon, or remove cert and key";
         cx.report.error(&table.key("cert"), rule);
-        return None;
+        return Err(Reported);
     }
     match depth {
-        Depth::Form => Some(Some((Vec::new(), Secret::from("")))),
-        Depth::Secrets => Some(Some(tls::pair(cert, key, table, cx)?)),
+        Depth::Form => Ok(Some((Vec::new(), Secret::from("")))),
+        Depth::Secrets => tls::pair(pair, table, cx).map(Some).ok_or(Reported),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::hub::AccountSettings;
 use crate::{grpc, mirror, wechat};
 
 mod accounts;
+pub mod addresses;
 mod audit;
 mod business;
 mod callback;

@@ -4,6 +4,7 @@
 //! never an AppSecret; the daemon reads AppSecrets and never theirs. So each reading opens only
 //! the files of its own sections, and of the other's checks no more than how they are written.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -14,21 +15,17 @@ use crate::http::Proxies;
 use crate::telemetry::LogSettings;
 use crate::telemetry::file::Rotation;
 
-use super::context::{Context, is_loopback};
+use super::addresses::{self, Listeners};
+use super::context::Context;
 use super::jssdk::JssdkSettings;
 use super::messages::MessagesSettings;
 use super::oauth::OAuthSettings;
 use super::place::Place;
 use super::report::{ConfigError, Problem};
-use super::services::{self, Asked, Sections, ServiceSet};
+use super::services::{self, Asked, Sections, Service, ServiceSet};
 use super::source::Source;
 use super::verify::VerifyFile;
 use super::{Environment, daemon, raw, upstream};
-
-/// Default of `[serve] listen`.
-const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7790);
-/// Default of `[serve] admin`.
-const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7791);
 
 /// Default of `[serve] trusted_proxies`: the listener is on loopback for the sake of a proxy there.
 const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
@@ -42,6 +39,10 @@ pub struct ServeSettings {
     pub proxies: Proxies,
     /// Where health and metrics are asked for.
     pub admin: SocketAddr,
+    /// The keys of `listen` and `admin`, for who must change them.
+    pub keys: [&'static str; 2],
+    /// Where each service is that runs alone.
+    pub alone: BTreeMap<Service, Listeners>,
     /// How to log.
     pub log: LogSettings,
     /// How long a stop may take before what still runs is cut off.
@@ -123,13 +124,14 @@ impl ServeConfig {
     /// `serve.log.filter` change live.
     pub fn restart_needed(&self, new: &Self) -> Vec<&'static str> {
         // Without `..`: a new key must be put on one side or the other.
-        let ServeSettings { listen, proxies, admin, log, grace: _ } = &self.serve;
+        let ServeSettings { listen, proxies, admin, keys, alone: _, log, grace: _ } = &self.serve;
         let LogSettings { format, filter: _, colour: _, file, rotation, journal_stream: _ } = log;
         let Rotation { max_bytes, max_age, keep } = rotation;
+        let [listen_key, admin_key] = *keys;
         let changed = [
-            ("serve.listen", *listen != new.serve.listen),
+            (listen_key, *listen != new.serve.listen),
             ("serve.trusted_proxies", *proxies != new.serve.proxies),
-            ("serve.admin", *admin != new.serve.admin),
+            (admin_key, *admin != new.serve.admin),
             ("serve.log.format", *format != new.serve.log.format),
             ("serve.log.file", *file != new.serve.log.file),
             ("serve.log.max_size", *max_bytes != new.serve.log.rotation.max_bytes),
@@ -141,41 +143,22 @@ impl ServeConfig {
     }
 }
 
-/// Validates `[serve]`.
-pub(super) fn check(raw: raw::Serve, cx: &mut Context<'_>) -> ServeSettings {
+/// Validates `[serve]` for a process that runs only this service, or without one several.
+pub(super) fn check(raw: raw::Serve, alone: Option<Service>, cx: &mut Context<'_>) -> ServeSettings {
     let table = Place::root().key("serve");
-    let raw::Serve { listen, insecure, trusted_proxies, admin, grace, log } = raw;
-    let place = table.key("listen");
-    let listen = listen.and_then(|text| cx.socket_addr(&place, &text)).unwrap_or(LISTEN);
-    let admin_place = table.key("admin");
-    let admin = admin.and_then(|text| cx.socket_addr(&admin_place, &text)).unwrap_or(ADMIN);
-    let mut exposed = false;
-    for (place, addr, what) in [
-        (&place, listen, "every message would be readable on the way"),
-        (&admin_place, admin, "it tells everybody who asks how the service is"),
-    ] {
-        if is_loopback(addr.ip()) {
-            continue;
-        }
-        exposed = true;
-        if insecure != Some(true) {
-            cx.report.error(
-                place,
-                format!("{addr} is not on loopback, and there {what}: put a proxy with TLS before it, or set insecure = true beside it"),
-            );
-        }
-    }
-    if insecure == Some(true) && !exposed {
-        cx.report.warn(&table.key("insecure"), "it changes nothing here: remove it");
-    }
-    // Port 0 is a free one, which each gets for itself.
-    if listen == admin && listen.port() != 0 {
-        cx.report.error(&admin_place, "listen has the same address: they are two listeners");
-    }
+    let raw::Serve { listen, insecure, trusted_proxies, admin, grace, log, mut oauth, mut jssdk } = raw;
+    let own = |service| match service {
+        Service::Messages => None,
+        Service::OAuth => oauth.take(),
+        Service::Jssdk => jssdk.take(),
+    };
+    let addresses = addresses::check([listen, admin], insecure, own, cx);
+    let Listeners { listen, admin } = addresses.of(alone);
     let proxies = proxies(trusted_proxies.as_ref(), &table.key("trusted_proxies"), cx);
     let grace = daemon::grace(&table.key("grace"), grace.as_deref(), cx);
     let log = daemon::check_log(log.unwrap_or_default(), &table.key("log"), cx);
-    ServeSettings { listen, proxies, admin, log, grace }
+    let keys = alone.map_or(addresses::KEYS, Service::listener_keys);
+    ServeSettings { listen, proxies, admin, keys, alone: addresses.alone(), log, grace }
 }
 
 /// A proxy on this machine is believed unless the key says otherwise.

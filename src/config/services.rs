@@ -68,6 +68,16 @@ pub(super) enum Asked<'a> {
     Present,
 }
 
+impl Asked<'_> {
+    /// The service of a process that runs no other.
+    fn alone(self) -> Option<Service> {
+        match self {
+            Self::These(wanted) if wanted.len() == 1 => wanted.first().copied(),
+            Self::These(_) | Self::Present => None,
+        }
+    }
+}
+
 /// Validates the sections that are asked for; what is wrong is reported.
 pub(super) fn check(
     sections: Sections,
@@ -76,7 +86,7 @@ pub(super) fn check(
     cx: &mut Context<'_>,
 ) -> ServeConfig {
     let Sections { serve, messages, oauth, jssdk } = sections;
-    let serve = serve::check(serve.unwrap_or_default(), cx);
+    let serve = serve::check(serve.unwrap_or_default(), asked.alone(), cx);
     let messages = section(messages, Service::Messages, asked, cx)
         .and_then(|(raw, depth)| messages::check(raw, wechat.cloned(), depth, cx));
     let oauth = section(oauth, Service::OAuth, asked, cx)

@@ -25,7 +25,7 @@ pub(super) fn check(raw: raw::Tls, table: &Place, cx: &mut Context<'_>) -> Optio
             cx.report.missing(table, &[name], format!("TLS needs a {name}: name its PEM file"));
         }
     }
-    let pair = cert.zip(key).and_then(|(cert, key)| pair(&cert, &key, table, cx));
+    let pair = pair([cert.as_deref(), key.as_deref()], table, cx);
     let client_ca = match client_ca {
         Some(path) => Some(certificates(&table.key("client_ca"), &path, cx)?.0),
         None => None,
@@ -34,18 +34,23 @@ pub(super) fn check(raw: raw::Tls, table: &Place, cx: &mut Context<'_>) -> Optio
     Some(Tls { cert, key, client_ca })
 }
 
-/// A certificate and its private key, from the files that `cert` and `key` of the table name.
-pub(super) fn pair(cert: &str, key: &str, table: &Place, cx: &mut Context<'_>) -> Option<(Vec<u8>, Secret)> {
-    let cert = certificates(&table.key("cert"), cert, cx);
+/// A certificate and its private key, from the files that `cert` and `key` of the table name; each is
+/// looked at, also if the other is missing.
+pub(super) fn pair(
+    [cert, key]: [Option<&str>; 2],
+    table: &Place,
+    cx: &mut Context<'_>,
+) -> Option<(Vec<u8>, Secret)> {
+    let cert = cert.and_then(|path| certificates(&table.key("cert"), path, cx));
     let place = table.key("key");
-    let path = cx.path(key);
-    let text = read(&place, &path, Privacy::Owner, cx);
-    let key = text.and_then(|text| match PrivateKeyDer::from_pem_slice(text.as_bytes()) {
-        Ok(der) => Some((Secret::from(text.as_str()), der)),
-        Err(_) => {
+    let key = key.and_then(|path| {
+        let path = cx.path(path);
+        let text = read(&place, &path, Privacy::Owner, cx)?;
+        let Ok(der) = PrivateKeyDer::from_pem_slice(text.as_bytes()) else {
             cx.report.error(&place, format!("{} holds no private key in PEM form", path.display()));
-            None
-        }
+            return None;
+        };
+        Some((Secret::from(text.as_str()), der))
     });
     let ((cert, chain), (key, der)) = (cert?, key?);
     if CertifiedKey::from_der(chain, der, &Arc::new(ring::default_provider())).is_err() {

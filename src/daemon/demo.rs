@@ -1,9 +1,9 @@
-//! `zhongkong demo`: a simulated WeChat, a daemon and a message service in one process, to be
+//! `zhongkong demo`: a simulated WeChat, a daemon and the business services in one process, to be
 //! tried at once.
 //!
 //! Everything is on loopback, and in memory or in a temporary directory that goes with it, so the
 //! end leaves nothing behind. Lives are short, so that rotation is seen; what is printed can be
-//! pasted into another terminal. Daemon and service are the real ones, with real credentials, over
+//! pasted into another terminal. Daemon and services are the real ones, with real credentials, over
 //! real sockets.
 
 use std::convert::Infallible;
@@ -40,19 +40,19 @@ use crate::{grpc, mirror, wechat};
 
 use super::{Daemon, RunError, StartError, Store};
 
+mod business;
 mod guide;
-mod messages;
 
+use business::{Around, Business};
 use guide::Guide;
-use messages::{Around, Messages};
 
 /// How the demo is run.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Life of a simulated token.
     pub life: Duration,
-    /// Ports of the gRPC face, the admin listener next to it, the simulator, the message service and
-    /// its admin listener: 7780, 7781, 7770, 7790, 7791 as everywhere, or free ones if one is taken.
+    /// Ports of the gRPC face, the admin listener next to it, the simulator, the business services
+    /// and their admin listener: 7780, 7781, 7770, 7790, 7791 as everywhere, or free ones if one is taken.
     pub ports: Ports,
 }
 
@@ -77,16 +77,16 @@ pub enum DemoError {
     /// The daemon ended.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// The message service's files.
+    /// The services' files.
     #[error("the demo's files cannot be written into the directory for temporary files")]
     Files(#[source] io::Error),
-    /// Its configuration, which a visitor may have changed.
+    /// Their configuration, which a visitor may have changed.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Its sockets.
+    /// Their sockets.
     #[error(transparent)]
     Sockets(#[from] ServiceSocketError),
-    /// It does not start, or it ended.
+    /// They do not start, or one ended.
     #[error(transparent)]
     Services(#[from] ServicesError),
     /// The terminal is gone.
@@ -133,8 +133,8 @@ pub async fn run(
     let addresses = daemon.addresses();
     let grpc = addresses.grpc.first().copied().unwrap_or(upstream);
     let around = Around { upstream, daemon: grpc, token: &credential.token };
-    let Messages { services, addresses: serving, home } =
-        Messages::build(&around, settings.ports, counters).await?;
+    let Business { services, addresses: serving, home } =
+        Business::build(&around, settings.ports, counters).await?;
     let guide =
         Guide { grpc, admin: addresses.admin, upstream, serving, home: &home, token: &credential.token };
     guide.print().map_err(DemoError::Print)?;
@@ -146,16 +146,16 @@ pub async fn run(
         let config = config(settings.ports);
         move || Ok(crate::config::Loaded { config: config.clone(), warnings: Vec::new() })
     };
-    let rules_to_reload = {
+    let files_to_reload = {
         let path = home.config();
-        move || ServeConfig::load(&path, &Environment::default(), &messages::served())
+        move || ServeConfig::load(&path, &Environment::default(), &business::served())
     };
     let (to_daemon, mut for_daemon) = mpsc::channel(INTENTS);
     let (to_services, mut for_services) = mpsc::channel(INTENTS);
     let both = async {
         let daemon = daemon.run(async || next(&mut for_daemon).await, nothing_to_reload, Notifier::default());
         let services =
-            services.run(async || next(&mut for_services).await, rules_to_reload, Notifier::default());
+            services.run(async || next(&mut for_services).await, files_to_reload, Notifier::default());
         tokio::try_join!(async { daemon.await.map_err(DemoError::Run) }, async {
             services.await.map_err(DemoError::Services)
         })

@@ -19,6 +19,7 @@ mod answer;
 mod body;
 mod proxy;
 mod serve;
+mod timely;
 
 pub use answer::{no_such_method, no_such_path, refusal};
 pub use body::{BodyError, read_body};
@@ -52,7 +53,9 @@ pub struct RequestId(Arc<str>);
 impl RequestId {
     /// One that no other request has.
     fn new() -> Self {
-        Self(format!("{:016x}", rand::random::<u64>()).into())
+        let mut text = [0; 16];
+        hex::encode_to_slice(rand::random::<[u8; 8]>(), &mut text).expect("two digits for a byte fit");
+        Self(str::from_utf8(&text).expect("hex digits are ASCII").into())
     }
 
     /// Its text.

@@ -12,21 +12,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, HttpBody as _};
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
-use futures_util::{StreamExt as _, stream};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use super::timely::Timely;
 use super::{Limits, Proxies, Received, RequestId, Via};
 
 /// How long a connection that was accepted just before the stop has to be served as usual: one
@@ -138,7 +138,8 @@ async fn connection(
             Via::Proxy => proxies.caller(peer, request.headers()),
         };
         let received = Received { peer, via, id: RequestId::new(), at: Instant::now() };
-        let mut request: Request = request.map(|body| timely(Body::new(body), received.at + limits.body));
+        let until = received.at + limits.body;
+        let mut request: Request = request.map(|body| Body::new(Timely::new(body, until)));
         request.extensions_mut().insert(received.clone());
         answered(router.clone(), request, received, limits.listener)
     });
@@ -190,21 +191,6 @@ async fn answered(
 async fn lingered(stop: &CancellationToken) {
     stop.cancelled().await;
     tokio::time::sleep(LINGER).await;
-}
-
-/// The same body, broken off if it is not there in time: hyper knows a time-out for heads only.
-fn timely(body: Body, until: Instant) -> Body {
-    if body.is_end_stream() {
-        return body;
-    }
-    let parts = stream::unfold(Some(body.into_data_stream()), move |parts| async move {
-        let mut parts = parts?;
-        match timeout_at(until, parts.next()).await {
-            Ok(part) => part.map(|part| (part.map_err(io::Error::other), Some(parts))),
-            Err(_) => Some((Err(io::ErrorKind::TimedOut.into()), None)),
-        }
-    });
-    Body::from_stream(parts)
 }
 
 #[cfg(test)]

@@ -16,12 +16,12 @@ use super::sockets::{Inherited, Passed, Socket};
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceSocketError {
     /// A listener cannot be bound.
-    #[error("the {listener} listener cannot use {addr}; stop what listens there, or change [serve] {key}")]
+    #[error("the {listener} listener cannot use {addr}; stop what listens there, or change {key}")]
     Bind {
         /// Which one.
         listener: &'static str,
         /// Its key.
-        key: &'static str,
+        key: String,
         /// Where.
         addr: SocketAddr,
         /// Why.
@@ -29,17 +29,21 @@ pub enum ServiceSocketError {
     },
     /// A socket that no listener of the configuration stands for.
     #[error(
-        "the inherited socket `{name}` on {addr} belongs to no listener: list its address in [serve] listen or admin, or name it http or admin with FileDescriptorName= in the socket unit"
+        "the inherited socket `{name}` on {addr} belongs to no listener: list its address as {listen} or {admin}, or name it http or admin with FileDescriptorName= in the socket unit"
     )]
     Stranger {
         /// Its name.
         name: String,
         /// Its address.
         addr: String,
+        /// The key of the one.
+        listen: String,
+        /// The key of the other.
+        admin: String,
     },
     /// A socket that other machines reach, and the configuration does not say so.
     #[error(
-        "the inherited socket `{name}` listens on {addr}, which other machines reach, and the configuration does not list that address: list it as [serve] {key} with insecure = true, and put a proxy with TLS before it"
+        "the inherited socket `{name}` listens on {addr}, which other machines reach, and the configuration does not list that address: list it as {key} with insecure = true in [serve], and put a proxy with TLS before it"
     )]
     Exposed {
         /// Its name.
@@ -47,7 +51,7 @@ pub enum ServiceSocketError {
         /// Its address.
         addr: SocketAddr,
         /// Where it would belong.
-        key: &'static str,
+        key: String,
     },
 }
 
@@ -74,7 +78,7 @@ pub struct ServiceSockets {
 
 /// A listener on its way to a socket.
 struct Place {
-    key: &'static str,
+    key: String,
     name: &'static str,
     addr: SocketAddr,
     socket: Option<TcpListener>,
@@ -96,8 +100,9 @@ impl ServiceSockets {
     /// # Errors
     /// An address cannot be used, or a socket was passed that is nobody's.
     pub fn collect(settings: &ServeSettings, inherited: Inherited) -> Result<Self, ServiceSocketError> {
-        let place = |key, name, addr| Place { key, name, addr, socket: None };
-        let mut places = [place("listen", "http", settings.listen), place("admin", "admin", settings.admin)];
+        let [listen, admin] = settings.keys.map(shown);
+        let place = |key: &String, name, addr| Place { key: key.clone(), name, addr, socket: None };
+        let mut places = [place(&listen, "http", settings.listen), place(&admin, "admin", settings.admin)];
         let mut notes = Vec::new();
         // Addresses first: a name must not take a place that has its own socket.
         let listed = [settings.listen, settings.admin];
@@ -108,10 +113,8 @@ impl ServiceSockets {
             let (tcp, addr) = match socket {
                 Socket::Tcp(tcp, addr) => (tcp, addr),
                 Socket::Unix(_, path) => {
-                    return Err(ServiceSocketError::Stranger {
-                        name,
-                        addr: format!("unix:{}", path.display()),
-                    });
+                    let addr = format!("unix:{}", path.display());
+                    return Err(ServiceSocketError::Stranger { name, addr, listen, admin });
                 }
             };
             let free = |place: &&mut Place| place.socket.is_none();
@@ -120,15 +123,24 @@ impl ServiceSockets {
                 None => places.iter_mut().filter(free).find(|place| place.name == name),
             };
             let Some(place) = found else {
-                return Err(ServiceSocketError::Stranger { name, addr: addr.to_string() });
+                let addr = addr.to_string();
+                return Err(ServiceSocketError::Stranger { name, addr, listen, admin });
             };
             if place.addr != addr && !addr.ip().to_canonical().is_loopback() {
-                return Err(ServiceSocketError::Exposed { name, addr, key: place.key });
+                return Err(ServiceSocketError::Exposed { name, addr, key: place.key.clone() });
             }
             notes.push(format!("{addr} ({name})"));
             place.socket = Some(tcp);
         }
         let [http, admin] = places;
         Ok(Self { http: http.bound()?, admin: admin.bound()?, notes })
+    }
+}
+
+/// `[serve] listen`, of `serve.listen`.
+fn shown(key: &str) -> String {
+    match key.rsplit_once('.') {
+        Some((table, key)) => format!("[{table}] {key}"),
+        None => key.to_owned(),
     }
 }

@@ -276,6 +276,10 @@ pub fn is_log_filter(text: &str) -> bool {
     parse_filter(text).is_some()
 }
 
+/// A library that warns of every cookie whose session has ended: whoever has an old one could fill the
+/// log. What is wrong with the store itself the login service says.
+const QUIET: &str = "tower_sessions_core=error";
+
 fn parse_filter(text: &str) -> Option<EnvFilter> {
     // Every directive needs a level: tracing takes a mistyped one, `inof`, for the name of a
     // module, and would then log nothing at all. It also takes no space after a comma.
@@ -287,7 +291,8 @@ fn parse_filter(text: &str) -> Option<EnvFilter> {
     if !directives.iter().all(has_level) {
         return None;
     }
-    EnvFilter::try_new(directives.join(",")).ok()
+    // First, so that a directive of the operator's for the same module counts.
+    EnvFilter::try_new(format!("{QUIET},{}", directives.join(","))).ok()
 }
 
 #[cfg(test)]

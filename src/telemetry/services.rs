@@ -1,6 +1,8 @@
 //! Metrics that only a process of business services has; the daemon's page is without them.
 
-use ::metrics::{counter, describe_counter, describe_gauge, gauge};
+use std::time::Duration;
+
+use ::metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use super::labels::Done;
 
@@ -9,6 +11,7 @@ const PUSHES_REFUSED: &str = "zhongkong_message_refusals_total";
 const RULES_RELOADS: &str = "zhongkong_rules_reloads_total";
 const LAST_RULES_RELOAD_SUCCESSFUL: &str = "zhongkong_last_rules_reload_successful";
 const ASKED: &str = "zhongkong_oauth_requests_total";
+const STORE_SECONDS: &str = "zhongkong_oauth_store_seconds";
 const LOGINS: &str = "zhongkong_oauth_logins_total";
 const JSSDK_SIGNED: &str = "zhongkong_jssdk_signatures_total";
 const JSSDK_REFUSED: &str = "zhongkong_jssdk_refusals_total";
@@ -20,6 +23,11 @@ pub(super) fn describe() {
     describe_counter!(RULES_RELOADS, "Changes of the rules' file that were looked at, by result.");
     describe_gauge!(LAST_RULES_RELOAD_SUCCESSFUL, "Whether the rules' file is in effect as it is now.");
     describe_counter!(ASKED, "Requests about who is logged in, by what was asked and what came of it.");
+    describe_histogram!(
+        STORE_SECONDS,
+        Unit::Seconds,
+        "Time of one step of the login service's stores, by store."
+    );
     describe_counter!(LOGINS, "Requests of the login flow, by what they were told.");
     describe_counter!(JSSDK_SIGNED, "Signatures of the JS-SDK service, by what they were made with.");
     describe_counter!(JSSDK_REFUSED, "Requests to the JS-SDK service that were refused, by reason.");
@@ -92,4 +100,9 @@ pub fn signed(by: SignedBy) {
 /// A request to the JS-SDK service was refused; `reason` is a word of the door's.
 pub fn jssdk_refused(reason: &'static str) {
     counter!(JSSDK_REFUSED, "reason" => reason).increment(1);
+}
+
+/// A store of the login service's did one thing, or failed to; `store` is what it is.
+pub fn store_took(store: &'static str, took: Duration) {
+    histogram!(STORE_SECONDS, "store" => store).record(took);
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use zhongkong::simulator::{Domains, Endpoint, Fault, Kind, Script, Web};
 
-use super::browser_support::{ANDROID, IPHONE, OLD};
+use super::browser_support::{ANDROID, IPHONE, OLD, next, told};
 use super::script_support::{Answers, Pages};
 use super::support::browser::{Chromium, PHONE};
 use super::support::simulated::{Simulated, listed};
@@ -11,21 +11,6 @@ use super::support::simulated::{Simulated, listed};
 /// Says what became of `zhongkong.ready`.
 const READY: &str = "zhongkong.ready.then(config => say('ready ' + config.url), error => say(error.code + ' ' + error.message))";
 const CARD: &str = "{ title: 'T', desc: 'D', link: '/linked?a=1', imgUrl: 'icon.png' }";
-
-/// Says what became of a promise.
-fn told(promise: &str) -> String {
-    format!(
-        "{promise}.then(answer => say(JSON.stringify(answer)), error => say(error.code + ' ' + error.message))"
-    )
-}
-
-/// Runs a script, and waits for the next thing that the page says.
-async fn next(browser: &Chromium, script: &str) -> String {
-    let before = browser.eval("said.length").await;
-    browser.run(script).await;
-    browser.until(&format!("said.length > {before}")).await;
-    browser.text(&format!("said[{before}]")).await
-}
 
 #[tokio::test]
 async fn page_is_configured_and_shares_scans_and_hears_of_what_it_may_not() {
@@ -268,4 +253,20 @@ async fn what_keeps_a_page_from_being_configured_is_said_with_what_to_do() {
         assert!(said.starts_with(&format!("{code} ")) && said.contains(about), "{code}: {said}");
     }
     assert!(wechat.control.current("wx1", Kind::JsapiTicket).is_some(), "pages were signed for at all");
+}
+
+#[tokio::test]
+async fn script_that_is_imported_as_a_module_asks_the_host_of_its_page() {
+    let browser = Chromium::start(PHONE).await;
+    let wechat = Simulated::start(listed()).await;
+    let pages = Pages::start(&wechat).await;
+    let url = format!("{}/page?sdk=1.6.0&module", pages.base);
+    browser.open(&url).await;
+    assert_eq!(next(&browser, READY).await, format!("ready {url}"));
+    assert_eq!(pages.asked(), [url]);
+    // Included once more, it is the same: its promises are not made anew.
+    browser.run("window.first = zhongkong; document.head.append(Object.assign(document.createElement('script'), { src: '/jssdk/wx1/zhongkong.js', onload() { say('again'); } }))").await;
+    browser.until("said.includes('again')").await;
+    assert_eq!(browser.eval("first === zhongkong").await, true);
+    assert_eq!(pages.asked().len(), 1);
 }

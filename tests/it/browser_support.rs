@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::support::browser::Chromium;
 use super::support::simulated::Simulated;
 
 /// What every page has: a list of what it said, which a test waits for.
@@ -85,4 +86,19 @@ impl Application {
         self.seen.wait_for(|count| *count >= times).await.unwrap();
         self.asked.lock().unwrap().clone()
     }
+}
+
+/// Says what became of a promise.
+pub(crate) fn told(promise: &str) -> String {
+    format!(
+        "{promise}.then(answer => say(JSON.stringify(answer)), error => say(error.code + ' ' + error.message))"
+    )
+}
+
+/// Runs a script, and waits for the next thing that the page says.
+pub(crate) async fn next(browser: &Chromium, script: &str) -> String {
+    let before = browser.eval("said.length").await;
+    browser.run(script).await;
+    browser.until(&format!("said.length > {before}")).await;
+    browser.text(&format!("said[{before}]")).await
 }

@@ -6,13 +6,12 @@ use std::fs;
 use serde_json::Value as Json;
 use zhongkong::simulator::{Accounts, JsCall, Settings};
 
+use super::browser_support::{ANDROID, IPHONE};
 use super::support::browser::{Chromium, PHONE};
 use super::support::ports::Kept;
 use super::support::process::{Process, Site, TOKEN};
 use super::support::simulated::Simulated;
 
-const ANDROID: &str = "Mozilla/5.0 (Linux; Android 13; V2183A) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/116.0.0.0 Mobile Safari/537.36 MicroMessenger/8.0.42 WeChat/arm64 Language/zh_CN";
-const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 MicroMessenger/8.0.42 Language/zh_CN";
 /// A page with both helpers. JWEIXIN is the simulator's script.
 const INDEX: &str = "<!doctype html><meta charset=utf-8><link rel=icon href='data:,'><body>
 {{ wechat(src=\"JWEIXIN\") }}

@@ -49,7 +49,7 @@ async fn new_ticket_signs_as_soon_as_the_daemon_has_it() {
     assert_ne!(bench.ticket(Kind::JsapiTicket), first);
     assert_eq!(
         Some(bench.ticket(Kind::JsapiTicket).as_str()),
-        fresh.value.as_ref().map(|value| value.expose())
+        fresh.value.as_ref().map(zhongkong::secret::Secret::expose)
     );
     bench.is_signed(&bench.config(PAGE).await, PAGE);
     bench.end().await;

@@ -85,7 +85,7 @@ fn page_speaks_of_every_key_of_the_configuration_that_is_the_services_own() {
             continue;
         }
         // As for every service: docs/messages.md.
-        if ["daemon", "token_file", "token_credential", "token_env", "ca"].contains(&key) {
+        if ["daemon", "token_file", "token_credential", "token_env", "ca", "cert", "key"].contains(&key) {
             continue;
         }
         checked += 1;

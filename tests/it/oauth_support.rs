@@ -1,11 +1,17 @@
 //! The OAuth service's stores for tests: each kind that the product has, empty.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use zhongkong::clock::{BootTime, Clock, WallTime};
+use zhongkong::http::{self, Limits};
 use zhongkong::model::AppId;
 use zhongkong::seal::Keys;
 use zhongkong::secret::Secret;
@@ -134,4 +140,29 @@ pub(crate) fn seen(appid: &str, openid: &str, unionid: Option<&str>) -> Seen {
         profile: None,
         at: START,
     }
+}
+
+/// Some router on a socket, until it is dropped.
+pub(crate) struct Listening {
+    pub(crate) addr: SocketAddr,
+    _served: JoinSet<()>,
+}
+
+/// Serves as the process of the services does.
+pub(crate) async fn listening(router: Router) -> Listening {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let long = Duration::from_secs(3_600);
+    let limits = Limits {
+        listener: "test",
+        connections: 1_024,
+        head: long,
+        body: long,
+        buffer: 16 * 1_024,
+        taking: long,
+        drain: long,
+    };
+    let mut served = JoinSet::new();
+    served.spawn(http::serve(listener, router, limits, CancellationToken::new()));
+    Listening { addr, _served: served }
 }

@@ -4,14 +4,21 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
+use reqwest::header::{CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
 use rustix::process::Signal;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
+use url::Url;
+use zhongkong::simulator::Person;
 
 use super::support::frozen::Guard;
 use super::support::process::{Process, SECRET, Site, binary, ran};
 use super::support::raw::raw_get;
 use super::support::simulated::client_builder;
+
+/// The account that the guide shows a page of.
+const SHOP: &str = "wxdemo0000000shop";
 
 /// The binary in an empty directory that is its home and its temporary directory too.
 fn in_nothing(dir: &TempDir) -> Command {
@@ -46,7 +53,7 @@ async fn the_demo_guides_rotates_answers_and_leaves_nothing_behind() {
     let guide = demo.stdout();
     let exported = exported(&guide);
     let addresses = addresses(&guide);
-    assert_eq!(addresses.len(), 5, "WeChat, gRPC and messages, and two for admins: {guide}");
+    assert_eq!(addresses.len(), 5, "WeChat, gRPC and the services, and two for admins: {guide}");
     assert!(exported.contains_key("ZHONGKONG_ADDR") && exported.contains_key("ZHONGKONG_TOKEN"), "{guide}");
 
     // Two generations of one key: a rotation is seen.
@@ -128,6 +135,125 @@ async fn the_demo_guides_rotates_answers_and_leaves_nothing_behind() {
     assert!(!demo.stderr().contains("ERROR") && !demo.stderr().contains("WARN"), "{}", demo.stderr());
 }
 
+/// A browser on this machine. Its cookies are of the host, as all browsers have it, and so of every
+/// port.
+struct Browser {
+    client: reqwest::Client,
+    cookies: BTreeMap<String, String>,
+}
+
+impl Browser {
+    fn new() -> Self {
+        Self { client: client_builder().build().unwrap(), cookies: BTreeMap::new() }
+    }
+
+    /// Goes there, with a form if there is one, and wherever it is sent from there.
+    async fn go(&mut self, to: &Url, form: Option<&'static str>) -> (Url, u16, String) {
+        let mut at = to.clone();
+        let mut request = match form {
+            Some(form) => {
+                let post = self.client.post(at.clone()).body(form);
+                post.header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            }
+            None => self.client.get(at.clone()),
+        };
+        for _ in 0..10 {
+            let cookies: Vec<String> = self.cookies.iter().map(|(n, v)| format!("{n}={v}")).collect();
+            let answer = request.header(COOKIE, cookies.join("; ")).send().await.unwrap();
+            for cookie in answer.headers().get_all(SET_COOKIE) {
+                let pair = cookie.to_str().unwrap().split(';').next().unwrap();
+                let (name, value) = pair.split_once('=').unwrap();
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
+            let Some(next) = answer.headers().get(LOCATION) else {
+                return (at, answer.status().as_u16(), answer.text().await.unwrap());
+            };
+            at = at.join(next.to_str().unwrap()).unwrap();
+            request = self.client.get(at.clone());
+        }
+        panic!("{to} leads in a circle, at last to {at}");
+    }
+
+    /// Shows the simulated WeChat what a page gives to `wx.config`, as its script does.
+    async fn judged(&self, script: &Url, page: &Url, config: &Value) -> Value {
+        let body = json!({
+            "appid": config["appId"],
+            "timestamp": config["timestamp"].to_string(),
+            "nonceStr": config["nonceStr"],
+            "signature": config["signature"],
+            "jsApiList": config["jsApiList"],
+            "openTagList": config["openTagList"],
+            "url": page.as_str(),
+            "href": page.as_str(),
+        });
+        let asked = self.client.post(script.join("config").unwrap()).body(body.to_string());
+        serde_json::from_slice(&asked.send().await.unwrap().bytes().await.unwrap()).unwrap()
+    }
+}
+
+/// What stands between two texts.
+fn between<'t>(text: &'t str, from: &str, to: &str) -> &'t str {
+    let (_, rest) = text.split_once(from).unwrap_or_else(|| panic!("there is no {from}: {text}"));
+    rest.split_once(to).unwrap_or_else(|| panic!("there is no {to} behind {from}: {text}")).0
+}
+
+#[tokio::test]
+async fn the_demos_page_is_signed_and_knows_who_has_logged_in_at_the_simulated_wechat() {
+    let _guard = Guard::start();
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = in_nothing(&dir);
+    command.args(["demo", "--free-ports", "--life", "6s"]);
+    let mut demo = Process::spawn(command);
+    demo.out_line(0, "shop jsapi_ticket").await;
+    let guide = demo.stdout();
+    let page = guide.lines().find(|line| line.ends_with("/jssdk/shop/page/demo")).unwrap();
+    let page: Url = page.trim().parse().unwrap();
+    let mut browser = Browser::new();
+
+    // The ticket's end may come between signature and judgement.
+    let html = loop {
+        let (_, status, html) = browser.go(&page, None).await;
+        assert_eq!(status, 200, "{html}");
+        let script = between(&html, "<script src=\"", "\"").replace("&#x2f;", "/").parse().unwrap();
+        let (_, status, text) = browser.go(&script, None).await;
+        assert!(status == 200 && text.contains("window.wx"), "{script}: {status} {text}");
+        let mut asked = page.join("/jssdk/shop/config").unwrap();
+        asked.query_pairs_mut().append_pair("url", page.as_str());
+        let (_, status, answered) = browser.go(&asked, None).await;
+        assert_eq!(status, 200, "{answered}");
+        let mut verdicts = Vec::new();
+        for config in [between(&html, "wx.config(", ");"), &answered] {
+            let config: Value = serde_json::from_str(config).unwrap();
+            assert_eq!(config["appId"], SHOP);
+            verdicts.push(browser.judged(&script, &page, &config).await["errMsg"].clone());
+        }
+        if verdicts == ["config:ok", "config:ok"] {
+            break html;
+        }
+        assert!(verdicts.contains(&json!("config:fail, invalid signature")), "{verdicts:?}");
+    };
+
+    let me = page.join("/oauth/me?account=shop").unwrap();
+    let (_, status, nobody) = browser.go(&me, None).await;
+    assert_eq!(status, 401, "{nobody}");
+    let login = between(&html, "id=\"login\" href=\"", "\"").replace("&amp;", "&");
+    let (consent, status, asks) = browser.go(&page.join(&login).unwrap(), None).await;
+    assert!(status == 200 && asks.contains("name=\"decision\""), "{consent}: {asks}");
+    let (back, status, html) = browser.go(&consent, Some("decision=allow&person=hong&mode=full")).await;
+    assert_eq!((back.path(), back.query(), status), (page.path(), None, 200), "{html}");
+    let (_, status, hong) = browser.go(&me, None).await;
+    assert_eq!(status, 200, "{hong}");
+    let hong: Value = serde_json::from_str(&hong).unwrap();
+    assert_eq!((&hong["nickname"], &hong["debug"]), (&json!("小红"), &json!(false)), "{hong}");
+    assert_eq!(hong["openid"], Person::new("hong", "").openid(SHOP));
+
+    demo.signal(Signal::INT);
+    assert_eq!(demo.ended().await.code(), Some(0), "{}", demo.stderr());
+    let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert!(!demo.stderr().contains("ERROR") && !demo.stderr().contains("WARN"), "{}", demo.stderr());
+}
+
 #[tokio::test]
 async fn the_demo_takes_free_ports_when_the_documented_ones_are_taken() {
     // Two demos side by side, or one beside an installed daemon. Whoever has the documented
@@ -158,7 +284,7 @@ async fn the_simulator_runs_on_its_own_and_a_daemon_uses_it_as_its_guide_says() 
     command.args(["simulate", "--listen", "127.0.0.1:0", "--account", &format!("wx1:{SECRET}"), "--json"]);
     let mut simulator = Process::spawn(command);
     let started = simulator.out_line(0, "api_base").await;
-    let started: serde_json::Value = serde_json::from_str(&started).unwrap();
+    let started: Value = serde_json::from_str(&started).unwrap();
     let site = Site::classic(started["api_base"].as_str().unwrap());
     let daemon = site.start_ready().await;
     assert!(!site.value("wx1").await.is_empty());

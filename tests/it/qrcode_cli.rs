@@ -60,7 +60,8 @@ impl Codes {
 
 /// A table of so many permanent codes.
 fn table(count: usize) -> String {
-    (1..=count).fold("scene,note\n".to_owned(), |text, nth| text + &format!("{nth},\"table {nth}\"\n"))
+    (1..=count)
+        .fold("scene,note\n".to_owned(), |text, nth| text + format!("{nth},\"table {nth}\"\n").as_str())
 }
 
 #[tokio::test]

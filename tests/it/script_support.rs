@@ -118,10 +118,15 @@ impl Inner {
                 .to_owned()
         });
         let timeout = given("timeout").unwrap_or_default();
-        let script = format!(
-            "<script src='{SCRIPT}' data-jweixin='{}' data-timeout='{timeout}'></script>",
-            sdk("1.6.0")
-        );
+        let script = if given("module").is_some() {
+            // As a bundle has it: no element, so no attributes either.
+            format!("<script type=module>import '{SCRIPT}';</script>")
+        } else {
+            format!(
+                "<script src='{SCRIPT}' data-jweixin='{}' data-timeout='{timeout}'></script>",
+                sdk("1.6.0")
+            )
+        };
         let head: String = [early, own, mac, Some(script)].into_iter().flatten().collect();
         PAGE.replace("HEAD", &head)
     }

@@ -53,7 +53,8 @@ async fn many_calls_with_one_dead_token_cost_one_fetch_and_two_requests_each() {
     let mut calls = JoinSet::new();
     for number in 0..20 {
         let api = api.clone();
-        calls.spawn(async move { api.post(&wx1(), "/cgi-bin/menu/create", &json!({ "n": number })).await });
+        let menu = json!({ "button": [{ "type": "click", "name": "a", "key": format!("k{number}") }] });
+        calls.spawn(async move { api.post(&wx1(), "/cgi-bin/menu/create", &menu).await });
     }
     while let Some(answer) = calls.join_next().await {
         answer.unwrap().unwrap();

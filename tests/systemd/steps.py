@@ -12,6 +12,9 @@ from container import wait_for
 from installed import ADMIN, APPID, CONFIG, GRPC, SECOND, SECRETS, SOCKET, UNIT, Callers
 
 MESSAGES, MESSAGES_PORT, MESSAGES_ADMIN = "zhongkong-messages.service", 7790, 7791
+LOGIN, LOGIN_PORT, LOGIN_ADMIN = "zhongkong-oauth.service", 7792, 7793
+PAGES, PAGES_PORT, PAGES_ADMIN = "zhongkong-jssdk.service", 7794, 7795
+SEAL_KEY = "6b1f" * 16
 MESSAGE_TOKEN, MESSAGE_KEY = "8fa35e1c7d90b624", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 DEBIAN = {"DEBIAN_FRONTEND": "noninteractive"}
 STEPS = []
@@ -323,6 +326,76 @@ actions = ["read", "complain"]
     site.systemctl("reload", UNIT)
 
 
+@step
+def the_login_and_js_sdk_services_run_beside_the_daemon_as_users_of_their_own(site):
+    # Everything that an administrator does: the seal key, the drop-in of the examples, sections, clients, a ticket.
+    site.box.run("install", "-m", "600", "/dev/stdin", "/etc/zhongkong/secrets/oauth-seal-keys", text=f"2026:{SEAL_KEY}\n")
+    example = site.box.path("/usr/share/doc/zhongkong/examples/oauth-credentials.conf").read_text()
+    drop_in = site.box.path(f"/etc/systemd/system/{LOGIN}.d/credentials.conf")
+    drop_in.parent.mkdir(parents=True)
+    drop_in.write_text(example)
+    site.systemctl("daemon-reload")
+    users = [site.box.run("id", "-u", name).out.strip() for name in ("zhongkong-oauth", "zhongkong-jssdk")]
+    packaged = site.box.path(CONFIG).read_text()
+    text = packaged
+    for example, real in [('#: base_url = "https://wx.example.com"', 'base_url = "https://wx.example.com"'),
+                          ('#: seal_keys_credential = "oauth-seal-keys"', 'seal_keys_credential = "oauth-seal-keys"'),
+                          (f'\n[[account]]\nappid = "{APPID}"\n', f'\n[[account]]\nappid = "{APPID}"\ntickets = ["jsapi_ticket"]\n')]:
+        assert text.count(example) == 1, f"{example} is not in the packaged file"
+        text = text.replace(example, real)
+    site.box.path(CONFIG).write_text(text + f"""
+[[oauth.account]]
+appid = "{APPID}"
+path = "shop"
+[[jssdk.account]]
+appid = "{APPID}"
+path = "shop"
+hosts = ["h5.example.com"]
+[[client]]
+name = "oauth"
+uid = {users[0]}
+accounts = ["*"]
+actions = ["exchange"]
+[[client]]
+name = "jssdk"
+uid = {users[1]}
+accounts = ["*"]
+kinds = ["jsapi_ticket"]
+actions = ["read"]
+""")
+    site.systemctl("reload", UNIT)
+    mark = site.mark()
+    site.systemctl("start", LOGIN, PAGES)
+    assert site.show("ActiveState", "User", unit=LOGIN) == ("active", "zhongkong-oauth")
+    assert site.show("ActiveState", "User", unit=PAGES) == ("active", "zhongkong-jssdk")
+    # A login goes to WeChat, not to where a stranger's link would have it; nobody is logged in yet.
+    assert site.http(LOGIN_PORT, "GET", "/oauth/shop/login?return_to=%2Fcart")[0] == 302
+    assert site.http(LOGIN_PORT, "GET", "/oauth/shop/login?return_to=%2F%2Fevil.example")[0] == 400
+    assert site.http(LOGIN_PORT, "GET", "/oauth/me")[0] == 401
+    modes = site.box.run("stat", "-c", "%a %U", "/var/lib/zhongkong-oauth", "/var/lib/zhongkong-oauth/oauth.db").out
+    assert modes.splitlines() == ["700 zhongkong-oauth", "600 zhongkong-oauth"], modes
+    # A page is signed when the ticket is there, a foreign one never.
+    page = "/jssdk/shop/config?url=https%3A%2F%2Fh5.example.com%2Fa"
+    wait_for("a signature", lambda: site.answers(PAGES_PORT, page))
+    assert json.loads(site.http(PAGES_PORT, "GET", page)[1])["url"] == "https://h5.example.com/a"
+    assert site.http(PAGES_PORT, "GET", "/jssdk/shop/config?url=https%3A%2F%2Fevil.example%2Fa")[0] == 403
+    for port in (LOGIN_ADMIN, PAGES_ADMIN):
+        wait_for("readiness without a but", lambda: site.http(port, "GET", "/readyz") == (200, "ready\n"))
+    # A reload keeps the processes.
+    pids = [site.show("MainPID", unit=unit) for unit in (LOGIN, PAGES)]
+    site.systemctl("reload", LOGIN, PAGES)
+    assert [site.show("MainPID", unit=unit) for unit in (LOGIN, PAGES)] == pids
+    site.systemctl("stop", LOGIN, PAGES)
+    for unit in (LOGIN, PAGES):
+        assert site.show("ActiveState", "Result", "ExecMainStatus", unit=unit) == ("inactive", "success", "0")
+        assert SEAL_KEY not in site.journal(mark, unit)
+    # As if they had never been there, but for the users' database.
+    site.box.path(CONFIG).write_text(packaged)
+    site.box.run("rm", "-rf", f"/etc/systemd/system/{LOGIN}.d", "/etc/zhongkong/secrets/oauth-seal-keys")
+    site.systemctl("daemon-reload")
+    site.systemctl("reload", UNIT)
+
+
 def verification(echo, token=None):
     """What WeChat's console asks for when an address is entered."""
     timestamp = str(int(time.time()))
@@ -481,7 +554,8 @@ def purging_leaves_no_file_and_spares_what_a_link_leads_to(site):
     site.box.run("dpkg", "--purge", "zhongkong", env=DEBIAN)
     left = site.box.run("find", "/etc", "/usr", "/lib", "/var", "/run", "-xdev", "-name", "*zhongkong*",
                         "-not", "-path", "/var/log/zhongkong", "-not", "-path", "/run/systemd/*").out
-    kept = {"/usr/lib/sysusers.d/zhongkong.conf", "/usr/lib/sysusers.d/zhongkong-messages.conf"}
+    kept = {"/usr/lib/sysusers.d/zhongkong.conf", "/usr/lib/sysusers.d/zhongkong-messages.conf",
+            "/usr/lib/sysusers.d/zhongkong-services.conf"}
     assert set(left.split()) <= kept, left
     assert site.box.path("/srv/logs/kept").exists()
     assert site.box.run("id", "zhongkong").code == 0, "the user stays"

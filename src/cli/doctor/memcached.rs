@@ -105,8 +105,8 @@ pub(super) async fn shared(servers: &[String], purpose: &Purpose, clock: &Clock)
 }
 
 fn judge_shared(asked: Result<Facts, Trouble>, purpose: &Purpose) -> Finding {
-    let Purpose { group, evicted, down, key } = *purpose;
     const NAME: &str = "memcached";
+    let Purpose { group, evicted, down, key } = *purpose;
     match asked {
         Ok(Facts { evictions: 0, version, trip, .. }) => {
             let detail =

@@ -127,7 +127,7 @@ impl Shown<'_> {
         say("to sign", signed);
         match host {
             None => {
-                say("host", "the configuration that can be read here does not tell whether it may be signed")
+                say("host", "the configuration that can be read here does not tell whether it may be signed");
             }
             Some(Ok(())) => say("host", "it is among the account's hosts"),
             Some(Err(refused)) => say("host", &refused.to_string()),

@@ -19,7 +19,7 @@ pub(super) use business::Business;
 pub(super) use jssdk::{Jssdk, JssdkAccount};
 pub(super) use messages::{Forward, MessageLog, Messages, MessagesAccount};
 pub(super) use oauth::{OAuth, OAuthAccount, OAuthApp};
-pub(super) use serve::Serve;
+pub(super) use serve::{Alone, Serve};
 pub(super) use words::{Date, Layout, OneOrMany};
 
 /// The file.

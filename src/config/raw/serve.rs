@@ -20,4 +20,16 @@ pub(in crate::config) struct Serve {
     /// How long a stop may take. Too short loses answers that were to be sent late.
     pub(in crate::config) grace: Option<String>,
     pub(in crate::config) log: Option<Log>,
+    pub(in crate::config) oauth: Option<Alone>,
+    pub(in crate::config) jssdk: Option<Alone>,
+}
+
+/// `[serve.oauth]`, `[serve.jssdk]`: the addresses of a process that runs this service alone.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Alone {
+    /// As in `[serve]`.
+    pub(in crate::config) listen: Option<String>,
+    /// As in `[serve]`.
+    pub(in crate::config) admin: Option<String>,
 }

@@ -7,7 +7,7 @@ use crate::launch::services::Addresses;
 use crate::secret::Secret;
 
 use super::ACCOUNTS;
-use super::messages::Home;
+use super::business::Home;
 
 /// Where everything is.
 pub(super) struct Guide<'a> {
@@ -32,7 +32,7 @@ impl Guide<'_> {
         let mut out = io::stdout().lock();
         writeln!(
         out,
-        "zhongkong demo: a simulated WeChat on {upstream}, the daemon on {grpc}, the message service on {http}; Ctrl-C ends all.
+        "zhongkong demo: a simulated WeChat on {upstream}, the daemon on {grpc}, the business services on {http}; Ctrl-C ends all.
 
 In another terminal:
 
@@ -67,6 +67,10 @@ Change what is answered, and send `hello` again two seconds later; then what cam
   sed -i 's/Hello/Good morning,/' {rules}
   cat {log}
   curl http://{serving}/readyz
+
+Log in at the simulated WeChat, on a page that is signed for the JS-SDK: open this in a browser
+
+  http://{http}/jssdk/{shop_path}/page/demo
 
 What the simulated WeChat saw, and the daemon's health and metrics:
 

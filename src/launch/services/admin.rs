@@ -1,4 +1,4 @@
-//! The services' admin listener: `/healthz`, `/readyz`, `/metrics`. No page: there is nothing to
+//! The services' admin listener: `/healthz`, `/readyz`, `/services`, `/metrics`. No page: there is nothing to
 //! steer here.
 
 use std::sync::Arc;
@@ -47,6 +47,7 @@ impl View {
         Router::new()
             .route("/healthz", get(async || "ok\n"))
             .route("/readyz", get(readyz))
+            .route("/services", get(services))
             .route("/metrics", get(page))
             .fallback(no_such_path)
             .method_not_allowed_fallback(no_such_method)
@@ -75,6 +76,11 @@ async fn readyz(State(view): State<Arc<View>>) -> (StatusCode, String) {
         }
         Readiness::NotReady(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
     }
+}
+
+/// Which services run here, a line each: several processes may share one file.
+async fn services(State(view): State<Arc<View>>) -> String {
+    view.board.names().map(|name| format!("{name}\n")).collect::<Vec<_>>().concat()
 }
 
 async fn page(State(view): State<Arc<View>>, Extension(received): Extension<Received>) -> Response {

@@ -25,6 +25,11 @@ pub(super) struct Board {
 }
 
 impl Board {
+    /// The services' names.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.served.iter().map(|one| one.service().as_str())
+    }
+
     /// What is served.
     pub(super) fn summary(&self) -> String {
         summary(&self.standings())

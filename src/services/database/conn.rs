@@ -6,9 +6,10 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::pool::PoolConnection;
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{Backend, Database, DatabaseError, LIMIT};
+use crate::telemetry::services as metrics;
 
 /// As the pool lends it.
 pub(super) type Pooled = PoolConnection<Any>;
@@ -86,10 +87,12 @@ impl Conn {
         F: AsyncFnOnce(&mut AnyConnection) -> Result<T, sqlx::Error>,
     {
         let before = mem::replace(&mut self.standing, Standing::Odd);
+        let begun = Instant::now();
         let result = match timeout(LIMIT, work(&mut self.inner)).await {
             Ok(result) => result.map_err(DatabaseError::from),
             Err(_) => Err(DatabaseError::Slow(LIMIT)),
         };
+        metrics::store_took("database", begun.elapsed());
         match result {
             Ok(value) => {
                 self.standing = before;

@@ -135,7 +135,7 @@ impl From<sqlx::Error> for DatabaseError {
     }
 }
 
-/// Result codes of SQLite, https://www.sqlite.org/rescode.html; the low byte is the class.
+/// Result codes of SQLite, <https://www.sqlite.org/rescode.html>; the low byte is the class.
 fn of_sqlite(code: i32) -> fn(Source) -> DatabaseError {
     match code & 0xff {
         5 | 6 => DatabaseError::Busy,
@@ -146,7 +146,7 @@ fn of_sqlite(code: i32) -> fn(Source) -> DatabaseError {
     }
 }
 
-/// https://www.postgresql.org/docs/current/errcodes-appendix.html
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 fn of_postgres(code: &str) -> fn(Source) -> DatabaseError {
     match code {
         // Serialisation failure, deadlock, lock not available.

@@ -151,7 +151,12 @@ impl Address {
             .idle_timeout(IDLE)
             .test_before_acquire(self.backend() == Backend::Postgres)
             .after_connect(move |conn, _| {
-                Box::pin(async move { sqlx::raw_sql(tuning).execute(conn).await.map(drop) })
+                Box::pin(async move {
+                    // What fails here fails at the first statement, too, and is told there; an error
+                    // of this would only be tried again and again.
+                    let _ = sqlx::raw_sql(tuning).execute(conn).await;
+                    Ok(())
+                })
             })
             .connect_lazy_with(options);
         match self.migrate(&pool, schema).await {

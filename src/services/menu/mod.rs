@@ -1,10 +1,10 @@
 //! The account's menu as a file: read, judged, drawn, compared with what is live, and pushed.
 //!
-//! A menu is read from `menu.toml` or from WeChat's own JSON ([`read`]), by the same reader, so a
+//! A menu is read from `menu.toml` or from WeChat's own JSON ([`read()`]), by the same reader, so a
 //! rule holds for both. What is read is a [`Menus`]: the default menu and the conditional ones, in
 //! the order in which they are published (WeChat asks the last one first).
 //!
-//! **Invariant:** what [`check`] finds nothing in, WeChat's own validation finds nothing in, as far
+//! **Invariant:** what [`check()`] finds nothing in, WeChat's own validation finds nothing in, as far
 //! as its pages tell its rules. Lengths are bytes of UTF-8, as WeChat counts them.
 //! **Invariant:** a mistake is named by the button's path in the writer's file, and one reading
 //! finds as many as it can.

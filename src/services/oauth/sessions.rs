@@ -278,7 +278,9 @@ impl Store {
     }
 
     async fn get(&self, id: Id) -> session_store::Result<Option<Kept>> {
-        let Some(bytes) = self.records.get(&record(id)).await.map_err(backend)? else { return Ok(None) };
+        let Some(bytes) = self.records.get(&record(id)).await.map_err(|error| backend(&error))? else {
+            return Ok(None);
+        };
         let kept: Kept = serde_json::from_slice(&bytes)
             .map_err(|_| session_store::Error::Decode("a session of another release".to_owned()))?;
         // What a store keeps longer than it was told has ended all the same.
@@ -293,7 +295,7 @@ impl SessionStore for Store {
         let kept = Kept { data: record.data.clone(), born: now, used: now };
         let ends = self.ends(&kept);
         // 128 random bits: nothing is there.
-        self.records.put(&self::record(record.id), &bytes(&kept), ends).await.map_err(backend)
+        self.records.put(&self::record(record.id), &bytes(&kept), ends).await.map_err(|error| backend(&error))
     }
 
     async fn save(&self, record: &Record) -> session_store::Result<()> {
@@ -301,7 +303,11 @@ impl SessionStore for Store {
         let kept = Kept { data: record.data.clone(), used: self.clock.wall(), ..before };
         let ends = self.ends(&kept);
         // If somebody logged out meanwhile, that stands.
-        self.records.replace(&self::record(record.id), &bytes(&kept), ends).await.map(drop).map_err(backend)
+        self.records
+            .replace(&self::record(record.id), &bytes(&kept), ends)
+            .await
+            .map(drop)
+            .map_err(|error| backend(&error))
     }
 
     async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
@@ -311,7 +317,12 @@ impl SessionStore for Store {
         if now.0.saturating_sub(kept.used.0) >= coarse {
             kept.used = now;
             let ends = self.ends(&kept);
-            if !self.records.replace(&record(*id), &bytes(&kept), ends).await.map_err(backend)? {
+            if !self
+                .records
+                .replace(&record(*id), &bytes(&kept), ends)
+                .await
+                .map_err(|error| backend(&error))?
+            {
                 return Ok(None);
             }
         }
@@ -320,7 +331,7 @@ impl SessionStore for Store {
     }
 
     async fn delete(&self, id: &Id) -> session_store::Result<()> {
-        self.records.remove(&record(*id)).await.map_err(backend)
+        self.records.remove(&record(*id)).await.map_err(|error| backend(&error))
     }
 }
 
@@ -328,7 +339,7 @@ fn bytes(kept: &Kept) -> Vec<u8> {
     serde_json::to_vec(kept).expect("a session can be written as JSON")
 }
 
-fn backend(error: RecordsError) -> session_store::Error {
+fn backend(error: &RecordsError) -> session_store::Error {
     session_store::Error::Backend(error.to_string())
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod frozen;
 pub(crate) mod logged;
 pub(crate) mod manager;
 pub(crate) mod memcached;
+pub(crate) mod nginx;
 pub(crate) mod passing;
 pub(crate) mod ports;
 pub(crate) mod postgres;

@@ -82,6 +82,10 @@ impl Engine {
                 (last, quiet, stuck) = (pulse, 0, 0);
             } else if self.gate.free() < self.in_flight && self.wechat.control.held() == 0 {
                 stuck += 1;
+                if stuck % 100 == 0 {
+                    // What the kernel has still to deliver may need this core.
+                    std::thread::yield_now();
+                }
             } else {
                 quiet += 1;
             }

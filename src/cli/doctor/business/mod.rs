@@ -4,6 +4,7 @@
 //! sections. Nothing is complained about at the daemon to find out whether that is allowed: its own
 //! configuration tells.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -122,17 +123,36 @@ impl Look<'_> {
         self.survey.parts.as_ref().map_or(&[], |parts| &parts.accounts)
     }
 
-    /// Whether it runs, in its own words.
+    /// Whether it runs, in its own words: as a process of its own, or together with others.
     async fn runs(&self, profile: &Profile) -> Vec<Finding> {
-        let admin = self.services.serve.admin;
+        let serve = &self.services.serve;
+        let alone = serve.alone.get(&profile.service).map(|listeners| listeners.admin);
+        let mut places: Vec<_> = alone.into_iter().chain([serve.admin]).collect();
+        places.dedup();
         // A port that the system chose is known to the service's log only.
-        if admin.port() == 0 {
-            return Vec::new();
+        places.retain(|admin| admin.port() != 0);
+        let mut first = None;
+        for admin in places {
+            let said = match self.ask(admin, "/services").await {
+                Ok((_, names)) if !names.lines().any(|name| name == profile.service.as_str()) => {
+                    Err(format!("other services answer on {admin}"))
+                }
+                Ok(_) => self.ask(admin, "/readyz").await,
+                Err(error) => Err(error),
+            };
+            match said {
+                Ok((status, line)) => return vec![judge(Ok((status, line.trim())), profile)],
+                Err(error) => first = first.or(Some(error)),
+            }
         }
-        let Ok(url) = format!("http://{}/readyz", http::near(admin)).parse() else { return Vec::new() };
-        let said = http::get(url, LIMIT, 4_096, self.clock).await;
-        let said = said.as_ref().map(|answer| (answer.status, answer.body.trim()));
-        vec![judge(said.map_err(ToString::to_string), profile)]
+        first.map(|error| judge(Err(error), profile)).into_iter().collect()
+    }
+
+    async fn ask(&self, admin: SocketAddr, path: &str) -> Result<(u16, String), String> {
+        let url = format!("http://{}{path}", http::near(admin)).parse();
+        let url = url.map_err(|_| "its address is none".to_owned())?;
+        let answer = http::get(url, LIMIT, 4_096, self.clock).await.map_err(|error| error.to_string())?;
+        Ok((answer.status, answer.body))
     }
 }
 

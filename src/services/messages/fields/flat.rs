@@ -31,15 +31,12 @@ pub(in crate::services::messages) fn each_field<'a>(
             return without_blanks(end(outermost, behind)?).is_empty().then_some(());
         }
         let (name, within) = start(rest)?;
-        let (piece, content, behind) = match within.strip_prefix("<![CDATA[") {
-            Some(section) => {
-                let (content, behind) = cdata(section)?;
-                (Piece::Firm, content, behind)
-            }
-            None => {
-                let (content, behind) = within.split_at(memchr(b'<', within.as_bytes())?);
-                (Piece::Loose, content, behind)
-            }
+        let (piece, content, behind) = if let Some(section) = within.strip_prefix("<![CDATA[") {
+            let (content, behind) = cdata(section)?;
+            (Piece::Firm, content, behind)
+        } else {
+            let (content, behind) = within.split_at(memchr(b'<', within.as_bytes())?);
+            (Piece::Loose, content, behind)
         };
         if piece == Piece::Loose && memchr(b'&', content.as_bytes()).is_some() {
             return None;

@@ -15,7 +15,10 @@ pub(super) fn is_legal(c: char) -> bool {
 pub(super) fn may_be_illegal(text: &str) -> bool {
     // U+FFFE and U+FFFF are the only ones beyond the controls, and begin with this byte. Looking at
     // all bytes is quicker than stopping at the first: it is done many at a time.
-    text.bytes().fold(false, |seen, byte| seen | (byte < b' ') | (byte == 0xef))
+    text.bytes().fold(false, |seen, byte| {
+        // Both sides of each, so that no byte asks for a jump.
+        seen | matches!(byte, ..b' ' | 0xef)
+    })
 }
 
 /// The text without the characters that cannot be sent.

@@ -25,6 +25,7 @@ use axum::routing::{get, post};
 
 use crate::clock::Clock;
 use crate::http::Received;
+use crate::model::AppId;
 use crate::secret::Secret;
 use crate::telemetry::Said;
 
@@ -211,14 +212,12 @@ impl Core {
     /// the one of the newest login.
     async fn who(&self, asked: &Asked, caller: &Caller) -> Result<(Login, User), Problem> {
         let account = asked.account(caller)?;
-        let ours = |appid: &crate::model::AppId| match account {
-            Some(account) => account.appid == *appid,
-            None => {
-                let accounts = asked.site().accounts().iter();
-                accounts
-                    .filter(|account| asked.may_know(caller, account))
-                    .any(|account| account.appid == *appid)
+        let ours = |appid: &AppId| {
+            if let Some(account) = account {
+                return account.appid == *appid;
             }
+            let mut accounts = asked.site().accounts().iter();
+            accounts.any(|account| account.appid == *appid && asked.may_know(caller, account))
         };
         let session = self.sessions.session_in(&asked.headers);
         let newest = self.sessions.newest(&session, ours).await?;

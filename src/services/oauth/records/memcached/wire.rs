@@ -15,7 +15,7 @@ use memcache::exp::{
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use crate::telemetry::{ErrorTracker, Report};
+use crate::telemetry::{ErrorTracker, Report, services as metrics};
 
 /// Failures in a row after which the server is left alone, and for how long, so that it does not
 /// hold up every page.
@@ -188,8 +188,10 @@ impl Server {
             let answer = self.exchange(&command, over).await?;
             understand(&answer).ok_or_else(garbled)
         };
+        let begun = Instant::now();
         let slow = || Err(MemcachedError::Slow { server: server(), limit: self.limit });
         let result = timeout(self.limit, talk).await.unwrap_or_else(|_| slow());
+        metrics::store_took("memcached", begun.elapsed());
         match &result {
             Ok(_) => self.succeeded(),
             Err(error) => self.failed(error),

@@ -1,7 +1,7 @@
-//! The demo's message service: the real one, with its files in a temporary directory, so that a
-//! visitor can look at its configuration, change its rules while it runs, and send it messages
-//! with nothing but the name of an account. Token and keys are random; the directory goes with
-//! the demo.
+//! The demo's business services: the real ones, in one process as with `zhongkong serve`, with their
+//! files in a temporary directory, so that a visitor can look at the configuration, change rules and
+//! page while they run, send messages with nothing but the name of an account, and log in at the
+//! simulated WeChat. Tokens and keys are random; the directory goes with the demo.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
@@ -24,8 +24,11 @@ use super::{ACCOUNTS, DemoError, Ports, loopback};
 
 /// What is answered to what.
 const RULES: &str = include_str!("rules.toml");
+/// The one page, in which [`SIMULATOR`] stands for the simulated WeChat's address.
+const PAGE: &str = include_str!("demo.html");
+const SIMULATOR: &str = "SIMULATOR";
 
-/// Where the service's tokens come from.
+/// What the services have around them.
 pub(super) struct Around<'a> {
     /// The simulated WeChat.
     pub(super) upstream: SocketAddr,
@@ -35,22 +38,22 @@ pub(super) struct Around<'a> {
     pub(super) token: &'a Secret,
 }
 
-/// The service, built.
-pub(super) struct Messages {
+/// The services, built.
+pub(super) struct Business {
     pub(super) services: Services,
     pub(super) addresses: Addresses,
     pub(super) home: Home,
 }
 
-/// The directory of its files; removed with this value.
+/// The directory of their files; removed with this value.
 pub(super) struct Home(PathBuf);
 
-/// What its process runs.
+/// What the process runs: all there are.
 pub(super) fn served() -> ServiceSet {
-    ServiceSet::from([Service::Messages])
+    ServiceSet::from(Service::ALL)
 }
 
-impl Messages {
+impl Business {
     /// Writes the files, binds, and builds.
     pub(super) async fn build(
         around: &Around<'_>,
@@ -58,7 +61,7 @@ impl Messages {
         counters: PrometheusHandle,
     ) -> Result<Self, DemoError> {
         let home = Home::new().map_err(DemoError::Files)?;
-        home.fill(around.token).map_err(DemoError::Files)?;
+        home.fill(around).map_err(DemoError::Files)?;
         let sockets = match home.bind(around, ports) {
             Err(DemoError::Sockets(ServiceSocketError::Bind { .. })) => home.bind(around, Ports::Free),
             bound => bound,
@@ -93,9 +96,15 @@ impl Home {
     }
 
     /// All but the configuration.
-    fn fill(&self, token: &Secret) -> io::Result<()> {
+    fn fill(&self, around: &Around<'_>) -> io::Result<()> {
+        let Around { upstream, daemon: _, token } = around;
         write(&self.rules(), RULES)?;
+        let pages = self.0.join("pages");
+        DirBuilder::new().mode(0o700).create(&pages)?;
+        write(&pages.join("demo.html"), &PAGE.replace(SIMULATOR, &upstream.to_string()))?;
         write(&self.0.join("daemon.token"), token.expose())?;
+        let key = hex::encode(rand::random::<[u8; 32]>());
+        write(&self.0.join("oauth.keys"), &format!("demo:{key}\n"))?;
         for (_, name, _) in ACCOUNTS {
             write(&self.0.join(format!("{name}.token")), &hex::encode(rand::random::<[u8; 16]>()))?;
             let key = STANDARD_NO_PAD.encode(rand::random::<[u8; 32]>());
@@ -115,8 +124,22 @@ impl Home {
         let Around { upstream, daemon, token: _ } = around;
         let accounts = ACCOUNTS.map(|(appid, name, _)| {
             format!(
-                "\n[[messages.account]]\nappid = \"{appid}\"\npath = \"{name}\"\ntoken_file = \"{name}.token\"\n\
-                 aes_key_file = \"{name}.key\"\n"
+                "
+[[messages.account]]
+appid = \"{appid}\"
+path = \"{name}\"
+token_file = \"{name}.token\"
+aes_key_file = \"{name}.key\"
+
+[[oauth.account]]
+appid = \"{appid}\"
+path = \"{name}\"
+
+[[jssdk.account]]
+appid = \"{appid}\"
+path = \"{name}\"
+hosts = \"{http}\"
+"
             )
         });
         let text = format!(
@@ -138,6 +161,19 @@ rules = \"rules.toml\"
 [messages.log]
 file = \"messages.log\"
 content = \"full\"
+
+[oauth]
+daemon = \"http://{daemon}\"
+token_file = \"daemon.token\"
+base_url = \"http://{http}\"
+authorize_base = \"http://{upstream}\"
+database = \"oauth.db\"
+seal_keys_file = \"oauth.keys\"
+
+[jssdk]
+daemon = \"http://{daemon}\"
+token_file = \"daemon.token\"
+pages = \"pages\"
 "
         );
         write(&self.config(), &(text + &accounts.concat()))
