@@ -148,6 +148,7 @@ api_base = \"http://{upstream}\"
 
 [business]
 database = \"business.db\"
+daemon = \"http://{daemon}\"
 
 [serve]
 listen = \"{http}\"

@@ -14,6 +14,7 @@ mod bulk;
 mod code;
 mod codes;
 mod draw;
+mod host;
 mod logo;
 mod row;
 
@@ -21,4 +22,5 @@ pub use bulk::{ListError, Listed, read_list};
 pub use code::{Code, Life, Scene, Spec, SpecError};
 pub use codes::{CodeError, Codes, Count, How, Limits, Reserve, Shown};
 pub use draw::{DrawError, Drawing, Png};
+pub use host::picture_host;
 pub use logo::{Logo, LogoError};
