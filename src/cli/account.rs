@@ -64,7 +64,10 @@ impl Whose {
 /// the database, and is told there.
 pub(super) fn make_place(database: &Place) {
     if let Place::Sqlite(path) = database
+        && let Ok(path) = std::path::absolute(path)
         && let Some(directory) = path.parent()
+        // More than that is a slip of the pen, and no place to keep something in.
+        && directory.parent().is_some_and(Path::exists)
     {
         let _ = make_directory(directory, DIRECTORY_MODE, None);
     }

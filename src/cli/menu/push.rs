@@ -155,10 +155,10 @@ async fn make_live(
     out: Output,
 ) -> Result<(), CliError> {
     desk.keep_history().await?;
-    let live = desk.menus.live().await.map_err(desk.failed())?;
-    let diff = Diff::between(&live.menus(), menus);
-    let plan =
-        Plan::of(&live, menus).map_err(|problems| CliError::Menu { path: file.to_owned(), problems })?;
+    let mut seen = desk.pushes.look().await.map_err(desk.unpushed())?;
+    let diff = Diff::between(&seen.live().menus(), menus);
+    let plan = Plan::of(seen.live(), menus)
+        .map_err(|problems| CliError::Menu { path: file.to_owned(), problems })?;
     let appid = desk.menus.appid().as_str();
     if plan.steps().is_empty() {
         let document = Pushed {
@@ -180,10 +180,10 @@ async fn make_live(
         }
     }
     confirm(agreed, &format!("This changes what users of {} see.", desk.called))?;
-    if let Some(found) = desk.pushes.note_found(&live).await.map_err(desk.unpushed())? {
+    if let Some(found) = desk.pushes.note_found(&mut seen).await.map_err(desk.unpushed())? {
         note(&format!("What was live was not pushed from here; it is kept as {found}."));
     }
-    let (number, done) = desk.pushes.push(&plan, new).await.map_err(desk.unpushed())?;
+    let (number, done) = desk.pushes.push(&plan, new, &seen).await.map_err(desk.unpushed())?;
     let now = desk.menus.live().await.map_err(desk.failed())?;
     let unlike = Diff::between(&now.menus(), menus);
     let steps = done.iter().map(Step::to_string).collect();
@@ -251,23 +251,23 @@ pub(super) async fn delete(
     let DeleteArgs { yes, reason, whose } = args;
     let desk = Desk::open(whose, config, env).await?;
     desk.keep_history().await?;
-    let live = desk.menus.live().await.map_err(desk.failed())?;
+    let mut seen = desk.pushes.look().await.map_err(desk.unpushed())?;
     let appid = desk.menus.appid().as_str();
-    if live.menus() == Menus::default() {
+    if seen.live().menus() == Menus::default() {
         let document = Deleted { appid, deleted: false };
         return out.result(&document, |_| format!("{} has no menu.", desk.called));
     }
-    let conditional = match live.conditional.len() {
+    let conditional = match seen.live().conditional.len() {
         0 => String::new(),
         count => format!(" and {}", words::count(count, "conditional menu")),
     };
     let question = format!("This removes the default menu{conditional} of {}.", desk.called);
     confirm(Agreed::by(yes), &question)?;
-    let found = desk.pushes.note_found(&live).await.map_err(desk.unpushed())?;
+    let found = desk.pushes.note_found(&mut seen).await.map_err(desk.unpushed())?;
     let (who, why) = reason.given(env);
     let new = New { kind: Kind::Delete, back_to: None, who, why };
     let before = desk.pushes.list(1).await?.first().map(|entry| entry.number);
-    desk.pushes.delete(&new).await.map_err(desk.unpushed())?;
+    desk.pushes.delete(&new, &seen).await.map_err(desk.unpushed())?;
     let document = Deleted { appid, deleted: true };
     out.result(&document, |_| {
         let back =

@@ -68,14 +68,14 @@ pub(super) async fn delete(call: Call) -> Result<Response, Problem> {
     let pushes = call.pushes();
     pushes.prepare().await?;
     pushes.settle().await?;
-    let live = pushes.account().live().await?;
+    let mut seen = pushes.look().await?;
     let appid = call.appid().as_str();
-    if live.menus() == Menus::default() {
+    if seen.live().menus() == Menus::default() {
         return shown(&Deleted { appid, deleted: false, number: None, found: None });
     }
-    let found = pushes.note_found(&live).await?.map(|number| number.0);
+    let found = pushes.note_found(&mut seen).await?.map(|number| number.0);
     let new = New { kind: Kind::Delete, back_to: None, who: call.who(who), why: why.to_owned() };
-    let number = pushes.delete(&new).await?;
+    let number = pushes.delete(&new, &seen).await?;
     shown(&Deleted { appid, deleted: true, number: Some(number.0), found })
 }
 
@@ -135,9 +135,9 @@ async fn make_live(call: &Call, menus: &Menus, new: &New, warnings: Vec<Found>) 
     let pushes = call.pushes();
     pushes.prepare().await?;
     pushes.settle().await?;
-    let live = pushes.account().live().await?;
-    let diff = Diff::between(&live.menus(), menus);
-    let plan = Plan::of(&live, menus)?;
+    let mut seen = pushes.look().await?;
+    let diff = Diff::between(&seen.live().menus(), menus);
+    let plan = Plan::of(seen.live(), menus)?;
     let appid = call.appid().as_str();
     if plan.steps().is_empty() {
         return shown(&Pushed {
@@ -151,8 +151,8 @@ async fn make_live(call: &Call, menus: &Menus, new: &New, warnings: Vec<Found>) 
             warnings,
         });
     }
-    let found = pushes.note_found(&live).await?.map(|number| number.0);
-    let (number, done) = pushes.push(&plan, new).await?;
+    let found = pushes.note_found(&mut seen).await?.map(|number| number.0);
+    let (number, done) = pushes.push(&plan, new, &seen).await?;
     // It is live, whether that can be looked at now or not.
     let now = pushes.account().live().await.ok();
     shown(&Pushed {

@@ -290,6 +290,7 @@ impl From<HistoryError> for Problem {
         match error {
             HistoryError::Database(_) => storage(said),
             HistoryError::UnderWay(_) => Self::under_way(said),
+            HistoryError::Overtaken(_) => Self::new(StatusCode::CONFLICT, "overtaken", said),
             HistoryError::Row(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "storage", said),
         }
     }

@@ -50,7 +50,7 @@ pub use check::check;
 pub use diff::{Change, Diff, FieldChange, How, Part};
 pub use draw::{draw, width};
 pub use history::{
-    Entry, History, HistoryError, Kind, MOST, New, Number, PushError, Pushes, Settled, State, Verdict,
+    Entry, History, HistoryError, Kind, MOST, New, Number, PushError, Pushes, Seen, Settled, State, Verdict,
 };
 pub use problem::{Findings, Problem};
 pub use push::{Plan, Step, Stopped};

@@ -207,7 +207,8 @@ mod tests {
             ),
         ];
         for (scene, life, body) in cases {
-            assert_eq!(Spec::new(Scene::of(scene), life).unwrap().body().to_string(), body);
+            let body: Value = serde_json::from_str(body).unwrap();
+            assert_eq!(Spec::new(Scene::of(scene), life).unwrap().body(), body);
         }
     }
 

@@ -17,10 +17,10 @@ use crate::services::business::{Fate, Owner};
 use crate::services::database::{Database, DatabaseError, Statement};
 
 pub use entry::{Entry, Kind, Number, State};
-pub use pushes::{PushError, Pushes, Settled, Verdict};
+pub use pushes::{PushError, Pushes, Seen, Settled, Verdict};
 
 use entry::{COLUMNS, entry};
-use work::{Begin, End, Found};
+use work::{Begin, End, Found, LAST, Obstacle, number};
 
 /// After so long a push of another machine has ended, however it did: its longest has some forty
 /// calls of some ten seconds.
@@ -50,6 +50,9 @@ pub enum HistoryError {
     /// Another push is under way.
     #[error("{} by {} is under way since {}: wait for its end", .0.number, .0.who, .0.began)]
     UnderWay(Box<Entry>),
+    /// Another push was made since somebody looked at what is live.
+    #[error("{} by {} came in between, {}: nothing was done; look at what would change now", .0.number, .0.who, .0.began)]
+    Overtaken(Box<Entry>),
     /// A row that we did not write.
     #[error("the business database has a push that cannot be read: {0}")]
     Row(&'static str),
@@ -131,10 +134,23 @@ impl History {
         }
     }
 
+    /// The number of the last row; 0 where there is none.
+    async fn last(&self, appid: &AppId) -> Result<Number, HistoryError> {
+        let mut conn = self.database.conn().await?;
+        Ok(Number(number(&mut conn, LAST, appid).await?.unwrap_or_default()))
+    }
+
     /// Writes down that a push begins, and makes that outlive a loss of power.
-    async fn begin(&self, appid: &AppId, new: &New, menus: String) -> Result<Number, HistoryError> {
+    async fn begin(
+        &self,
+        appid: &AppId,
+        last: Number,
+        new: &New,
+        menus: String,
+    ) -> Result<Number, HistoryError> {
         let begin = Begin {
             appid: appid.clone(),
+            last,
             new: new.clone(),
             menus,
             owner: Owner::this(&self.clock),
@@ -145,23 +161,40 @@ impl History {
                 self.database.conn().await?.make_durable().await?;
                 Ok(number)
             }
-            Err(number) => match self.entry(appid, number).await? {
-                Some(entry) => Err(HistoryError::UnderWay(Box::new(entry))),
-                None => Err(HistoryError::Row("it has gone")),
-            },
+            Err(obstacle) => Err(self.in_the_way(appid, obstacle).await?),
         }
     }
 
+    /// What is in the way, in words.
+    async fn in_the_way(&self, appid: &AppId, obstacle: Obstacle) -> Result<HistoryError, HistoryError> {
+        let (number, say): (_, fn(Box<Entry>) -> HistoryError) = match obstacle {
+            Obstacle::UnderWay(number) => (number, HistoryError::UnderWay),
+            Obstacle::Since(number) => (number, HistoryError::Overtaken),
+        };
+        let entry = self.entry(appid, number).await?;
+        Ok(entry.map_or(HistoryError::Row("it has gone"), |entry| say(Box::new(entry))))
+    }
+
     /// Writes down what was live before, and not by us.
-    async fn found(&self, appid: &AppId, menus: String, why: &str) -> Result<Number, HistoryError> {
+    async fn found(
+        &self,
+        appid: &AppId,
+        last: Number,
+        menus: String,
+        why: &str,
+    ) -> Result<Number, HistoryError> {
         let found = Found {
             appid: appid.clone(),
+            last,
             menus,
             why: why.to_owned(),
             owner: Owner::this(&self.clock),
             at: self.clock.wall(),
         };
-        Ok(self.database.transaction(found).await?)
+        match self.database.transaction(found).await? {
+            Ok(number) => Ok(number),
+            Err(obstacle) => Err(self.in_the_way(appid, obstacle).await?),
+        }
     }
 
     /// Writes down how a push ended.

@@ -16,6 +16,21 @@ pub struct Pushes {
     history: History,
 }
 
+/// What was live when somebody looked. A push that is based on it is refused if there was another
+/// one since: what was shown and agreed to would not be what happens.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    live: Live,
+    last: Number,
+}
+
+impl Seen {
+    /// What was live.
+    pub fn live(&self) -> &Live {
+        &self.live
+    }
+}
+
 /// A push that a dead process had left open, and how it ended.
 #[derive(Clone, Debug)]
 pub struct Settled {
@@ -108,10 +123,25 @@ impl Pushes {
         Ok(Some(Settled { entry, verdict }))
     }
 
+    /// Looks at what is live, for a push.
+    ///
+    /// # Errors
+    /// Also while another push is under way: what is live is neither what was nor what will be.
+    pub async fn look(&self) -> Result<Seen, PushError> {
+        let appid = self.account.appid();
+        // In this order: one that begins in between has a higher number, and is noticed.
+        let last = self.history.last(appid).await?;
+        if let Some(open) = self.history.open(appid).await? {
+            return Err(HistoryError::UnderWay(Box::new(open)).into());
+        }
+        Ok(Seen { live: self.account.live().await?, last })
+    }
+
     /// Writes down what is live, if it is not what was pushed last: menus of WeChat's console or of
     /// another program are a row, too, so that there is a way back to them.
-    pub async fn note_found(&self, live: &Live) -> Result<Option<Number>, PushError> {
+    pub async fn note_found(&self, seen: &mut Seen) -> Result<Option<Number>, PushError> {
         let appid = self.account.appid();
+        let Seen { live, last } = seen;
         let menus = live.menus();
         let current = self.history.current(appid).await?;
         if menus == Menus::default() || current.is_some_and(|current| is(live, &current.menus)) {
@@ -121,16 +151,17 @@ impl Pushes {
             Maker::Console => "live before, made in WeChat's console",
             Maker::Program | Maker::Nobody => "live before, not by a push that is written down here",
         };
-        Ok(Some(self.history.found(appid, stored(&menus), why).await?))
+        *last = self.history.found(appid, *last, stored(&menus), why).await?;
+        Ok(Some(*last))
     }
 
     /// Makes the plan's menus live, and writes down that, who, and why.
     ///
     /// # Errors
     /// Every one but [`PushError::Unrecorded`] says that it is not wholly live.
-    pub async fn push(&self, plan: &Plan, new: &New) -> Result<(Number, Vec<Step>), PushError> {
+    pub async fn push(&self, plan: &Plan, new: &New, seen: &Seen) -> Result<(Number, Vec<Step>), PushError> {
         let appid = self.account.appid();
-        let number = self.history.begin(appid, new, stored(plan.wanted())).await?;
+        let number = self.history.begin(appid, seen.last, new, stored(plan.wanted())).await?;
         let key = Key::new(appid.clone(), Credential::AccessToken);
         let _ = failpoint::hit("menu.begun", &key);
         let done = plan.perform(&self.account).await;
@@ -153,9 +184,9 @@ impl Pushes {
     }
 
     /// Removes all menus, and writes that down.
-    pub async fn delete(&self, new: &New) -> Result<Number, PushError> {
+    pub async fn delete(&self, new: &New, seen: &Seen) -> Result<Number, PushError> {
         let appid = self.account.appid();
-        let number = self.history.begin(appid, new, stored(&Menus::default())).await?;
+        let number = self.history.begin(appid, seen.last, new, stored(&Menus::default())).await?;
         let done = self.account.delete().await;
         let end = match &done {
             Ok(()) => Ending::Done,

@@ -10,7 +10,7 @@ use crate::services::database::{Conn, DatabaseError, Work};
 use super::{Ending, Kind, New, Number, State, of};
 
 const OPEN: &str = "SELECT number FROM menu_pushes WHERE appid = $1 AND state = 'open' LIMIT 1";
-const LAST: &str = "SELECT coalesce(max(number), 0) FROM menu_pushes WHERE appid = $1";
+pub(super) const LAST: &str = "SELECT coalesce(max(number), 0) FROM menu_pushes WHERE appid = $1";
 const INSERT: &str = "INSERT INTO menu_pushes
     (appid, number, kind, back_to, state, is_current, menus, who, why, began, ended, outcome, owner)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', $12)";
@@ -18,9 +18,20 @@ const NONE_CURRENT: &str = "UPDATE menu_pushes SET is_current = 0 WHERE appid = 
 const END: &str = "UPDATE menu_pushes SET state = $3, is_current = $4, ended = $5, outcome = $6
     WHERE appid = $1 AND number = $2";
 
-/// A push begins. Brings its number, or that of the one which is under way.
+/// What is in the way of a row: it would speak of menus that are not there any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Obstacle {
+    /// A push is under way.
+    UnderWay(Number),
+    /// One was written down since somebody looked.
+    Since(Number),
+}
+
+/// A push begins. Brings its number.
 pub(super) struct Begin {
     pub(super) appid: AppId,
+    /// The last row when somebody looked at what is live.
+    pub(super) last: Number,
     pub(super) new: New,
     pub(super) menus: String,
     pub(super) owner: Owner,
@@ -30,6 +41,8 @@ pub(super) struct Begin {
 /// Menus were live that we did not push.
 pub(super) struct Found {
     pub(super) appid: AppId,
+    /// As for one that begins.
+    pub(super) last: Number,
     pub(super) menus: String,
     pub(super) why: String,
     pub(super) owner: Owner,
@@ -44,23 +57,36 @@ pub(super) struct End {
     pub(super) at: WallTime,
 }
 
-async fn number(conn: &mut Conn, select: &str, appid: &AppId) -> Result<Option<i64>, DatabaseError> {
+pub(super) async fn number(
+    conn: &mut Conn,
+    select: &str,
+    appid: &AppId,
+) -> Result<Option<i64>, DatabaseError> {
     match conn.optional(of(select, appid)).await? {
         Some(row) => Ok(Some(sqlx::Row::try_get(&row, 0)?)),
         None => Ok(None),
     }
 }
 
+/// The number of the next row, if nothing has happened since this one.
+async fn next(conn: &mut Conn, appid: &AppId, seen: Number) -> Result<Result<i64, Obstacle>, DatabaseError> {
+    if let Some(open) = number(conn, OPEN, appid).await? {
+        return Ok(Err(Obstacle::UnderWay(Number(open))));
+    }
+    let last = number(conn, LAST, appid).await?.unwrap_or_default();
+    Ok(if Number(last) == seen { Ok(last + 1) } else { Err(Obstacle::Since(Number(last))) })
+}
+
 #[async_trait]
 impl Work for Begin {
-    type Made = Result<Number, Number>;
+    type Made = Result<Number, Obstacle>;
 
     async fn on(&self, conn: &mut Conn) -> Result<Self::Made, DatabaseError> {
-        let Self { appid, new, menus, owner, at } = self;
-        if let Some(open) = number(conn, OPEN, appid).await? {
-            return Ok(Err(Number(open)));
-        }
-        let next = number(conn, LAST, appid).await?.unwrap_or_default() + 1;
+        let Self { appid, last, new, menus, owner, at } = self;
+        let next = match next(conn, appid, *last).await? {
+            Ok(next) => next,
+            Err(obstacle) => return Ok(Err(obstacle)),
+        };
         let New { kind, back_to, who, why } = new;
         let insert = of(INSERT, appid)
             .bind(next)
@@ -81,11 +107,14 @@ impl Work for Begin {
 
 #[async_trait]
 impl Work for Found {
-    type Made = Number;
+    type Made = Result<Number, Obstacle>;
 
-    async fn on(&self, conn: &mut Conn) -> Result<Number, DatabaseError> {
-        let Self { appid, menus, why, owner, at } = self;
-        let next = number(conn, LAST, appid).await?.unwrap_or_default() + 1;
+    async fn on(&self, conn: &mut Conn) -> Result<Self::Made, DatabaseError> {
+        let Self { appid, last, menus, why, owner, at } = self;
+        let next = match next(conn, appid, *last).await? {
+            Ok(next) => next,
+            Err(obstacle) => return Ok(Err(obstacle)),
+        };
         conn.execute(of(NONE_CURRENT, appid)).await?;
         let insert = of(INSERT, appid)
             .bind(next)
@@ -100,7 +129,7 @@ impl Work for Found {
             .bind(Some(at.0))
             .bind(owner.as_str().to_owned());
         conn.execute(insert).await?;
-        Ok(Number(next))
+        Ok(Ok(Number(next)))
     }
 }
 
