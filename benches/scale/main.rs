@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use report::Findings;
+
 mod callback;
 mod day;
 mod engine_day;
@@ -15,6 +17,8 @@ mod jssdk;
 mod login;
 mod metrics;
 mod page;
+#[path = "../report/mod.rs"]
+mod report;
 mod stampede;
 #[path = "../support/mod.rs"]
 mod support;
@@ -56,26 +60,31 @@ fn main() -> anyhow::Result<()> {
         if !args.is_empty() && !args.iter().any(|arg| arg == scenario) {
             continue;
         }
-        match scenario {
-            "stampede" => block_on_all_cores(stampede::run())?,
-            "fleet" => block_on_all_cores(fleet::run())?,
-            "day" => day::run(),
-            "engine-day" => engine_day::run()?,
-            "watch" => watchers::run()?,
-            "grpc" => grpc::run()?,
-            "callback" => callback::run()?,
-            "jssdk" => jssdk::run()?,
-            "login" => block_on_all_cores(login::run())?,
-            "page" => block_on_all_cores(page::run())?,
-            "metrics" => block_on_all_cores(metrics::run())?,
-            "audit" => grpc::audit()?,
-            _ => {}
-        }
+        drop(run(scenario)?);
     }
     Ok(())
 }
 
-fn block_on_all_cores(scenario: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+#[allow(clippy::unit_arg, reason = "some scenarios still print by themselves")]
+fn run(scenario: &str) -> anyhow::Result<Findings> {
+    Ok(match scenario {
+        "stampede" => block_on_all_cores(stampede::run())?.into(),
+        "fleet" => block_on_all_cores(fleet::run())?.into(),
+        "day" => day::run().into(),
+        "engine-day" => engine_day::run()?.into(),
+        "watch" => watchers::run()?.into(),
+        "grpc" => grpc::run()?.into(),
+        "callback" => callback::run()?.into(),
+        "jssdk" => jssdk::run()?.into(),
+        "login" => block_on_all_cores(login::run())?.into(),
+        "page" => block_on_all_cores(page::run())?.into(),
+        "metrics" => block_on_all_cores(metrics::run())?.into(),
+        "audit" => grpc::audit()?.into(),
+        unknown => anyhow::bail!("no scenario {unknown:?}; there are: {}", SCENARIOS.join(", ")),
+    })
+}
+
+fn block_on_all_cores<T>(scenario: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async { tokio::time::timeout(PATIENCE, scenario).await? })
 }
