@@ -10,8 +10,14 @@
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) mod effort;
 pub(crate) mod figures;
+pub(crate) mod page;
+pub(crate) mod place;
 pub(crate) mod plot;
+pub(crate) mod run;
+pub(crate) mod store;
+pub(crate) mod svg;
 
 pub(crate) use plot::Plot;
 
