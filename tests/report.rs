@@ -2,6 +2,11 @@
 //!
 //! A program of its own, because it is about the benches and not about the crate.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that is wrong fails by panicking; clippy's setting spares only test functions, not what they call"
+)]
+
 use std::fs;
 use std::path::Path;
 

@@ -17,7 +17,7 @@ use crate::support::callback::{Bare, Push, Service};
 use crate::support::jssdk::{PAGE, Service as Signing};
 
 const ROUNDS: usize = 7;
-const MESSAGES: usize = 20_000;
+const MESSAGES: usize = 50_000;
 const SIGNATURES: usize = 100_000;
 const BARE: &str = "bare crypto";
 
