@@ -202,7 +202,7 @@ fn the_services_read_the_same_file_with_every_example_and_none_of_the_daemons_se
     let needed = "[oauth]\nbase_url = \"https://wx.example.com\"\n\
                   seal_keys_file = \"secrets/oauth-seal-keys\"\n";
     let shown = load(&defaults().replace("[oauth]\n", needed)).config;
-    let real = load(&format!("[messages]\n[jssdk]\n{needed}")).config;
+    let real = load(&format!("[messages]\n[jssdk]\n[business]\n{needed}")).config;
     assert_eq!(shown.restart_needed(&real), Vec::<&str>::new());
     assert_eq!(shown.serve, real.serve);
     let own = |config: &ServeConfig| {
