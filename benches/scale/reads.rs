@@ -116,7 +116,7 @@ impl Side {
 
 pub(crate) fn run() -> anyhow::Result<Findings> {
     let dir = tempfile::tempdir()?;
-    let mut sides = vec![
+    let mut sides = [
         Side::grpc(OURS, EVERYTHING, &dir)?,
         Side::grpc(ALONE, AUTHENTICATED, &dir)?,
         Side::grpc(TONIC, BARE, &dir)?,
