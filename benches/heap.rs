@@ -7,9 +7,10 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tokio::runtime::Runtime;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use zhongkong::clock::Clock;
@@ -17,6 +18,7 @@ use zhongkong::hub::Hub;
 use zhongkong::ledger::memory::MemoryLedger;
 use zhongkong::ledger::{Ledger as _, Record};
 use zhongkong::model::{CallMode, Key, Kind, TokenMode};
+use zhongkong::refresh::bell::Rung;
 use zhongkong::refresh::handle::Feeds;
 use zhongkong::refresh::task::{Arrival, Refresher};
 use zhongkong::telemetry::latency::Latency;
@@ -84,17 +86,17 @@ fn live(heap: &Region<'_, std::alloc::System>) -> usize {
 
 fn future_size(clock: &Clock, ledger: &Arc<MemoryLedger>) -> anyhow::Result<()> {
     let around = surroundings(NOWHERE, clock, ledger.clone())?;
-    let (settings, seen) = watch::channel(Arc::new(accounts(1, TokenMode::Classic, &[]).remove(0)));
+    let settings = Arc::new(ArcSwap::from_pointee(accounts(1, TokenMode::Classic, &[]).remove(0)));
     let (changes, plans) = (broadcast::channel(1).0, broadcast::channel(1).0);
-    let feeds = Feeds { changes, plans, complaints: broadcast::channel(1).0 };
+    let rung = Arc::new(Rung::default());
+    let feeds = Arc::new(Feeds { changes, plans, complaints: broadcast::channel(1).0, rung });
     let key = Key::new(appid(0), Kind::AccessToken);
     let (mut refresher, handle) =
-        Refresher::new(key, Record::default(), Arrival::Start, around, seen, None, feeds);
-    let (stop, removed) = (CancellationToken::new(), CancellationToken::new());
+        Refresher::new(key, Record::default(), Arrival::Start, around, settings, None, feeds);
+    let stop = CancellationToken::new();
     row("size of a refresher", format!("{} bytes", size_of_val(&refresher)), "");
-    row("size of its future", format!("{} bytes", size_of_val(&refresher.run(&stop, &removed))), "");
+    row("size of its future", format!("{} bytes", size_of_val(&refresher.run(&stop))), "");
     row("size of its view", format!("{} bytes", size_of_val(&*handle.view())), "");
-    drop(settings);
     Ok(())
 }
 
