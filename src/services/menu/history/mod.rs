@@ -111,7 +111,7 @@ impl History {
     fn is_dead(&self, entry: &Entry) -> bool {
         match entry.owner.fate(&self.clock) {
             Fate::Lives => false,
-            Fate::Died => true,
+            Fate::Died | Fate::Nobody => true,
             Fate::Elsewhere => self.clock.wall().0.saturating_sub(entry.began.0) > LONGEST_MS,
         }
     }
