@@ -9,12 +9,13 @@ NEEDS := needs-memcached needs-promtool needs-systemd needs-chromium needs-nginx
 # What stands beside ours in the benches, and nowhere else.
 BENCH_NEEDS := needs-memcached needs-redis needs-bench-python needs-bench-node
 
-.PHONY: help demo test js check fmt clippy unit docs bench fuzz needs-cargo-fuzz deb test-systemd needs-nspawn needs-cargo-deb $(NEEDS) $(BENCH_NEEDS)
+.PHONY: help demo test js check fmt clippy unit docs instructions bench fuzz needs-cargo-fuzz deb test-systemd needs-nspawn needs-cargo-deb needs-valgrind $(NEEDS) $(BENCH_NEEDS)
 
 help:
 	@echo 'make demo    a simulated WeChat, the daemon and the business services in one process; Ctrl-C ends it'
 	@echo 'make test    format, lints, every test, documentation'
 	@echo 'make js      zhongkong.min.js, after a change of zhongkong.js'
+	@echo 'make instructions   counts the hot paths anew, after a change that is meant to move them'
 	@echo 'make bench   the figures of docs/performance.md'
 	@echo 'make fuzz    what strangers may send to the message service, made up at random'
 	@echo 'make deb     a Debian package in target/debian'
@@ -34,11 +35,16 @@ clippy:
 
 # Unit tests, tests/it over real sockets, doc tests.
 # Then a search of all that they wrote for every value and secret that was in them.
-unit: $(NEEDS)
+unit: $(NEEDS) needs-valgrind
 	tests/secrecy.sh $(CARGO) test
 
 docs:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --document-private-items
+
+# tests/instructions.toml anew. The commit that has it says why.
+instructions: needs-valgrind
+	ZHONGKONG_RENEW_INSTRUCTIONS=1 $(CARGO) test --quiet --test instructions hot_paths_take
+	@cat tests/instructions.toml
 
 # What is served of zhongkong.js; a test fails when it is not what the source gives.
 JS := src/services/jssdk/script/zhongkong
@@ -129,6 +135,11 @@ needs-postgresql:
 # systemd-analyze checks the units.
 needs-systemd:
 	@command -v systemd-analyze >/dev/null || tests/needs.sh systemd-analyze systemd
+
+# Instructions of the hot paths are counted by callgrind. Where it cannot be had the test says so
+# and passes: a machine without it tells nothing about them, and everything about the rest.
+needs-valgrind:
+	@command -v valgrind >/dev/null || tests/needs.sh valgrind valgrind || true
 
 # The envelope, messages and replies are judged by wechatpy, of PyPI, in a virtual environment.
 needs-wechatpy:

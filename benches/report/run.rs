@@ -19,7 +19,7 @@ use super::store::{Outcome, Record};
 use super::{Findings, page, store};
 
 /// No scenario takes longer, also on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(900);
+const PATIENCE: Duration = Duration::from_secs(600);
 /// The first argument of the process of one scenario.
 const ONE: &str = "one-scenario";
 const TEMPLATE: &str = include_str!("page.md");

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::place::Place;
-use super::{Findings, page, svg};
+use super::{Findings, page, run, svg};
 
 /// What one run of a scenario left.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,7 +62,7 @@ pub(crate) fn keep(data: &Path, record: &Record) -> anyhow::Result<()> {
     replace(&data.join(format!("{}.json", record.scenario)), &text)
 }
 
-/// All records, in the order of their names.
+/// All records, in the order in which they are measured.
 ///
 /// # Errors
 /// A file is not a record, and which.
@@ -76,7 +76,8 @@ pub(crate) fn all(data: &Path) -> anyhow::Result<Vec<Record>> {
             records.push(serde_json::from_str(&text).with_context(|| format!("{name} is not a record"))?);
         }
     }
-    records.sort_by(|one: &Record, other| one.scenario.cmp(&other.scenario));
+    let place = |name: &str| run::ALL.iter().position(|one| *one == name).unwrap_or(usize::MAX);
+    records.sort_by_key(|record: &Record| (place(&record.scenario), record.scenario.clone()));
     Ok(records)
 }
 

@@ -24,9 +24,10 @@ use zhongkong::ledger::memory::MemoryLedger;
 use zhongkong::model::TokenMode;
 use zhongkong::seal::Keys;
 use zhongkong::secret::Secret;
+use zhongkong::services::database::{Database, Place};
+use zhongkong::services::oauth::SCHEMA;
 use zhongkong::services::oauth::account::{Account, Scope};
 use zhongkong::services::oauth::assertion::Assertions;
-use zhongkong::services::oauth::database::{Database, Place};
 use zhongkong::services::oauth::flow::{self, Flow, Live};
 use zhongkong::services::oauth::records::sql::SqlRecords;
 use zhongkong::services::oauth::sessions::{SessionSettings, Sessions, Transport};
@@ -172,7 +173,7 @@ async fn service(
     stop: &CancellationToken,
     running: &mut JoinSet<()>,
 ) -> anyhow::Result<String> {
-    let database = Database::new(&Place::Sqlite(dir.path().join("oauth.db")))?;
+    let database = Database::new(&Place::Sqlite(dir.path().join("oauth.db")), &SCHEMA)?;
     database.prepare().await?;
     let keys = Keys::parse(SEAL)?;
     let records = Arc::new(SqlRecords::new(database.clone(), keys.clone(), clock.clone()));

@@ -21,6 +21,8 @@ const ROUNDS: usize = 5;
 const AUDIT_ROUNDS: usize = 9;
 const TONIC: &str = "bare tonic";
 const ALONE: &str = "authentication alone";
+/// How many of the sides, which come first, answer GetToken.
+const GRPC: usize = 3;
 const TCP: usize = 0;
 const UNIX: usize = 1;
 
@@ -114,7 +116,7 @@ impl Side {
 
 pub(crate) fn run() -> anyhow::Result<Findings> {
     let dir = tempfile::tempdir()?;
-    let mut sides = vec![
+    let mut sides = [
         Side::grpc(OURS, EVERYTHING, &dir)?,
         Side::grpc(ALONE, AUTHENTICATED, &dir)?,
         Side::grpc(TONIC, BARE, &dir)?,
@@ -125,6 +127,9 @@ pub(crate) fn run() -> anyhow::Result<Findings> {
     let mut found = Findings::new("GetToken of a value of 512 bytes");
     let (mut rates, mut p99s, mut costs) = (Vec::new(), Vec::new(), Vec::new());
     for load in LOADS {
+        // What a store does with requests in a row is nothing that a program asks of it.
+        let compared = if load.2 == 1 { sides.len() } else { GRPC };
+        let sides = &mut sides[..compared];
         for round in 0..effort::rounds(ROUNDS) {
             for turn in 0..sides.len() {
                 let index = (round + turn) % sides.len();
@@ -135,7 +140,7 @@ pub(crate) fn run() -> anyhow::Result<Findings> {
         let mut rate = Measurement::new(&format!("rate over {name}"), Unit::PerSecond);
         let mut p99 = Measurement::new(&format!("p99 over {name}"), Unit::Seconds);
         let mut cost = Measurement::new(&format!("CPU of the server a call, {name}"), Unit::Seconds);
-        for side in &mut sides {
+        for side in sides {
             rate = side.tell(rate, |side| &mut side.rates);
             p99 = side.tell(p99, |side| &mut side.p99s);
             cost = side.tell(cost, |side| &mut side.costs);

@@ -15,11 +15,12 @@ use crate::launch::LaunchError;
 use crate::ledger::LedgerError;
 use crate::ledger::seal::KeysError;
 use crate::mirror::LayoutError;
-use crate::services::menu::{MenuError, Problem, Step};
+use crate::services::database::DatabaseError;
+use crate::services::menu::{HistoryError, MenuError, Number, Problem, Step};
 use crate::services::messages::rules::RulesError;
 use crate::services::oauth::assertion::AssertionError;
-use crate::services::oauth::database::DatabaseError;
 use crate::services::oauth::users::UsersError;
+use crate::services::qrcode::{CodeError, ListError};
 use crate::services::wechat_api::{self, ApiError, SetupError};
 
 use super::words;
@@ -104,6 +105,43 @@ pub(super) enum CliError {
         /// Why.
         source: Box<MenuError>,
     },
+    /// The history of pushes cannot be used. Nothing was changed.
+    #[error(transparent)]
+    History(Box<HistoryError>),
+    /// A push is live, and not written down as such.
+    #[error("{number} is live, but the business database did not take down its end")]
+    Unrecorded {
+        /// Which.
+        number: Number,
+        /// Why.
+        source: Box<HistoryError>,
+    },
+    /// A call about an account's codes failed.
+    #[error("the QR codes of {called} cannot be had")]
+    Codes {
+        /// Whose.
+        called: String,
+        /// Why.
+        source: Box<CodeError>,
+    },
+    /// A run over a table stopped.
+    #[error("the run for {called} stopped")]
+    Bulk {
+        /// Whose.
+        called: String,
+        /// How far it came, one sentence each.
+        said: Vec<String>,
+        /// Why.
+        source: Box<CodeError>,
+    },
+    /// A table of codes is wrong.
+    #[error("the table {} is not valid{}", path.display(), Listed(problems))]
+    List {
+        /// Which file.
+        path: PathBuf,
+        /// Never empty.
+        problems: Vec<ListError>,
+    },
     /// WeChat cannot be called from here.
     #[error(transparent)]
     Setup(#[from] SetupError),
@@ -115,8 +153,8 @@ pub(super) enum CliError {
         /// Why.
         source: LedgerError,
     },
-    /// The login service's database cannot be used.
-    #[error("the database of [oauth] cannot be used")]
+    /// A service's database, or that of the commands, cannot be used.
+    #[error("the database of its section of the configuration cannot be used")]
     Database(#[from] DatabaseError),
     /// Its users cannot be.
     #[error("the users of [oauth] cannot be used")]
@@ -179,6 +217,7 @@ impl CliError {
             | Self::Layout(_)
             | Self::File { .. }
             | Self::Menu { .. }
+            | Self::List { .. }
             | Self::Client { source: client::Error::Address(_), .. } => WRONG,
             Self::Client { .. }
             | Self::Ledger { .. }
@@ -192,6 +231,10 @@ impl CliError {
             | Self::Menus { .. }
             | Self::NoMenu { .. }
             | Self::HalfWay { .. }
+            | Self::History(_)
+            | Self::Unrecorded { .. }
+            | Self::Codes { .. }
+            | Self::Bulk { .. }
             | Self::Setup(_)
             | Self::Listen { .. }
             | Self::Serve(_)
@@ -211,17 +254,27 @@ impl CliError {
 
     /// What WeChat itself said, where a command has called it.
     pub(super) fn wechat(&self) -> Option<&wechat_api::Refusal> {
-        let (Self::Menus { source, .. } | Self::HalfWay { source, .. }) = self else { return None };
-        match &**source {
-            MenuError::Api(ApiError::Refused(refusal) | ApiError::StillDead(refusal)) => Some(refusal),
-            MenuError::Api(_) | MenuError::Answer(_) => None,
+        let error = match self {
+            Self::Menus { source, .. } | Self::HalfWay { source, .. } => match &**source {
+                MenuError::Api(error) => error,
+                MenuError::Answer(_) => return None,
+            },
+            Self::Codes { source, .. } | Self::Bulk { source, .. } => match &**source {
+                CodeError::Api(error) => error,
+                _ => return None,
+            },
+            _ => return None,
+        };
+        match error {
+            ApiError::Refused(refusal) | ApiError::StillDead(refusal) => Some(refusal),
+            _ => None,
         }
     }
 
     /// What else is to be said, a sentence a line.
     pub(super) fn details(&self) -> &[String] {
         match self {
-            Self::HalfWay { said, .. } => said,
+            Self::HalfWay { said, .. } | Self::Bulk { said, .. } => said,
             _ => &[],
         }
     }
@@ -234,10 +287,33 @@ impl CliError {
                 Some("stop the daemon first (systemctl stop zhongkong), then try again".to_owned())
             }
             Self::HalfWay { .. } => Some(
-                "push the same file again: only what is left is done, and until then users see old or new menus, \
-                 never none"
+                "push the same file again, and only what is left is done; or go back with `zhongkong menu rollback N`, \
+                 which `zhongkong menu history` has the numbers for; until then users see old or new menus, never none"
                     .to_owned(),
             ),
+            Self::History(source) if matches!(**source, HistoryError::Database(_)) => Some(
+                "[business] in the configuration says where the database is: make its directory, and let this user \
+                 write there"
+                    .to_owned(),
+            ),
+            Self::Codes { source, .. } | Self::Bulk { source, .. } => match &**source {
+                CodeError::Full { used, limits } if *used < limits.permanent => {
+                    Some("--use-reserve makes it all the same; or make a temporary one with --for 30d".to_owned())
+                }
+                CodeError::Full { .. } => Some(
+                    "use a temporary one (--for 30d), or a code of another account; no permanent one is ever given back"
+                        .to_owned(),
+                ),
+                CodeError::Database(_) => Some(
+                    "[business] in the configuration says where the database is: make its directory, and let this \
+                     user write there"
+                        .to_owned(),
+                ),
+                CodeError::Api(_) | CodeError::Answer(_) | CodeError::UnderWay => None,
+            },
+            Self::Unrecorded { .. } => {
+                Some("the next command about this account's menus asks WeChat and sets it right".to_owned())
+            }
             Self::NoMenu { .. } => Some("make one in menu.toml; docs/menus.md has an example".to_owned()),
             Self::NoDatabase(_) => Some("the service makes it at its first start".to_owned()),
             Self::NoUser => Some("`zhongkong oauth export` lists everybody".to_owned()),
@@ -259,10 +335,16 @@ impl CliError {
     }
 }
 
-/// Problems, each on a line of its own.
-struct Listed<'a>(&'a [Problem]);
+impl From<HistoryError> for CliError {
+    fn from(error: HistoryError) -> Self {
+        Self::History(Box::new(error))
+    }
+}
 
-impl std::fmt::Display for Listed<'_> {
+/// Problems, each on a line of its own.
+struct Listed<'a, P>(&'a [P]);
+
+impl<P: std::fmt::Display> std::fmt::Display for Listed<'_, P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
     }

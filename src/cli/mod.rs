@@ -18,6 +18,7 @@ use crate::config::{Environment, ServiceSet};
 use crate::daemon::demo;
 use crate::launch::Order;
 
+mod account;
 mod audit;
 mod confirm;
 mod connection;
@@ -37,6 +38,7 @@ mod messages;
 mod oauth;
 mod output;
 mod pause;
+mod qrcode;
 mod refresh;
 mod serve;
 mod setup;
@@ -137,6 +139,9 @@ enum Command {
     /// The account's menu as a file: check, show, compare, push, pull
     #[command(subcommand)]
     Menu(Box<menu::Command>),
+    /// The account's parametric QR codes: make, keep, count, draw
+    #[command(subcommand)]
+    Qrcode(Box<qrcode::Command>),
     /// Try callbacks for messages
     #[command(subcommand)]
     Messages(messages::Command),
@@ -236,6 +241,7 @@ pub async fn run(asked: Asked, env: &Environment) -> Result<ExitCode, Failed> {
         Command::Man(args) => man::run(&args, out),
         Command::Ledger(command) => ledger::run(command, &config, out, env).await,
         Command::Menu(command) => menu::run(*command, &config, out, env).await,
+        Command::Qrcode(command) => qrcode::run(*command, &config, out, env).await,
         Command::Messages(command) => messages::run(command, &config, out, env).await,
         Command::OAuth(command) => oauth::run(command, &config, out, env).await,
         Command::Jssdk(command) => jssdk::run(command, &config, out, env).await,

@@ -15,8 +15,9 @@ use crate::config::oauth::OAuthSettings;
 use crate::config::serve::LoadedServe;
 use crate::config::{Environment, ServeConfig, Service, ServiceSet};
 use crate::model::AppId;
+use crate::services::database::{Database, Place};
+use crate::services::oauth::SCHEMA;
 use crate::services::oauth::assertion::{Assertions, Revoke};
-use crate::services::oauth::database::{Database, Place};
 use crate::services::oauth::records::sql::SqlRecords;
 use crate::services::oauth::users::{OpenId, Users};
 
@@ -112,7 +113,7 @@ impl Store {
         if let Place::Sqlite(path) = &settings.database {
             as_its_owner(path)?;
         }
-        let database = Database::new(&settings.database)?;
+        let database = Database::new(&settings.database, &SCHEMA)?;
         database.prepare().await?;
         let users = Users::new(database.clone(), settings.seal.clone());
         Ok(Self { settings, database, users })

@@ -18,6 +18,7 @@ use crate::{grpc, mirror, wechat};
 mod accounts;
 pub mod addresses;
 mod audit;
+pub mod business;
 mod callback;
 mod clients;
 mod context;
@@ -119,6 +120,7 @@ impl Config {
             memcached,
             account,
             client,
+            business,
             serve,
             messages,
             oauth,
@@ -132,9 +134,9 @@ impl Config {
         let admin = listeners::check_admin(admin.unwrap_or_default(), &mut cx);
         let audit = audit::check(&audit.unwrap_or_default(), &mut cx);
         let mirror = memcached::check(memcached.unwrap_or_default(), &mut cx);
-        // For its errors: what the sections mean is for the services' process, whose secrets are not
+        // For their errors: what the sections mean is for others' processes, whose secrets are not
         // read here.
-        let sections = Sections { serve, messages, oauth, jssdk };
+        let sections = Sections { serve, messages, oauth, jssdk, business };
         let _ = services::check(sections, Asked::Present, wechat.as_ref(), &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
         match wechat {

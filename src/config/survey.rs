@@ -120,8 +120,8 @@ impl Survey {
         // For its errors; there is nothing more to look at.
         let _ = audit::check(&file.audit.unwrap_or_default(), &mut cx);
         let mirror = memcached::check(file.memcached.unwrap_or_default(), &mut cx);
-        let raw::File { serve, messages, oauth, jssdk, .. } = file;
-        let sections = Sections { serve, messages, oauth, jssdk };
+        let raw::File { business, serve, messages, oauth, jssdk, .. } = file;
+        let sections = Sections { serve, messages, oauth, jssdk, business };
         let services = services::check(sections, Asked::Present, wechat.as_ref(), &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
         let parts =
@@ -146,6 +146,10 @@ fn named(file: &raw::File, cx: &Context<'_>) -> Vec<NamedFile> {
         add(table.key("cert"), &tls.cert, FileRole::Public);
         add(table.key("key"), &tls.key, FileRole::Secret);
         add(table.key("client_ca"), &tls.client_ca, FileRole::Public);
+    }
+    if let Some(business) = &file.business {
+        let place = Place::root().key("business").key("database_url_file");
+        add(place, &business.database_url_file, FileRole::Secret);
     }
     for (index, account) in file.account.iter().flatten().enumerate() {
         let place = Place::root().key("account").index(index).key("secret_file");

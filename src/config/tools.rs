@@ -1,4 +1,5 @@
-//! The configuration as the commands about menus and codes read it: how WeChat is reached.
+//! The configuration as the commands about menus and codes read it: how WeChat is reached, and
+//! where they keep what they did.
 //!
 //! Like a service, such a command reads no AppSecret. Unlike a service it may run on a machine that
 //! has no configuration at all: then WeChat is WeChat.
@@ -6,18 +7,25 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use crate::services::database::Place as DatabasePlace;
+use crate::services::qrcode::Limits;
 use crate::wechat;
 
 use super::context::Context;
 use super::report::{ConfigError, Problem};
+use super::secrets::Depth;
 use super::source::Source;
-use super::{Environment, raw, upstream};
+use super::{Environment, business, raw, upstream};
 
 /// What those commands need.
 #[derive(Clone, Debug)]
 pub struct ToolsConfig {
     /// How WeChat is reached.
     pub wechat: wechat::Settings,
+    /// Where pushes and codes are kept.
+    pub database: DatabasePlace,
+    /// How many permanent QR codes an account may have.
+    pub codes: Limits,
 }
 
 impl ToolsConfig {
@@ -44,9 +52,11 @@ impl ToolsConfig {
         let mut cx = Context::new(env, base);
         let file: raw::File = source.read(&mut cx.report);
         let wechat = upstream::check(file.wechat.unwrap_or_default(), &mut cx);
+        let business = file.business.unwrap_or_default();
+        let business = business::check(&business, Depth::Secrets, &mut cx);
         let (errors, _) = cx.report.finish(|place| source.line_of(place));
-        match wechat {
-            Some(wechat) if errors.is_empty() => Ok(Self { wechat }),
+        match wechat.zip(business) {
+            Some((wechat, (database, codes))) if errors.is_empty() => Ok(Self { wechat, database, codes }),
             _ => Err(errors),
         }
     }

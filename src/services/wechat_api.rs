@@ -88,6 +88,12 @@ impl WechatApi {
         Self { cache: Some(cache), ..self }
     }
 
+    /// The same connections to WeChat, with tokens that this client may read.
+    #[must_use]
+    pub fn for_client(&self, client: Client) -> Self {
+        Self { client, cache: None, shared: self.shared.clone() }
+    }
+
     /// `POST` of a JSON body to a path like `/cgi-bin/message/custom/send`. Its texts are sent in
     /// UTF-8 as they are; control characters in them would be escaped, which WeChat refuses.
     ///
@@ -104,6 +110,19 @@ impl WechatApi {
     /// As [`WechatApi::post`].
     pub async fn get(&self, appid: &AppId, path: &str, query: &[(&str, &str)]) -> Result<Value, ApiError> {
         self.call(appid, &Request::Get { path, query }).await
+    }
+
+    /// `GET` of a picture from one of WeChat's hosts that ask for no token: its bytes and its type.
+    ///
+    /// # Errors
+    /// As [`WechatApi::post`]; a status other than 200 is a [`LostKind`].
+    pub async fn picture(
+        &self,
+        base: &Url,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<(Vec<u8>, String), ApiError> {
+        self.shared.wire.picture(base, path, query).await
     }
 
     async fn call(&self, appid: &AppId, request: &Request<'_>) -> Result<Value, ApiError> {

@@ -65,7 +65,7 @@ What goes wrong
       clear_quota_v2, callback_check, quota_get, oauth_token, oauth_refresh, user_info, oauth_check,
       mini_login, custom_send, menu_create, menu_get, menu_delete, menu_add_conditional,
       menu_del_conditional, menu_try_match, selfmenu_info, authorize, js_sdk, js_config, js_call,
-      picture, business
+      picture, qrcode_create, showqrcode, business
   curl HOST/_sim/faults                         scripts that wait
   curl -X DELETE HOST/_sim/faults               forget them
   curl -X POST HOST/_sim/release                let held requests and answers go on

@@ -1,4 +1,4 @@
-//! Menus by the hand inside: what only WeChat's console could do, and what it shows.
+//! Menus and codes by the hand inside: what only WeChat's console could do, and what it shows.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,13 @@ use super::wire::Request;
 
 /// What stands at `/_sim/` about menus.
 pub(super) const HELP: &str = "\
-Menus
+Menus and codes
   curl 'HOST/_sim/menus?appid=wx1'              what was pushed, and what the console has made
   curl HOST/_sim/console_menu -d '{\"appid\":\"wx1\",\"button\":[{\"type\":\"text\",\"name\":\"a\",\"value\":\"hello\"}]}'
       somebody makes a menu in the console, in the shape of get_current_selfmenu_info
   curl HOST/_sim/menu_user -d '{\"appid\":\"wx1\",\"user_id\":\"o1\",\"fields\":{\"tag_id\":\"2\"}}'
       a follower, for menu/trymatch; fields are those of matchrule
+  curl 'HOST/_sim/codes?appid=wx1'              the scenes of permanent QR codes
   curl HOST/_sim/linked -d '{\"appid\":\"wx1\",\"mini_programs\":[\"wx2\"]}'
       only these mini programs are linked; without this all are
 ";
@@ -27,6 +28,11 @@ impl Control {
     /// The menus of an account.
     pub fn menus(&self, appid: &str) -> ShownMenus {
         self.look(|state| state.menus.shown(appid))
+    }
+
+    /// The scenes of an account's permanent codes, sorted: `int 7`, `str shop`.
+    pub fn permanent_codes(&self, appid: &str) -> Vec<String> {
+        self.look(|state| state.codes.permanent(appid))
     }
 
     /// Somebody makes a menu in the console: the list `button` of `selfmenu_info`.
@@ -73,6 +79,7 @@ struct LinkedBody {
 pub(super) fn answer(control: &Control, request: &Request) -> Option<Answered> {
     let answer = match (request.method.as_str(), request.path.as_str()) {
         ("GET", "/_sim/menus") => Ok(json!(control.menus(request.query("appid")))),
+        ("GET", "/_sim/codes") => Ok(json!({ "permanent": control.permanent_codes(request.query("appid")) })),
         ("POST", "/_sim/console_menu") => parse(request).map(|body: ConsoleBody| {
             control.set_console_menu(&body.appid, Value::Array(body.button));
             done()

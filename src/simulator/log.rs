@@ -72,13 +72,17 @@ pub enum Endpoint {
     JsCall,
     /// `/mmopen/…`: a user's picture.
     Picture,
+    /// `POST /cgi-bin/qrcode/create`.
+    QrcodeCreate,
+    /// `GET /cgi-bin/showqrcode`, which asks for no token.
+    Showqrcode,
     /// Any other API: only its token is looked at.
     Business,
 }
 
 impl Endpoint {
     /// Every endpoint, in the order of the documentation page.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::Token,
         Self::StableToken,
         Self::Ticket,
@@ -106,6 +110,8 @@ impl Endpoint {
         Self::JsConfig,
         Self::JsCall,
         Self::Picture,
+        Self::QrcodeCreate,
+        Self::Showqrcode,
         Self::Business,
     ];
 
@@ -134,6 +140,8 @@ impl Endpoint {
             "/cgi-bin/menu/delconditional" => Self::MenuDelConditional,
             "/cgi-bin/menu/trymatch" => Self::MenuTryMatch,
             "/cgi-bin/get_current_selfmenu_info" => Self::SelfmenuInfo,
+            "/cgi-bin/qrcode/create" => Self::QrcodeCreate,
+            "/cgi-bin/showqrcode" => Self::Showqrcode,
             "/connect/oauth2/authorize" => Self::Authorize,
             "/open/js/config" => Self::JsConfig,
             "/open/js/call" => Self::JsCall,

@@ -10,12 +10,13 @@
 //! Left out: TLS of its own.
 //!
 //! Map: `settings` → `state` (one lock) ← `tokens`, `tickets`, `oauth`, `values`, `custom`,
-//! `menus` act on it; `routes` turns requests into answers; `wire` and `serve` are the
+//! `menus`, `codes` act on it; `routes` turns requests into answers; `wire` and `serve` are the
 //! sockets; `faults` and `log` the scripts and the record; `control` and
 //! `control_http` the hand inside. `callback` is WeChat's other direction: pushes; `web` is WeChat
 //! as a person's browser meets it.
 
 pub mod callback;
+mod codes;
 mod control;
 mod control_http;
 mod control_menus;

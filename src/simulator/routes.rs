@@ -33,20 +33,22 @@ impl Done {
     fn handout(handout: &Handout, name: &str, mut fields: Map<String, Value>) -> Self {
         fields.insert(name.to_owned(), handout.value.as_ref().into());
         fields.insert("expires_in".to_owned(), handout.expires_in.into());
-        Self {
-            fields,
-            outcome: match handout.novelty {
-                Novelty::New => Outcome::Issued,
-                Novelty::Same => Outcome::Same,
-            },
-            handed_out: Some(fingerprint(&handout.value)),
-        }
+        Self { fields, outcome: handout.novelty.into(), handed_out: Some(fingerprint(&handout.value)) }
     }
 
     /// A user token's answer; its string is the one in the fields.
     fn user(fields: Map<String, Value>) -> Self {
         let handed_out = fields.get("access_token").and_then(Value::as_str).map(fingerprint);
         Self { fields, outcome: Outcome::Issued, handed_out }
+    }
+}
+
+impl From<Novelty> for Outcome {
+    fn from(novelty: Novelty) -> Self {
+        match novelty {
+            Novelty::New => Self::Issued,
+            Novelty::Same => Self::Same,
+        }
     }
 }
 
@@ -220,6 +222,11 @@ impl State {
                 self.send_custom(owner, request, now)?;
                 Ok(Done::ok(fine()))
             }
+            Endpoint::QrcodeCreate => {
+                let owner = self.poster(request, now)?;
+                let (fields, novelty) = self.create_code(&owner, request, now)?;
+                Ok(Done { outcome: novelty.into(), ..Done::ok(fields) })
+            }
             Endpoint::MenuCreate => {
                 let owner = self.poster(request, now)?;
                 self.create_menu(&owner, request, now).map(Done::ok)
@@ -253,7 +260,8 @@ impl State {
             | Endpoint::JsSdk
             | Endpoint::JsConfig
             | Endpoint::JsCall
-            | Endpoint::Picture => Err(Refusal::new(-1)),
+            | Endpoint::Picture
+            | Endpoint::Showqrcode => Err(Refusal::new(-1)),
             Endpoint::Business => {
                 self.check_token(request.query("access_token"), now)?;
                 Ok(Done::ok(fine()))

@@ -85,6 +85,10 @@ pub struct Limits {
     pub conditional_changes_daily: u32,
     /// Conditional menus that an account keeps. Not in WeChat's pages; seen by others.
     pub conditional_menus: usize,
+    /// QR codes asked for per account and day.
+    pub codes_daily: u32,
+    /// Permanent QR codes that an account may have.
+    pub permanent_codes: usize,
     /// Quota resets per account and month, all three ways together.
     pub clears_per_month: u32,
 }
@@ -101,6 +105,8 @@ impl Default for Limits {
             menu_reads_daily: 10_000,
             conditional_changes_daily: 2000,
             conditional_menus: 20,
+            codes_daily: 100_000,
+            permanent_codes: 100_000,
             clears_per_month: 10,
         }
     }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
+use super::codes::Codes;
 use super::custom::Sent;
 use super::errcode::Refusal;
 use super::faults::Faults;
@@ -141,6 +142,7 @@ pub(super) struct State {
     pub(super) log: CallLog,
     pub(super) sent: Sent,
     pub(super) menus: Menus,
+    pub(super) codes: Codes,
     pub(super) faults: Faults,
     pub(super) latency: Duration,
     /// How far the `Date` of answers is from the true time, in seconds.
@@ -182,6 +184,7 @@ impl State {
             log: CallLog::default(),
             sent: Sent::default(),
             menus: Menus::default(),
+            codes: Codes::default(),
             faults: Faults::default(),
             latency: Duration::ZERO,
             date_offset: 0,

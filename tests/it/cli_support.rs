@@ -214,6 +214,8 @@ fn config(api_base: &str, dir: &Path) -> String {
         listen = ["unix:{dir}/socket"]
         [admin]
         listen = "127.0.0.1:0"
+        [business]
+        database = "business.db"
         [[account]]
         appid = "wx1"
         name = "shop"

@@ -119,7 +119,7 @@ async fn menu_is_pushed_compared_pulled_tried_and_removed() {
     assert!(none.code == Some(1) && none.err.contains("shop (wx1) has no menu"), "{none:?}");
 
     let pushed = menus.push().await.ok();
-    assert!(pushed.out.starts_with("Pushed to shop (wx1) in 3 calls."), "{pushed:?}");
+    assert!(pushed.out.starts_with("Pushed to shop (wx1) in 3 calls, as push 1."), "{pushed:?}");
     assert!(
         pushed.err.contains("default menu (new)\n  + button[0] \"今日歌曲\"  type = \"click\", key = \"V1\"")
     );
@@ -184,7 +184,7 @@ async fn menu_is_pushed_compared_pulled_tried_and_removed() {
     );
     assert_eq!(
         menus.run(&["delete", "-a", "shop", "--yes"]).await.ok().out,
-        "Removed all menus of shop (wx1).\n"
+        "Removed all menus of shop (wx1). The way back: `zhongkong menu rollback 2`.\n"
     );
     assert_eq!(menus.run(&["delete", "-a", "shop", "--yes"]).await.ok().out, "shop (wx1) has no menu.\n");
 }

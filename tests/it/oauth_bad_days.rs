@@ -7,7 +7,8 @@ use std::time::Duration;
 use sqlx::Connection as _;
 use zhongkong::seal::Keys;
 use zhongkong::secret::Secret;
-use zhongkong::services::oauth::database::{Database, DatabaseError, Place};
+use zhongkong::services::database::{Database, DatabaseError, Place};
+use zhongkong::services::oauth::SCHEMA;
 use zhongkong::services::oauth::records::memcached::MemcachedRecords;
 use zhongkong::services::oauth::records::{RecordId, Records, RecordsError};
 
@@ -68,11 +69,11 @@ async fn damaged_file_and_one_that_is_none_are_refused_and_left_as_they_are() {
     let path = dir.path().join("oauth.db");
     let garbage = "not a database. ".repeat(1_000);
     std::fs::write(&path, &garbage).unwrap();
-    let database = Database::new(&Place::Sqlite(path.clone())).unwrap();
+    let database = Database::new(&Place::Sqlite(path.clone()), &SCHEMA).unwrap();
     let error = database.prepare().await.unwrap_err();
     assert!(matches!(error, DatabaseError::Corrupt(_)) && !error.passes(), "{error:?}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), garbage);
-    let missing = Database::new(&Place::Sqlite(dir.path().join("none/oauth.db"))).unwrap();
+    let missing = Database::new(&Place::Sqlite(dir.path().join("none/oauth.db")), &SCHEMA).unwrap();
     let error = missing.prepare().await.unwrap_err();
     assert!(error.chain().contains("there is no directory"), "{}", error.chain());
 }
@@ -117,13 +118,13 @@ async fn postgresql_that_hangs_is_given_up_in_seconds() {
 async fn postgresql_that_knows_no_such_database_says_so() {
     let server = Postgres::start();
     let place = Place::Postgres(Secret::from(server.url("none")));
-    let error = Database::new(&place).unwrap().prepare().await.unwrap_err();
+    let error = Database::new(&place, &SCHEMA).unwrap().prepare().await.unwrap_err();
     assert!(matches!(error, DatabaseError::Refused(_)) && !error.passes(), "{error:?}");
     server.sql("postgres", "CREATE DATABASE ro");
     let place = Place::Postgres(Secret::from(server.url("ro")));
-    Database::new(&place).unwrap().prepare().await.unwrap();
+    Database::new(&place, &SCHEMA).unwrap().prepare().await.unwrap();
     server.sql("postgres", "ALTER DATABASE ro SET default_transaction_read_only = on");
-    let error = Database::new(&place).unwrap().prepare().await.unwrap_err();
+    let error = Database::new(&place, &SCHEMA).unwrap().prepare().await.unwrap_err();
     assert!(matches!(error, DatabaseError::ReadOnly(_)), "{error:?}");
 }
 
@@ -146,11 +147,11 @@ async fn postgresql_over_tls_must_show_a_certificate_of_the_authority() {
     });
     server.database("oauth");
     let strict = format!("{}?sslmode=verify-full", server.tcp_url("oauth"));
-    let unknown = Database::new(&Place::Postgres(Secret::from(strict.as_str()))).unwrap();
+    let unknown = Database::new(&Place::Postgres(Secret::from(strict.as_str())), &SCHEMA).unwrap();
     let error = unknown.prepare().await.unwrap_err();
     assert!(matches!(error, DatabaseError::Away(_)), "{error:?}");
     let known = format!("{strict}&sslrootcert={}", authority.unwrap().display());
-    let known = Database::new(&Place::Postgres(Secret::from(known))).unwrap();
+    let known = Database::new(&Place::Postgres(Secret::from(known)), &SCHEMA).unwrap();
     known.prepare().await.unwrap();
     let mut conn = known.conn().await.unwrap();
     let row =

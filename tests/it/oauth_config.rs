@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 use zhongkong::config::serve::LoadedServe;
 use zhongkong::config::{ConfigError, Environment, ServeConfig, Service, ServiceSet};
+use zhongkong::services::database::Place;
 use zhongkong::services::oauth::account::{AssertionMode, Scope};
-use zhongkong::services::oauth::database::Place;
 
 const KEYS: &str = "2026:a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf";
 const WELL: &str = "base_url = \"https://wx.example.com\"\nseal_keys_env = \"KEYS\"\n\

@@ -15,8 +15,9 @@ use zhongkong::http::{self, Limits};
 use zhongkong::model::AppId;
 use zhongkong::seal::Keys;
 use zhongkong::secret::Secret;
+use zhongkong::services::database::{Database, Place};
+use zhongkong::services::oauth::SCHEMA;
 use zhongkong::services::oauth::account::Scope;
-use zhongkong::services::oauth::database::{Database, Place};
 use zhongkong::services::oauth::records::Records;
 use zhongkong::services::oauth::records::sql::SqlRecords;
 use zhongkong::services::oauth::sessions::{Login, SessionSettings, Sessions, Transport, Via};
@@ -64,7 +65,7 @@ impl Stores {
     }
 
     async fn at(place: &Place, dir: TempDir) -> Self {
-        let database = Database::new(place).unwrap();
+        let database = Database::new(place, &SCHEMA).unwrap();
         database.prepare().await.unwrap();
         let clock = Clock::manual(START, BootTime(0), "boot");
         let keys = Keys::parse(KEYS).unwrap();

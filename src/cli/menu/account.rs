@@ -1,114 +1,94 @@
-//! Whose menu it is, and the way to it: the daemon for the token, WeChat for the rest.
+//! The account's menus on the operator's desk: with their history, and what it has to say first.
 
 use std::path::Path;
 
-use crate::access::Action;
-use crate::cli::connection::{Connection, Session};
+use crate::cli::account::{Opened, Whose, make_place};
 use crate::cli::error::CliError;
+use crate::cli::output::note;
 use crate::cli::words;
-use crate::client::{self, Code};
-use crate::config::{Environment, ToolsConfig};
-use crate::model::AppId;
-use crate::pb;
-use crate::services::menu::{AccountMenus, MenuError};
-use crate::services::wechat_api::{self, WechatApi};
+use crate::clock::Clock;
+use crate::config::Environment;
+use crate::services::business::SCHEMA;
+use crate::services::database::{Database, Place};
+use crate::services::menu::{AccountMenus, Entry, History, MenuError, PushError, Pushes, Settled, Verdict};
 
-/// The account, and the daemon that has its token.
-#[derive(Debug, clap::Args)]
-pub(super) struct Whose {
-    /// The account, by its appid or by the name that the daemon has for it; the only one by default
-    #[arg(short, long, value_name = "APPID|NAME", env = "ZHONGKONG_ACCOUNT")]
-    account: Option<String>,
-    #[command(flatten)]
-    connection: Connection,
-}
+use super::push::half_way;
 
 /// An account that was found.
 pub(super) struct Desk {
     pub(super) menus: AccountMenus,
+    /// Its history. Nothing is made or opened before it is used.
+    pub(super) pushes: Pushes,
+    database: Place,
     /// `shop (wx1)`, or the appid alone.
     pub(super) called: String,
 }
 
-impl Whose {
-    /// Connects and finds the account.
-    pub(super) async fn open(self, config: &Path, env: &Environment) -> Result<Desk, CliError> {
-        let Self { account, connection } = self;
-        let tools = ToolsConfig::load(config, env)?;
-        let session = connection.open(Action::Read, env).await?;
-        let account = account.filter(|name| !name.is_empty());
-        let (appid, name) = find(&session, account.as_deref()).await?;
-        let called = match &name {
-            Some(name) => format!("{} ({appid})", words::plain(name)),
-            None => appid.to_string(),
-        };
-        let crate::wechat::Settings { api_base, connect_timeout, timeout, proxy } = tools.wechat;
-        let daemon = session.addr().to_owned();
-        let settings = wechat_api::Settings { api_base, connect_timeout, timeout, proxy, daemon };
-        let api = WechatApi::new(session.client, settings)?;
-        Ok(Desk { menus: AccountMenus::new(api, appid), called })
-    }
-}
-
 impl Desk {
+    /// Connects, finds the account, and says how a push ended that was cut off.
+    pub(super) async fn open(whose: Whose, config: &Path, env: &Environment) -> Result<Self, CliError> {
+        let Opened { api, appid, called, tools } = whose.open(config, env).await?;
+        let menus = AccountMenus::new(api, appid);
+        let history = History::new(Database::new(&tools.database, &SCHEMA)?, Clock::system());
+        let pushes = Pushes::new(menus.clone(), history);
+        let desk = Self { menus, pushes, database: tools.database, called };
+        if desk.database_exists() {
+            desk.settle().await?;
+        }
+        Ok(desk)
+    }
+
+    /// Makes sure of the history before WeChat is called.
+    pub(super) async fn keep_history(&self) -> Result<(), CliError> {
+        make_place(&self.database);
+        self.pushes.prepare().await?;
+        Ok(())
+    }
+
+    /// Whether there is a history to look into: looking makes none.
+    fn database_exists(&self) -> bool {
+        match &self.database {
+            Place::Sqlite(path) => path.exists(),
+            Place::Postgres(_) => true,
+        }
+    }
+
+    /// Says how a push ended whose process died before it could.
+    async fn settle(&self) -> Result<(), CliError> {
+        let Some(Settled { entry, verdict }) = self.pushes.settle().await.map_err(self.unpushed())? else {
+            return Ok(());
+        };
+        let Entry { number, who, began, .. } = entry;
+        let ended = match verdict {
+            Verdict::Live => "WeChat has it: it is live, and is noted as such".to_owned(),
+            Verdict::Untouched => "WeChat does not have it: what was live before still is".to_owned(),
+            Verdict::HalfWay => {
+                "what is live is neither it nor what was before: push it again, or go back with `zhongkong menu \
+                 rollback`"
+                    .to_owned()
+            }
+        };
+        note(&format!(
+            "{number} of {}, by {}, {began}, was cut off before its end was written down: {ended}",
+            self.called,
+            words::plain(&who)
+        ));
+        Ok(())
+    }
+
+    /// What a push came to, as a failure of the command.
+    pub(super) fn unpushed(&self) -> impl Fn(PushError) -> CliError + '_ {
+        |error| match error {
+            PushError::Menu(source) => self.failed()(source),
+            PushError::History(source) => CliError::History(Box::new(source)),
+            PushError::Unrecorded { number, source } => {
+                CliError::Unrecorded { number, source: Box::new(source) }
+            }
+            PushError::Stopped(stopped) => half_way(self, *stopped),
+        }
+    }
+
     pub(super) fn failed(&self) -> impl Fn(MenuError) -> CliError + '_ {
         |source| CliError::Menus { called: self.called.clone(), source: Box::new(source) }
-    }
-}
-
-/// The account of this appid or name among those that the daemon shows to this client.
-async fn find(session: &Session, wanted: Option<&str>) -> Result<(AppId, Option<String>), CliError> {
-    let as_appid = wanted.and_then(|wanted| wanted.parse::<AppId>().ok());
-    let asked = pb::ListStatusRequest { kinds: vec![pb::Kind::AccessToken.into()], ..Default::default() };
-    let keys = match session.client.status(asked).await {
-        Ok(keys) => keys,
-        // Whoever may not list accounts may still use one that they can name.
-        Err(client::Error::Refused(refusal)) if refusal.code == Code::PermissionDenied => {
-            return match as_appid {
-                Some(appid) => Ok((appid, None)),
-                None => Err(CliError::Usage(
-                    "this client may not list accounts (the action \"status\"), so the account must be named by \
-                     its appid: --account APPID"
-                        .to_owned(),
-                )),
-            };
-        }
-        Err(error) => return Err(session.failed(Action::Status)(error)),
-    };
-    let known: Vec<(AppId, Option<String>)> = keys
-        .into_iter()
-        .filter_map(|key| {
-            let name = (!key.account_name.is_empty()).then_some(key.account_name);
-            Some((key.appid.parse().ok()?, name))
-        })
-        .collect();
-    let all = || {
-        let shown = |(appid, name): &(AppId, Option<String>)| match name {
-            Some(name) => format!("{} ({appid})", words::plain(name)),
-            None => appid.to_string(),
-        };
-        known.iter().map(shown).collect::<Vec<_>>().join(", ")
-    };
-    let Some(wanted) = wanted else {
-        return match known.as_slice() {
-            [only] => Ok(only.clone()),
-            [] => Err(CliError::Usage("the daemon has no account that this client may see".to_owned())),
-            _ => Err(CliError::Usage(format!("which account? Name it with --account: {}", all()))),
-        };
-    };
-    let by_appid = known.iter().find(|(appid, _)| appid.as_str() == wanted);
-    let by_name: Vec<_> = known.iter().filter(|(_, name)| name.as_deref() == Some(wanted)).collect();
-    match (by_appid, by_name.as_slice()) {
-        (Some(found), _) => Ok(found.clone()),
-        (None, [found]) => Ok((*found).clone()),
-        (None, []) => Err(CliError::Usage(format!(
-            "the daemon shows this client no account {wanted:?}: it has {}",
-            all()
-        ))),
-        (None, several) => Err(CliError::Usage(format!(
-            "{} accounts are called {wanted:?}: name the one that is meant by its appid, of {}",
-            several.len(),
-            all()
-        ))),
     }
 }

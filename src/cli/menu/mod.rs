@@ -8,17 +8,19 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::config::Environment;
+use crate::process::privileges::current_user;
 use crate::services::menu::{self, Problem, Read};
 
 use super::error::CliError;
 use super::output::{Output, note};
 
 mod account;
+mod history;
 mod push;
 mod shown;
 mod view;
 
-use account::Whose;
+use super::account::Whose;
 
 /// What can be done about menus.
 #[derive(Debug, clap::Subcommand)]
@@ -45,6 +47,10 @@ pub(super) enum Command {
     Push(push::PushArgs),
     /// Write the live menus as a file, also those that were made in WeChat's console
     Pull(view::PullArgs),
+    /// List every push: what, who, when, why; with a number, draw what was pushed
+    History(history::Args),
+    /// Make the menus of an earlier push live again
+    Rollback(push::RollbackArgs),
     /// Remove all menus of the account
     Delete(push::DeleteArgs),
     /// Show which menu a user sees
@@ -63,8 +69,31 @@ pub(super) async fn run(
         Command::Diff(args) => push::diff(args, config, out, env).await,
         Command::Push(args) => push::push(args, config, out, env).await,
         Command::Pull(args) => view::pull(args, config, out, env).await,
+        Command::History(args) => history::run(args, config, out, env).await,
+        Command::Rollback(args) => push::rollback(args, config, out, env).await,
         Command::Delete(args) => push::delete(args, config, out, env).await,
         Command::Try(args) => view::try_user(args, config, out, env).await,
+    }
+}
+
+/// Who changes the menu, and why: for the history.
+#[derive(Debug, clap::Args)]
+struct Why {
+    /// Why, for the history
+    #[arg(short = 'm', long, value_name = "TEXT", default_value = "")]
+    why: String,
+    /// Who, for the history; the user of this machine by default
+    #[arg(long, value_name = "NAME")]
+    who: Option<String>,
+}
+
+impl Why {
+    /// Who and why.
+    fn given(self, env: &Environment) -> (String, String) {
+        let Self { why, who } = self;
+        // Behind sudo stands a person.
+        let user = || env.get("SUDO_USER").map_or_else(current_user, str::to_owned);
+        (who.filter(|who| !who.is_empty()).unwrap_or_else(user), why)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::cli::output::{Form, Output, Tone, note};
 use crate::config::Environment;
 use crate::services::menu::{self, Live, Menu, Menus, Problem, Read};
 
+use super::account::Desk;
 use super::{Found, Whose, found, read, warn};
 
 /// What `menu show` takes.
@@ -68,7 +69,7 @@ pub(super) async fn show(
         }
         return out.result(&document, |_| drawn(&menus, &[]));
     }
-    let desk = whose.open(config, env).await?;
+    let desk = Desk::open(whose, config, env).await?;
     let live = desk.menus.live().await.map_err(desk.failed())?;
     let (menus, menuids) = (live.menus(), menuids(&live));
     let document = Shown {
@@ -93,7 +94,7 @@ fn menuids(live: &Live) -> Vec<&str> {
     live.conditional.iter().map(|live| live.menuid.as_str()).collect()
 }
 
-fn drawn(menus: &Menus, menuids: &[&str]) -> String {
+pub(super) fn drawn(menus: &Menus, menuids: &[&str]) -> String {
     let mut text = menu::draw(&menus.default, "");
     for (nth, conditional) in menus.conditional.iter().enumerate() {
         let id = menuids.get(nth).map(|id| format!(", number {id}")).unwrap_or_default();
@@ -111,7 +112,7 @@ pub(super) async fn pull(
     env: &Environment,
 ) -> Result<(), CliError> {
     let PullArgs { out: file, whose } = args;
-    let desk = whose.open(config, env).await?;
+    let desk = Desk::open(whose, config, env).await?;
     let live = desk.menus.live().await.map_err(desk.failed())?;
     let (menus, notes) = live.settable();
     if menus.default.buttons.is_empty() && menus.conditional.is_empty() {
@@ -167,7 +168,7 @@ pub(super) async fn try_user(
     env: &Environment,
 ) -> Result<(), CliError> {
     let TryArgs { user, whose } = args;
-    let desk = whose.open(config, env).await?;
+    let desk = Desk::open(whose, config, env).await?;
     let menu = desk.menus.seen_by(&user).await.map_err(desk.failed())?;
     let live = desk.menus.live().await.map_err(desk.failed())?;
     // The last one is asked first.

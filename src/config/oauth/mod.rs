@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::seal::Keys;
 use crate::secret::Secret;
+use crate::services::database::Place as DatabasePlace;
 use crate::services::oauth::account::Origin;
-use crate::services::oauth::database::Place as DatabasePlace;
 use crate::services::oauth::flow::DebugLogin;
 use crate::services::oauth::site::Site;
 use crate::wechat;

@@ -8,12 +8,14 @@
 
 use serde::Deserialize;
 
+mod business;
 mod jssdk;
 mod messages;
 mod oauth;
 mod serve;
 mod words;
 
+pub(super) use business::Business;
 pub(super) use jssdk::{Jssdk, JssdkAccount};
 pub(super) use messages::{Forward, MessageLog, Messages, MessagesAccount};
 pub(super) use oauth::{OAuth, OAuthAccount, OAuthApp};
@@ -32,6 +34,7 @@ pub(super) struct File {
     pub(super) memcached: Option<Memcached>,
     pub(super) account: Option<Vec<Account>>,
     pub(super) client: Option<Vec<Client>>,
+    pub(super) business: Option<Business>,
     pub(super) serve: Option<Serve>,
     pub(super) messages: Option<Messages>,
     pub(super) oauth: Option<OAuth>,

@@ -146,6 +146,10 @@ hosts = \"{http}\"
             "[wechat]
 api_base = \"http://{upstream}\"
 
+[business]
+database = \"business.db\"
+daemon = \"http://{daemon}\"
+
 [serve]
 listen = \"{http}\"
 admin = \"{admin}\"

@@ -58,7 +58,7 @@ pub struct LiveConditional {
 /// WeChat's answer is not what its pages say.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("WeChat's answer is not a menu as its pages describe it: {0}")]
-pub struct AnswerError(String);
+pub struct AnswerError(pub(super) String);
 
 impl Live {
     /// Reads the answers of `get_current_selfmenu_info` and of `menu/get`; the latter refuses
@@ -105,6 +105,26 @@ impl Live {
     pub fn settable(&self) -> (Menus, Vec<Problem>) {
         let (default, notes) = selfmenu::translated(&self.default, "");
         (Menus { default, ..self.menus() }, notes)
+    }
+}
+
+impl Menus {
+    /// Reads what [`Serialize`](serde::Serialize) wrote, whatever was in it.
+    ///
+    /// # Errors
+    /// It was written by something else.
+    pub fn stored(text: &str) -> Result<Self, AnswerError> {
+        let root: Node = serde_json::from_str(text).map_err(|error| AnswerError(error.to_string()))?;
+        let default = reading(|reader| reader.menu_of(&root, ""))?;
+        let conditional = match entry(&root, "conditional").map(|list| &list.value) {
+            None => Vec::new(),
+            Some(Value::List(nodes)) => {
+                let one = |node| reading(|reader| reader.conditional(node, "conditional"));
+                nodes.iter().map(one).collect::<Result<_, _>>()?
+            }
+            Some(_) => return Err(AnswerError("conditional is not a list".to_owned())),
+        };
+        Ok(Self { default, conditional })
     }
 }
 

@@ -14,6 +14,9 @@
 //! **Invariant:** a push that stops half-way leaves nobody without a menu, says exactly what was
 //! done, and is finished by pushing the same file again ([`Plan`]).
 //!
+//! **Invariant:** of an account's pushes at most one is current, and one whose end nobody wrote down is
+//! found by the next command ([`Pushes`]).
+//!
 //! Deliberately absent: the files themselves, and who may push.
 
 mod account;
@@ -24,6 +27,7 @@ mod check;
 mod diff;
 mod draw;
 mod fields;
+mod history;
 mod node;
 mod problem;
 mod push;
@@ -45,6 +49,9 @@ pub use button::{
 pub use check::check;
 pub use diff::{Change, Diff, FieldChange, How, Part};
 pub use draw::{draw, width};
+pub use history::{
+    Entry, History, HistoryError, Kind, MOST, New, Number, PushError, Pushes, Seen, Settled, State, Verdict,
+};
 pub use problem::{Findings, Problem};
 pub use push::{Plan, Step, Stopped};
 pub use read::{Read, read};

@@ -62,6 +62,8 @@ pub struct Plan {
 #[derive(Debug, thiserror::Error)]
 #[error("the push stopped: it could not {at}")]
 pub struct Stopped {
+    /// What was to be live.
+    pub wanted: Menus,
     /// What was done, in order.
     pub done: Vec<Step>,
     /// What could not be done.
@@ -112,6 +114,11 @@ impl Plan {
         Ok(Self { wanted: wanted.clone(), known, steps })
     }
 
+    /// What is to be live after it.
+    pub fn wanted(&self) -> &Menus {
+        &self.wanted
+    }
+
     /// The calls, in order.
     pub fn steps(&self) -> &[Step] {
         &self.steps
@@ -126,6 +133,7 @@ impl Plan {
             if let Err(why) = self.one(step, account).await {
                 let (done, left) = self.steps.split_at(nth);
                 return Err(Box::new(Stopped {
+                    wanted: self.wanted.clone(),
                     done: done.to_vec(),
                     at: step.clone(),
                     left: left.iter().skip(1).cloned().collect(),

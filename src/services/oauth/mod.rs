@@ -20,7 +20,6 @@ mod arrivals;
 pub mod assertion;
 pub mod authorize;
 mod callback;
-pub mod database;
 mod debug;
 mod exchange;
 pub mod flow;
@@ -38,3 +37,16 @@ pub mod site;
 mod throng;
 mod userinfo;
 pub mod users;
+
+use crate::services::database::Schema;
+
+/// The tables that the service keeps.
+pub static SCHEMA: Schema = Schema {
+    migrations: "oauth_migrations",
+    sqlite: &[include_str!("migrations/0001_sqlite.sql")],
+    postgres: &[include_str!("migrations/0001_postgres.sql")],
+    seal_keys: Some(
+        "SELECT seal_key FROM oauth_identities WHERE seal_key IS NOT NULL
+         UNION SELECT seal_key FROM oauth_keys WHERE seal_key IS NOT NULL",
+    ),
+};

@@ -69,7 +69,7 @@ pub(super) fn meaning(ErrCode(number): ErrCode) -> Option<&'static str> {
     })
 }
 
-/// The numbers of menus.
+/// The numbers of menus and codes.
 fn of_menus(number: i64) -> Option<&'static str> {
     Some(match number {
         40016 => "the menu has a wrong number of buttons: one to three stand at the foot",
@@ -88,6 +88,11 @@ fn of_menus(number: i64) -> Option<&'static str> {
         }
         40026 => "the key of a button in a list is missing or too long: 128 bytes are the limit",
         40027 => "the address of a button in a list is missing or too long: 1024 bytes are the limit",
+        40052 => "WeChat does not know this kind of QR code",
+        40053 => {
+            "WeChat does not make such a QR code: the scene is wrong, or all 100000 permanent codes are used"
+        }
+        45029 => "all 100000 permanent codes of the account are used: use temporary ones",
         40054 | 40055 => {
             "the address of a button is not one that WeChat takes: it begins with http:// or https://, and its \
              domain must not be blocked"

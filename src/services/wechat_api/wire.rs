@@ -83,6 +83,25 @@ impl Wire {
         answer::read(&body, token).map_err(ApiError::Lost)
     }
 
+    /// Fetches a picture. No token goes there.
+    pub(super) async fn picture(
+        &self,
+        base: &Url,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<(Vec<u8>, String), ApiError> {
+        let mut url = base.clone();
+        url.set_path(path);
+        url.query_pairs_mut().clear().extend_pairs(query);
+        let response = self.client.get(url).send().await.map_err(|error| unanswered(&error))?;
+        if response.status() != StatusCode::OK {
+            return Err(ApiError::Lost(LostKind::Status(response.status().as_u16())));
+        }
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let kind = kind.unwrap_or_default().to_owned();
+        Ok((body(response).await.map_err(ApiError::Lost)?, kind))
+    }
+
     fn built(&self, request: &Request<'_>, token: &Secret) -> RequestBuilder {
         let with_token = ("access_token", token.expose());
         match *request {

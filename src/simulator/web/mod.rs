@@ -87,6 +87,7 @@ impl Shelf {
 pub(super) enum Asked {
     Authorize,
     Picture,
+    Code,
     Script,
     Config,
     Call,
@@ -98,6 +99,7 @@ impl Asked {
         match endpoint {
             Endpoint::Authorize => Some(Self::Authorize),
             Endpoint::Picture => Some(Self::Picture),
+            Endpoint::Showqrcode => Some(Self::Code),
             Endpoint::JsSdk => Some(Self::Script),
             Endpoint::JsConfig => Some(Self::Config),
             Endpoint::JsCall => Some(Self::Call),
@@ -123,6 +125,7 @@ impl Asked {
             | Endpoint::MenuDelConditional
             | Endpoint::MenuTryMatch
             | Endpoint::SelfmenuInfo
+            | Endpoint::QrcodeCreate
             | Endpoint::Business => None,
         }
     }
@@ -143,6 +146,10 @@ impl Asked {
                 let name = request.path.split('/').nth(3).unwrap_or_default();
                 Page::of(200, "image/svg+xml", people::drawing(name))
             }
+            Self::Code => shared.change(|state| {
+                state.note(request, fault, Outcome::Ok, None);
+                state.code_picture(request)
+            }),
             Self::Script => {
                 shared.change(|state| state.note(request, fault, Outcome::Ok, None));
                 script(&request.path)
@@ -156,7 +163,7 @@ impl Asked {
     pub(super) fn refused(self, refusal: &Refusal, request: &Request) -> Page {
         let Refusal { code, message } = refusal;
         match self {
-            Self::Authorize | Self::Picture | Self::Script => {
+            Self::Authorize | Self::Picture | Self::Code | Self::Script => {
                 page::refused(&link::Wrong::numbered(*code, message), request)
             }
             Self::Config => anywhere(Page::json(&json!({ "errMsg": format!("config:fail, {message}") }))),

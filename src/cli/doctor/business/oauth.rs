@@ -9,7 +9,8 @@ use crate::cli::words;
 use crate::clock::Clock;
 use crate::config::oauth::{OAuthSettings, SessionsIn};
 use crate::config::{ServeConfig, Service};
-use crate::services::oauth::database::{Database, DatabaseError, Looked};
+use crate::services::database::{Database, DatabaseError, Looked};
+use crate::services::oauth::SCHEMA;
 
 use super::super::finding::{Finding, Group};
 use super::super::http;
@@ -67,7 +68,7 @@ pub(super) async fn findings(form: &OAuthSettings, look: &Look<'_>) -> Vec<Findi
 /// Whether it is there, has its tables, and whether the keys are those that it was sealed with.
 async fn database(settings: &OAuthSettings) -> Vec<Finding> {
     const NAME: &str = "database";
-    let looked = match Database::new(&settings.database) {
+    let looked = match Database::new(&settings.database, &SCHEMA) {
         Ok(database) => (database.look().await, database.shown().to_owned()),
         Err(error) => (Err(error), String::new()),
     };

@@ -6,8 +6,9 @@ use std::time::Duration;
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::config::oauth::{OAuthSettings, SessionsIn};
+use crate::services::database::Database;
+use crate::services::oauth::SCHEMA;
 use crate::services::oauth::assertion::Assertions;
-use crate::services::oauth::database::Database;
 use crate::services::oauth::flow::{self, Flow};
 use crate::services::oauth::identity::{self, Identity};
 use crate::services::oauth::records::Records;
@@ -43,7 +44,7 @@ pub(super) async fn build(settings: &OAuthSettings, live: Live, clock: &Clock) -
         proxy: settings.wechat.proxy.clone(),
         daemon: settings.daemon.addr.clone(),
     })?;
-    let database = Database::new(&settings.database)?;
+    let database = Database::new(&settings.database, &SCHEMA)?;
     match database.prepare().await {
         Ok(()) => {}
         // It has said so in the log, and is tried again with each request.

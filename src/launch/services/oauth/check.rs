@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use crate::config::oauth::{OAuthSettings, SessionsIn};
 use crate::launch::services::check::writable;
+use crate::services::database::{Database, DatabaseError, Place};
+use crate::services::oauth::SCHEMA;
 use crate::services::oauth::account::{Account, App, AssertionMode};
-use crate::services::oauth::database::{Database, DatabaseError, Place};
 
 use super::error::OAuthError;
 use super::standing::{Counts, summary};
@@ -60,7 +61,7 @@ pub(in crate::launch::services) fn check(
     settings: &OAuthSettings,
 ) -> Result<(String, CheckedOAuth), OAuthError> {
     let OAuthSettings { site, sessions, debug_login, .. } = settings;
-    let database = Database::new(&settings.database)?;
+    let database = Database::new(&settings.database, &SCHEMA)?;
     if let Place::Sqlite(path) = &settings.database {
         // SQLite makes files beside it.
         for path in [path, path.parent().unwrap_or(Path::new("/"))] {

@@ -1,7 +1,7 @@
 //! Why the login service cannot be built.
 
 use crate::client;
-use crate::services::oauth::database::DatabaseError;
+use crate::services::database::DatabaseError;
 use crate::services::wechat_api::SetupError;
 
 /// Why the login service cannot be built.

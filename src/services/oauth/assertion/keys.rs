@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::{AssertionError, FRESH, KEPT};
 use crate::clock::WallTime;
 use crate::seal::{AtRest, KeyId, Keys};
-use crate::services::oauth::database::{Conn, Database, DatabaseError, Statement, Work};
+use crate::services::database::{Conn, Database, DatabaseError, Statement, Work};
 
 /// How long a key is published before it signs: twice what readers may keep, and the minute in which
 /// other instances find it.

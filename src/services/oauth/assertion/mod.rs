@@ -21,10 +21,10 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::account::Origin;
-use super::database::{Database, DatabaseError};
 use super::sessions::{Login, Via};
 use crate::clock::Clock;
 use crate::seal::{Keys, OpenError};
+use crate::services::database::{Database, DatabaseError};
 
 pub use keys::{Revoke, Rotated};
 use keys::{SigningKey, standing};

@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 
 use self::memcached::MemcachedError;
-use super::database::DatabaseError;
 use crate::clock::WallTime;
 use crate::seal::OpenError;
+use crate::services::database::DatabaseError;
 
 pub mod memcached;
 pub mod sql;

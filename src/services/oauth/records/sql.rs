@@ -9,7 +9,7 @@ use sqlx::any::AnyRow;
 use super::{RecordId, Records, RecordsError};
 use crate::clock::{Clock, WallTime};
 use crate::seal::{AtRest, KeyId, Keys};
-use crate::services::oauth::database::{Database, DatabaseError, Statement};
+use crate::services::database::{Database, DatabaseError, Statement};
 
 /// Rows that one statement removes: others wait for it no longer than that takes.
 const SWEPT_AT_ONCE: i64 = 500;

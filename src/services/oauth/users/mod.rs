@@ -19,10 +19,10 @@ use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 use sqlx::{Any, Decode, Row as _, Type};
 
-use super::database::{Conn, Database, DatabaseError, Statement, Work};
 use crate::clock::WallTime;
 use crate::model::AppId;
 use crate::seal::{AtRest, KeyId, Keys, OpenError};
+use crate::services::database::{Conn, Database, DatabaseError, Statement, Work};
 
 pub use ids::{Epoch, NoId, OpenId, PersonId, UnionId};
 

@@ -108,7 +108,7 @@ impl From<sqlx::Error> for DatabaseError {
         let code = error.as_database_error().and_then(SqlError::code).map(|code| code.to_string());
         let unique = error.as_database_error().is_some_and(SqlError::is_unique_violation);
         match (&error, code) {
-            // Two logins of one person at once; the second try finds what the other has written.
+            // Two at once wrote the same; the second try finds what the other has written.
             (_, Some(code)) if unique && code.len() == SQLSTATE => Self::Busy(Arc::new(error)),
             (_, Some(code)) => match code.parse::<i32>() {
                 Ok(number) if code.len() < SQLSTATE => of_sqlite(number)(Arc::new(error)),

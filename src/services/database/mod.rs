@@ -1,12 +1,12 @@
-//! The service's one database: a SQLite file or a PostgreSQL server, spoken to in one SQL.
+//! A service's one database: a SQLite file or a PostgreSQL server, spoken to in one SQL.
 //!
-//! Owns the connections and the tables (migrations/). It guarantees that every request ends within
+//! Owns the connections; the tables are the service's ([`Schema`]). It guarantees that every request ends within
 //! a limit, that a connection which anything was odd with is not used again, and that a database
 //! that comes back is used again without a restart. A file that is gone is not replaced by an
 //! empty one. A failure is logged here, three times and its end once; callers only answer.
 //!
-//! SQLite commits without waiting for the disk: after a loss of power the last logins may be gone,
-//! and people log in again. What must be gone for good is made so by [`Conn::make_durable`].
+//! SQLite commits without waiting for the disk: after a loss of power the last rows may be gone.
+//! What must survive one, or be gone for good, is made so by [`Conn::make_durable`].
 
 mod conn;
 mod error;
@@ -51,6 +51,20 @@ pub trait Work: Sync {
     async fn on(&self, conn: &mut Conn) -> Result<Self::Made, DatabaseError>;
 }
 
+/// The tables of a service, as the steps that make them, oldest first. A step that was released is
+/// never changed: there are databases that took it.
+#[derive(Debug)]
+pub struct Schema {
+    /// The table that notes which steps were taken; another program may share the database.
+    pub migrations: &'static str,
+    /// The steps in SQLite's words.
+    pub sqlite: &'static [&'static str],
+    /// The same in PostgreSQL's.
+    pub postgres: &'static [&'static str],
+    /// A statement that names the seal keys which rows need; none where nothing is sealed.
+    pub seal_keys: Option<&'static str>,
+}
+
 /// Which database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -82,6 +96,7 @@ pub struct Database(Arc<Inner>);
 
 struct Inner {
     place: open::Address,
+    schema: &'static Schema,
     /// One opens at a time, and the others wait for it.
     opening: tokio::sync::Mutex<()>,
     opened: Mutex<Option<open::Opened>>,
@@ -99,9 +114,10 @@ impl Database {
     ///
     /// # Errors
     /// The address is none of PostgreSQL's.
-    pub fn new(place: &Place) -> Result<Self, DatabaseError> {
+    pub fn new(place: &Place, schema: &'static Schema) -> Result<Self, DatabaseError> {
         Ok(Self(Arc::new(Inner {
             place: open::Address::of(place)?,
+            schema,
             opening: tokio::sync::Mutex::default(),
             opened: Mutex::default(),
             trouble: Mutex::default(),
@@ -141,7 +157,8 @@ impl Database {
 
     /// What is there, without changing anything: for somebody who only looks, as whatever user.
     pub async fn look(&self) -> Result<Looked, DatabaseError> {
-        timeout(CONNECT, self.0.place.look()).await.unwrap_or(Err(DatabaseError::Slow(CONNECT)))
+        let look = self.0.place.look(self.0.schema);
+        timeout(CONNECT, look).await.unwrap_or(Err(DatabaseError::Slow(CONNECT)))
     }
 
     /// Whether it answers.
@@ -202,7 +219,9 @@ impl Database {
         if let Some(before) = &before {
             let _ = timeout(CONNECT, before.pool.close()).await;
         }
-        match timeout(MIGRATE, self.0.place.open(missing)).await.unwrap_or(Err(DatabaseError::Slow(MIGRATE)))
+        match timeout(MIGRATE, self.0.place.open(missing, self.0.schema))
+            .await
+            .unwrap_or(Err(DatabaseError::Slow(MIGRATE)))
         {
             Ok(opened) => Ok(self.opened().insert(opened).pool.clone()),
             Err(error) => {
@@ -255,7 +274,7 @@ impl Database {
                 reason,
                 failures,
                 error = chain,
-                "the database {database} failed, so nobody can log in or be recognised; after the third time in a row at debug: {chain}",
+                "the database {database} failed; after the third time in a row at debug: {chain}",
             ),
             Report::Debug(failures) => {
                 tracing::debug!(

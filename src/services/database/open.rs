@@ -9,16 +9,14 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AnyPool, ConnectOptions as _, Connection as _, Row as _, SqlSafeStr as _};
+use sqlx::{AnyPool, AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, SqlSafeStr as _};
 use url::Url;
 
-use super::{Backend, CONNECT, DatabaseError, Place};
+use super::{Backend, CONNECT, DatabaseError, Place, Schema};
 use crate::secret::Secret;
 
-/// Only the service's user: it holds who the users are.
+/// Only the service's user.
 const FILE_MODE: u32 = 0o600;
-/// Where it is noted which migrations were applied; another program may share the database.
-const MIGRATIONS: &str = "oauth_migrations";
 /// SQLite has one writer at a time and as many readers as connections.
 const SQLITE_CONNECTIONS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 10;
@@ -108,9 +106,7 @@ impl Address {
         }
     }
 
-    pub(super) async fn look(&self) -> Result<Looked, DatabaseError> {
-        const KEYS: &str = "SELECT seal_key FROM oauth_identities WHERE seal_key IS NOT NULL
-            UNION SELECT seal_key FROM oauth_keys WHERE seal_key IS NOT NULL";
+    pub(super) async fn look(&self, schema: &Schema) -> Result<Looked, DatabaseError> {
         let url = match &self.kind {
             Kind::Sqlite(path) => {
                 path.metadata()?;
@@ -126,15 +122,18 @@ impl Address {
             Kind::Postgres(url) => Url::parse(url.expose()).map_err(|error| other(&error.to_string()))?,
         };
         let mut conn = AnyConnectOptions::from_url(&url)?.disable_statement_logging().connect().await?;
-        let version = "SELECT count(*) FROM oauth_migrations";
-        let version: i64 = sqlx::query(version).fetch_one(&mut conn).await?.try_get(0)?;
-        let rows = sqlx::query(KEYS).fetch_all(&mut conn).await?;
+        let version = format!("SELECT count(*) FROM {}", schema.migrations);
+        let version = sqlx::query(AssertSqlSafe(version)).fetch_one(&mut conn).await?.try_get(0)?;
+        let rows = match schema.seal_keys {
+            Some(keys) => sqlx::query(keys).fetch_all(&mut conn).await?,
+            None => Vec::new(),
+        };
         let seal_keys = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
         conn.close().await?;
         Ok(Looked { migrations: version, seal_keys })
     }
 
-    pub(super) async fn open(&self, missing: Missing) -> Result<Opened, DatabaseError> {
+    pub(super) async fn open(&self, missing: Missing, schema: &Schema) -> Result<Opened, DatabaseError> {
         let (url, tuning, connections) = match &self.kind {
             Kind::Sqlite(path) => {
                 prepare_file(path, missing)?;
@@ -160,7 +159,7 @@ impl Address {
                 })
             })
             .connect_lazy_with(options);
-        match self.migrate(&pool).await {
+        match self.migrate(&pool, schema).await {
             Ok(()) => Ok(Opened { pool, file: self.file()? }),
             Err(error) => {
                 pool.close().await;
@@ -169,18 +168,21 @@ impl Address {
         }
     }
 
-    async fn migrate(&self, pool: &AnyPool) -> Result<(), DatabaseError> {
+    async fn migrate(&self, pool: &AnyPool, schema: &Schema) -> Result<(), DatabaseError> {
         let mut conn = pool.acquire().await?;
-        let first = match self.backend() {
+        let texts = match self.backend() {
             Backend::Sqlite => {
                 sqlx::query("PRAGMA journal_mode = WAL").fetch_optional(&mut *conn).await?;
-                include_str!("../migrations/0001_sqlite.sql")
+                schema.sqlite
             }
-            Backend::Postgres => include_str!("../migrations/0001_postgres.sql"),
+            Backend::Postgres => schema.postgres,
         };
-        let first = Migration::new(1, "first".into(), MigrationType::Simple, first.into_sql_str(), false);
-        let mut migrator = Migrator::with_migrations(vec![first]);
-        migrator.dangerous_set_table_name(MIGRATIONS);
+        let migration = |(number, text): (i64, &&'static str)| {
+            let name = format!("{number:04}").into();
+            Migration::new(number, name, MigrationType::Simple, text.into_sql_str(), false)
+        };
+        let mut migrator = Migrator::with_migrations((1..).zip(texts).map(migration).collect());
+        migrator.dangerous_set_table_name(schema.migrations);
         // Migrator::run cannot take a connection that is borrowed across an await; this can.
         migrator.run_direct(None, &mut *conn, false).await?;
         Ok(())
