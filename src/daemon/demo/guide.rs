@@ -29,6 +29,7 @@ impl Guide<'_> {
             .unwrap_or_else(|| "zhongkong".to_owned());
         let [(shop, shop_path, _), (club, club_path, _)] = ACCOUNTS;
         let (rules, log) = (home.rules().display().to_string(), home.log().display().to_string());
+        let (menu, tables) = (home.menu().display().to_string(), home.tables().display().to_string());
         let mut out = io::stdout().lock();
         writeln!(
         out,
@@ -67,6 +68,15 @@ Change what is answered, and send `hello` again two seconds later; then what cam
   sed -i 's/Hello/Good morning,/' {rules}
   cat {log}
   curl http://{serving}/readyz
+
+Give the account a menu, and its tables QR codes, of which a permanent one is never made twice:
+
+  zhongkong menu show {menu}
+  zhongkong menu push {menu} --account {shop_path} --yes --why trial
+  zhongkong menu history --account {shop_path}
+  zhongkong qrcode bulk {tables} --account {shop_path}
+  zhongkong qrcode show table-1 --account {shop_path}
+  zhongkong qrcode list --account {shop_path}
 
 Log in at the simulated WeChat, on a page that is signed for the JS-SDK: open this in a browser
 
