@@ -6,12 +6,16 @@ CARGO ?= cargo
 # What the tests use besides Rust. Each is installed by its target, or the target says how.
 NEEDS := needs-memcached needs-promtool needs-systemd needs-chromium needs-nginx needs-postgresql needs-wechatpy needs-npm-tools
 
-.PHONY: help demo test js check fmt clippy unit docs bench fuzz needs-cargo-fuzz deb test-systemd needs-nspawn needs-cargo-deb $(NEEDS)
+# What stands beside ours in the benches, and nowhere else.
+BENCH_NEEDS := needs-memcached needs-redis needs-bench-python needs-bench-node
+
+.PHONY: help demo test js check fmt clippy unit docs instructions bench fuzz needs-cargo-fuzz deb test-systemd needs-nspawn needs-cargo-deb needs-valgrind $(NEEDS) $(BENCH_NEEDS)
 
 help:
 	@echo 'make demo    a simulated WeChat, the daemon and the business services in one process; Ctrl-C ends it'
 	@echo 'make test    format, lints, every test, documentation'
 	@echo 'make js      zhongkong.min.js, after a change of zhongkong.js'
+	@echo 'make instructions   counts the hot paths anew, after a change that is meant to move them'
 	@echo 'make bench   the figures of docs/performance.md'
 	@echo 'make fuzz    what strangers may send to the message service, made up at random'
 	@echo 'make deb     a Debian package in target/debian'
@@ -31,11 +35,16 @@ clippy:
 
 # Unit tests, tests/it over real sockets, doc tests.
 # Then a search of all that they wrote for every value and secret that was in them.
-unit: $(NEEDS)
+unit: $(NEEDS) needs-valgrind
 	tests/secrecy.sh $(CARGO) test
 
 docs:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --document-private-items
+
+# tests/instructions.toml anew. The commit that has it says why.
+instructions: needs-valgrind
+	ZHONGKONG_RENEW_INSTRUCTIONS=1 $(CARGO) test --quiet --test instructions hot_paths_take
+	@cat tests/instructions.toml
 
 # What is served of zhongkong.js; a test fails when it is not what the source gives.
 JS := src/services/jssdk/script/zhongkong
@@ -43,8 +52,12 @@ JS := src/services/jssdk/script/zhongkong
 js: needs-npm-tools
 	target/npm/node_modules/.bin/terser $(JS).js --config-file tests/npm/terser.json --output $(JS).min.js
 
+# Writes docs/performance.md, its plots and its data; of SCENARIOS only, if there are any. What cannot
+# be installed is missing in its tables, and a scenario that fails is recorded there as failed; the
+# others are run, and the end is not 0.
 bench:
-	$(CARGO) bench
+	-@$(MAKE) --no-print-directory --keep-going $(BENCH_NEEDS)
+	$(CARGO) bench --no-fail-fast --bench heap --bench scale -- --write $(SCENARIOS)
 
 # Each fuzz target for so many seconds; fuzz/README.md says what they are. What was found on the way
 # is in fuzz/found, from where the next run goes on.
@@ -81,6 +94,28 @@ needs-cargo-fuzz:
 needs-memcached:
 	@test -x /usr/bin/memcached || tests/needs.sh memcached memcached
 
+# Reads are measured beside Debian's Redis.
+needs-redis:
+	@test -x /usr/bin/redis-server || tests/needs.sh Redis redis-server
+
+# The message service is measured beside those of others, on the same bodies.
+needs-bench-python:
+	@cmp -s benches/peers/wechatpy/requirements.txt target/peers/python/installed || { \
+	  python3 -c 'import ensurepip' 2>/dev/null || tests/needs.sh 'a virtual environment of Python' python3-venv; \
+	  rm -rf target/peers/python && python3 -m venv target/peers/python && \
+	  target/peers/python/bin/pip install --quiet --disable-pip-version-check -r benches/peers/wechatpy/requirements.txt && \
+	  cp benches/peers/wechatpy/requirements.txt target/peers/python/installed || { \
+	  echo 'Message services in Python could not be installed into target/peers/python: the benches leave them out.' >&2; exit 1; }; }
+
+needs-bench-node:
+	@cmp -s benches/peers/express/package-lock.json target/peers/node/installed || { \
+	  command -v npm >/dev/null || tests/needs.sh npm nodejs npm; \
+	  rm -rf target/peers/node && mkdir -p target/peers/node && \
+	  cp benches/peers/express/package.json benches/peers/express/package-lock.json target/peers/node && \
+	  npm ci --prefix target/peers/node --ignore-scripts --no-audit --no-fund --silent && \
+	  cp benches/peers/express/package-lock.json target/peers/node/installed || { \
+	  echo 'Message services on Node could not be installed into target/peers/node: the benches leave them out.' >&2; exit 1; }; }
+
 # Alert rules and the format of /metrics are judged by promtool, of Debian's prometheus.
 needs-promtool:
 	@command -v promtool >/dev/null || tests/needs.sh promtool prometheus
@@ -100,6 +135,11 @@ needs-postgresql:
 # systemd-analyze checks the units.
 needs-systemd:
 	@command -v systemd-analyze >/dev/null || tests/needs.sh systemd-analyze systemd
+
+# Instructions of the hot paths are counted by callgrind. Where it cannot be had the test says so
+# and passes: a machine without it tells nothing about them, and everything about the rest.
+needs-valgrind:
+	@command -v valgrind >/dev/null || tests/needs.sh valgrind valgrind || true
 
 # The envelope, messages and replies are judged by wechatpy, of PyPI, in a virtual environment.
 needs-wechatpy:

@@ -67,7 +67,10 @@ pub enum Store {
 
 /// The daemon, built and not yet running.
 pub struct Daemon {
+    /// Without the accounts, which the hub has.
     config: Config,
+    /// How many accounts there were.
+    configured: usize,
     hub: Arc<Hub>,
     tasks: hub::Tasks,
     grpc: grpc::Server,
@@ -95,7 +98,7 @@ pub struct Addresses {
 impl Daemon {
     /// Builds every part and binds the listeners that are not bound yet. Makes no upstream call.
     pub async fn build(
-        config: Config,
+        mut config: Config,
         sockets: Sockets,
         clock: Clock,
         store: Store,
@@ -113,7 +116,10 @@ impl Daemon {
             ledger,
             gate: Gate::new(IN_FLIGHT),
         });
-        let (hub, tasks) = Hub::build(around, config.accounts.clone()).await.map_err(in_ledger)?;
+        // Handed over, not copied: of 100,000 accounts one copy is enough.
+        let accounts = std::mem::take(&mut config.accounts);
+        let configured = accounts.len();
+        let (hub, tasks) = Hub::build(around, accounts).await.map_err(in_ledger)?;
         let (mirror, mirrored) = Mirror::new(config.mirror.clone(), clock);
         let (readiness, grpc_ready, admin_ready) = feed::ReadinessWatch::new(hub.clone());
         let servers = parts::servers(&mirrored);
@@ -141,6 +147,7 @@ impl Daemon {
             admin: Admin::new(admin_listener, admin_ready, exposition, config.admin.page.clone(), page),
             admin_addr,
             config,
+            configured,
             hub,
             tasks,
             grpc,
@@ -187,6 +194,7 @@ impl Daemon {
     ) -> Result<(), RunError> {
         let Self {
             config,
+            configured,
             hub,
             tasks,
             grpc,
@@ -205,7 +213,6 @@ impl Daemon {
         let faces: Vec<_> = listeners.iter().map(ToString::to_string).collect();
         tracing::info!(grpc = %faces.join(","), admin = %admin_addr, "listening");
         let (live_grace, grace) = watch::channel(config.daemon.grace);
-        let accounts = config.accounts.len();
         let stop = Stops::default();
         let reload = Arc::new(Notify::new());
         let reporter =
@@ -243,7 +250,7 @@ impl Daemon {
         if let Some(watchdog) = Watchdog::new(notifier, hub::pulse::Pulse::new(hub)) {
             parts.start("watchdog", &stop.edges, watchdog.run());
         }
-        tracing::info!(accounts, "running");
+        tracing::info!(accounts = configured, "running");
 
         let lost = loop {
             tokio::select! {

@@ -2,20 +2,20 @@
 //!
 //! Looking a key up is one atomic load and one hash: the table is immutable and replaced as
 //! a whole by a reload. Which key is whose parent is known here and nowhere else. The
-//! refreshers' tasks belong to [`Tasks`]; one that panics is restarted with what it knew,
-//! and an account that is removed and comes back waits until its old task has ended (S1).
+//! refreshers belong to [`Tasks`]; one that panics is restarted with what it knew, and an
+//! account that is removed and comes back waits until its old refresher has ended (S1).
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::ledger::{Event, LedgerError, Record};
 use crate::model::{AppId, Key, Kind, TokenMode};
+use crate::refresh::bell::Rung;
 use crate::refresh::handle::{Feeds, Handle};
 use crate::refresh::task::{Arrival, Refresher, Surroundings};
 use crate::secret::Secret;
@@ -35,11 +35,9 @@ pub use stock::{Concern, Stock, Worst, stock};
 pub use survey::survey;
 pub use tasks::Tasks;
 
-use tasks::Job;
-
 /// How many changes a slow watcher may be behind before it looks at every key again.
 const FEED: usize = 4_096;
-/// Reloads hand over new tasks through a channel of this size.
+/// Reloads hand over new refreshers through a channel of this size.
 const HANDOVER: usize = 64;
 /// How long a reload waits for what the ledger knows of one key that comes.
 const READING: Duration = Duration::from_secs(5);
@@ -72,8 +70,8 @@ impl AccountSettings {
 pub struct Hub {
     around: Arc<Surroundings>,
     accounts: ArcSwap<Accounts>,
-    feeds: Feeds,
-    handover: mpsc::Sender<Job>,
+    feeds: Arc<Feeds>,
+    handover: mpsc::Sender<Box<Refresher>>,
     /// Asks whether [`Tasks::run`] still turns.
     pings: mpsc::Sender<oneshot::Sender<()>>,
     /// Held over a reload, so that two do not interleave.
@@ -81,19 +79,12 @@ pub struct Hub {
 }
 
 type Accounts = HashMap<AppId, Arc<Account>>;
-/// Tasks that were told to end, by key, until they have.
-type Ending = HashMap<Key, CancellationToken>;
+/// Keys that were told to end, until they have.
+type Ending = HashMap<Key, Handle>;
 
 struct Account {
-    settings: watch::Sender<Arc<AccountSettings>>,
-    keys: [Option<Slot>; Kind::ALL.len()],
-}
-
-#[derive(Clone)]
-struct Slot {
-    handle: Handle,
-    removed: CancellationToken,
-    ended: CancellationToken,
+    settings: Arc<ArcSwap<AccountSettings>>,
+    keys: [Option<Handle>; Kind::ALL.len()],
 }
 
 /// What a reload did.
@@ -117,7 +108,8 @@ impl Hub {
         let mut records: HashMap<Key, Record> = around.ledger.load().await?.into_iter().collect();
         metrics::ledger_took(metrics::LedgerStep::Load, begun.elapsed());
         let (changes, plans) = (broadcast::channel(FEED).0, broadcast::channel(FEED).0);
-        let feeds = Feeds { changes, plans, complaints: complaints::feed() };
+        let rung = Arc::new(Rung::default());
+        let feeds = Arc::new(Feeds { changes, plans, complaints: complaints::feed(), rung: rung.clone() });
         let (sender, handover) = mpsc::channel(HANDOVER);
         let (asking, pings) = mpsc::channel(1);
         let mut first = Vec::new();
@@ -137,6 +129,7 @@ impl Hub {
             }
             table.insert(account.appid(), Arc::new(account));
         }
+        let clock = around.clock.clone();
         let hub = Self {
             around,
             accounts: ArcSwap::from_pointee(table),
@@ -145,7 +138,7 @@ impl Hub {
             pings: asking,
             reloading: tokio::sync::Mutex::new(Ending::new()),
         };
-        Ok((Arc::new(hub), Tasks { first, handover, pings }))
+        Ok((Arc::new(hub), Tasks { first, handover, pings, rung, clock }))
     }
 
     /// The clocks.
@@ -156,22 +149,20 @@ impl Hub {
     /// The key's handle, if the account is configured and has this kind.
     pub fn handle(&self, appid: &str, kind: Kind) -> Option<Handle> {
         let accounts = self.accounts.load();
-        accounts.get(appid)?.keys[kind.index()].as_ref().map(|slot| slot.handle.clone())
+        accounts.get(appid)?.keys[kind.index()].clone()
     }
 
     /// Runs `look` on the key's handle without cloning it: the path of `GetToken`.
     pub fn with_handle<T>(&self, appid: &str, kind: Kind, look: impl FnOnce(&Handle) -> T) -> Option<T> {
         let accounts = self.accounts.load();
-        accounts.get(appid)?.keys[kind.index()].as_ref().map(|slot| look(&slot.handle))
+        accounts.get(appid)?.keys[kind.index()].as_ref().map(look)
     }
 
     /// Every key, sorted.
     pub fn keys(&self) -> Vec<Handle> {
         let accounts = self.accounts.load();
-        let mut handles: Vec<Handle> = accounts
-            .values()
-            .flat_map(|account| account.keys.iter().flatten().map(|slot| slot.handle.clone()))
-            .collect();
+        let mut handles: Vec<Handle> =
+            accounts.values().flat_map(|account| account.keys.iter().flatten().cloned()).collect();
         handles.sort_by(|a, b| a.key().cmp(b.key()));
         handles
     }
@@ -183,12 +174,12 @@ impl Hub {
 
     /// What people call the account.
     pub fn account_name(&self, appid: &str) -> Option<String> {
-        self.accounts.load().get(appid)?.settings.borrow().name.clone()
+        self.accounts.load().get(appid)?.settings.load().name.clone()
     }
 
     /// The account's settings.
     fn account(&self, appid: &str) -> Option<Arc<AccountSettings>> {
-        Some(self.accounts.load().get(appid)?.settings.borrow().clone())
+        Some(self.accounts.load().get(appid)?.settings.load_full())
     }
 
     /// Tells of every change from now on.
@@ -212,7 +203,7 @@ impl Hub {
     /// The ledger could not be read for a key that comes; nothing was changed.
     pub async fn reload(&self, wanted: Vec<AccountSettings>) -> Result<Reloaded, LedgerError> {
         let mut ending = self.reloading.lock().await;
-        ending.retain(|_, ended| !ended.is_cancelled());
+        ending.retain(|_, key| !key.has_ended());
         let old = self.accounts.load_full();
         // First what can fail or take time, so that a failure changes nothing.
         let mut records = HashMap::new();
@@ -221,8 +212,8 @@ impl Hub {
             let runs = |kind: Kind| known.is_some_and(|account| account.keys[kind.index()].is_some());
             for kind in Kind::ALL.into_iter().filter(|kind| settings.keeps(*kind) && !runs(*kind)) {
                 let key = Key::new(settings.appid.clone(), kind);
-                if let Some(ended) = ending.get(&key) {
-                    ended.cancelled().await;
+                if let Some(old) = ending.get(&key) {
+                    old.ended().await;
                 }
                 let read = tokio::time::timeout(READING, self.around.ledger.load_key(&key)).await;
                 let record = read.unwrap_or(Err(LedgerError::Slow))?;
@@ -234,16 +225,16 @@ impl Hub {
         for (appid, account) in old.iter().filter(|(appid, _)| !names.contains(appid.as_str())) {
             tracing::info!(app = %appid, "account {appid} removed");
             done.removed += 1;
-            for slot in account.keys.iter().flatten() {
-                ending.insert(slot.handle.key().clone(), slot.close());
+            for key in account.keys.iter().flatten() {
+                close(key, &mut ending);
             }
         }
         let mut table = Accounts::with_capacity(wanted.len());
-        let mut jobs = Vec::new();
+        let mut new = Vec::new();
         for settings in wanted {
             let appid = settings.appid.clone();
             let mut account = if let Some(known) = old.get(&appid) {
-                done.changed += usize::from(**known.settings.borrow() != settings);
+                done.changed += usize::from(**known.settings.load() != settings);
                 known.with(settings, &mut ending)
             } else {
                 tracing::info!(app = %appid, "account {appid} added");
@@ -253,15 +244,15 @@ impl Hub {
             for kind in account.wanted() {
                 // Each of them was read above.
                 let record = records.remove(&account.key(kind)).unwrap_or_default();
-                jobs.push(account.open(kind, record, Arrival::Added, &self.around, &self.feeds));
+                new.push(account.open(kind, record, Arrival::Added, &self.around, &self.feeds));
             }
             table.insert(appid, Arc::new(account));
         }
         self.accounts.store(Arc::new(table));
-        for job in jobs {
-            let key = job.key();
+        for refresher in new {
+            let key = refresher.handle_key();
             // An error means that the daemon is stopping.
-            let _ = self.handover.send(job).await;
+            let _ = self.handover.send(refresher).await;
             let _ = self.feeds.plans.send(key.clone());
             let _ = self.feeds.changes.send(key);
         }
@@ -271,75 +262,70 @@ impl Hub {
 
 impl Account {
     fn new(settings: AccountSettings) -> Self {
-        let (settings, _) = watch::channel(Arc::new(settings));
+        let settings = Arc::new(ArcSwap::from_pointee(settings));
         Self { settings, keys: [const { None }; Kind::ALL.len()] }
     }
 
     fn appid(&self) -> AppId {
-        self.settings.borrow().appid.clone()
+        self.settings.load().appid.clone()
     }
 
     fn key(&self, kind: Kind) -> Key {
         Key::new(self.appid(), kind)
     }
 
-    /// The configured kinds that have no task, parents first.
+    /// The configured kinds that have no refresher, parents first.
     fn wanted(&self) -> Vec<Kind> {
-        let settings = self.settings.borrow();
+        let settings = self.settings.load();
         let missing = |kind: &Kind| settings.keeps(*kind) && self.keys[kind.index()].is_none();
         Kind::ALL.into_iter().filter(missing).collect()
     }
 
-    /// The same account under new settings: what stays keeps its task, what is not wanted ends.
+    /// The same account under new settings: what stays keeps its refresher, what is not wanted ends.
     fn with(&self, settings: AccountSettings, ending: &mut Ending) -> Self {
         let keys = Kind::ALL.map(|kind| {
-            let slot = self.keys[kind.index()].clone()?;
+            let key = self.keys[kind.index()].clone()?;
             if settings.keeps(kind) {
-                return Some(slot);
+                return Some(key);
             }
-            ending.insert(slot.handle.key().clone(), slot.close());
+            close(&key, ending);
             None
         });
-        // Sent even if nothing changed: a reload says that something was mended somewhere.
-        self.settings.send_replace(Arc::new(settings));
+        self.settings.store(Arc::new(settings));
+        // Even if nothing changed: a reload says that something was mended somewhere.
+        keys.iter().flatten().for_each(Handle::reconsider);
         Self { settings: self.settings.clone(), keys }
     }
 
-    /// A task for one more of the account's keys.
+    /// A refresher for one more of the account's keys.
     fn open(
         &mut self,
         kind: Kind,
         record: Record,
         arrival: Arrival,
         around: &Arc<Surroundings>,
-        feeds: &Feeds,
-    ) -> Job {
+        feeds: &Arc<Feeds>,
+    ) -> Box<Refresher> {
         let parent = match kind {
             Kind::AccessToken => None,
-            Kind::JsapiTicket | Kind::WxCardTicket => {
-                self.keys[Kind::AccessToken.index()].as_ref().map(|slot| slot.handle.clone())
-            }
+            Kind::JsapiTicket | Kind::WxCardTicket => self.keys[Kind::AccessToken.index()].clone(),
         };
         let (refresher, handle) = Refresher::new(
             self.key(kind),
             record,
             arrival,
             around.clone(),
-            self.settings.subscribe(),
+            self.settings.clone(),
             parent,
             feeds.clone(),
         );
-        let slot = Slot { handle, removed: CancellationToken::new(), ended: CancellationToken::new() };
-        let job = Job::new(Box::new(refresher), slot.removed.clone(), slot.ended.clone().drop_guard());
-        self.keys[kind.index()] = Some(slot);
-        job
+        self.keys[kind.index()] = Some(handle);
+        Box::new(refresher)
     }
 }
 
-impl Slot {
-    /// Tells the task to end; what is returned is cancelled once it has.
-    fn close(&self) -> CancellationToken {
-        self.removed.cancel();
-        self.ended.clone()
-    }
+/// Tells the key to end, and remembers that until it has.
+fn close(key: &Handle, ending: &mut Ending) {
+    key.remove();
+    ending.insert(key.key().clone(), key.clone());
 }

@@ -4,7 +4,7 @@
 //! ```text
 //! 4  whole        config  daemon  process  launch  cli  main
 //! 3  edges in     grpc  admin  access  audit   ask the hub, never what lies below it (audit: the ledger)
-//! 2  engine       hub  refresh               one task per credential
+//! 2  engine       hub  refresh               one refresher per credential
 //! 1  edges out    wechat  ledger  mirror  http   one foreign thing each, not each other
 //! 0  words        model  secret  clock  telemetry  jsapi  seal  failpoint
 //!
@@ -15,7 +15,7 @@
 //! A module imports downwards; `tests/it/tidy.rs` fails otherwise. docs/protocol.md tells the
 //! refresh protocol and names the test of every invariant.
 //!
-//! **Invariant:** only a key's own task calls WeChat for it, one call at a time ([`refresh`]).
+//! **Invariant:** only a key's own refresher calls WeChat for it, one call at a time ([`refresh`]).
 //! **Invariant:** a reader waits for nobody: one table look-up, one atomic load ([`hub`]).
 //! **Invariant:** what can kill a value is on disk before it is sent ([`ledger`]).
 //! **Invariant:** a mirror is written and never read back, so no store can cause a call ([`mirror`]).

@@ -37,4 +37,5 @@ apt-get update -q
 apt-get install -y -q --no-install-recommends "$@"
 case " $new " in
   *" nginx-light "*) if command -v systemctl >/dev/null; then systemctl disable --quiet nginx.service; fi ;;
+  *" redis-server "*) if command -v systemctl >/dev/null; then systemctl disable --quiet redis-server.service; fi ;;
 esac

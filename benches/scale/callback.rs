@@ -1,105 +1,176 @@
-//! Pushes in safe mode over HTTP, beside a bare axum handler that does only the crypto.
+//! Pushes in safe mode over HTTP, beside a bare axum handler that does only the crypto, and beside
+//! the services of others on the same bodies.
 //!
-//! Servers are processes of their own on the first core, the load is on the second, and the two
-//! are measured alternately. Every push is another message; they are made before a round, so that
-//! making them costs no round anything.
+//! Servers are processes of their own on the first core, the load is on the second; all are measured
+//! in turn. Every push is another message; they are made before a round, so that making them costs
+//! no round anything. The others run two workers on both cores, as they are deployed, and so does the
+//! load; ours does the same in that comparison.
 //!
 //! What a push costs a server's process in CPU time is told, too: on a machine that does other
 //! things as well, a rate is what those leave.
 
-use std::process::Child;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::RawQuery;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse as _;
 use axum::routing::post;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use zhongkong::clock::Clock;
 use zhongkong::http::{self, Limits};
 
+use crate::peers::{self, Peer};
+use crate::pinned::{self, Cores, Pinned, say};
+use crate::posts::load;
+use crate::report::{Bound, Findings, Measurement, OURS, Plot, Unit, effort};
 use crate::support::callback::{Bare, Push, Service};
-use crate::table::{row, spread, title};
-use crate::watchers::{pin, say, spawn_on_first_core};
+use crate::table::at_share;
 
 const ROUNDS: usize = 7;
-const PUSHES: usize = 100_000;
-const CONNECTIONS: usize = 64;
+/// Some seconds of ours in a round, and about as long of a peer that is ten times slower.
+const PUSHES: usize = 60_000;
+const PEER_PUSHES: usize = 6_000;
+const BARE: &str = "axum with bare crypto";
+const FLASK: &str = "wechatpy, Flask, gunicorn";
+const FASTAPI: &str = "wechatpy, FastAPI, uvicorn";
+const EXPRESS: &str = "npm wechat, express";
+const KOA: &str = "npm co-wechat, koa";
 
-pub(crate) fn run() -> anyhow::Result<()> {
-    title("Pushes in safe mode over HTTP, server and load on a core each");
-    let (mut bare, bare_addr) = spawn_on_first_core("callback-server", "bare")?;
-    let (mut ours, our_addr) = spawn_on_first_core("callback-server", "ours")?;
-    pin("1")?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let crypto = Bare::new()?;
-    let (mut ratios, mut cheaper, mut number) = (Vec::new(), Vec::new(), 0);
-    let (mut rates, mut costs): ([Vec<f64>; 2], [Vec<f64>; 2]) = Default::default();
-    let mut spans: [Vec<Duration>; 2] = Default::default();
-    for round in 0..ROUNDS {
-        let (mut both, mut cost) = ([0.0; 2], [0.0; 2]);
-        // Each goes first in every other round.
-        for index in [round % 2, (round + 1) % 2] {
-            let now = Clock::system().wall().seconds();
-            let requests: Vec<Vec<u8>> =
-                (number..).take(PUSHES).map(|number| request(&crypto.push(number, now))).collect();
-            number += PUSHES as u64;
-            let server = [&bare, &ours][index];
-            let before = cpu(server)?;
-            let (took, mut each) = runtime.block_on(load([&bare_addr, &our_addr][index], requests))?;
-            #[expect(clippy::cast_precision_loss, reason = "a hundred thousand")]
-            let pushes = each.len() as f64;
-            both[index] = pushes / took.as_secs_f64();
-            cost[index] = cpu(server)?.saturating_sub(before).as_secs_f64() * 1e6 / pushes;
-            rates[index].push(both[index]);
-            costs[index].push(cost[index]);
-            spans[index].append(&mut each);
+/// One of those that are compared.
+struct Side {
+    name: &'static str,
+    /// Or why it is missing.
+    server: Result<Peer, String>,
+    whose: Whose,
+    rates: Vec<f64>,
+    p99s: Vec<f64>,
+    costs: Vec<f64>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Whose {
+    /// Of this bench: there is nothing to tell without it.
+    Ours,
+    /// Of others, who may be missing or fail.
+    Others,
+}
+
+impl Side {
+    fn new(name: &'static str, server: anyhow::Result<Peer>, whose: Whose) -> Self {
+        let server = server.map_err(|error| format!("{error:#}"));
+        Self { name, server, whose, rates: Vec::new(), p99s: Vec::new(), costs: Vec::new() }
+    }
+
+    fn ours(name: &'static str, which: &str, cores: Cores) -> anyhow::Result<Self> {
+        let (process, addr) = Pinned::server_on(cores, "callback-server", &[which])?;
+        Ok(Self::new(name, Ok(Peer { process, addr }), Whose::Ours))
+    }
+
+    fn measure(&mut self, runtime: &Runtime, crypto: &Bare, number: &mut u64) -> anyhow::Result<()> {
+        match self.round(runtime, crypto, number) {
+            Err(error) if self.whose == Whose::Others => {
+                self.server = Err(format!("it was measured and failed: {error:#}"));
+                Ok(())
+            }
+            done => done,
         }
-        ratios.push(both[1] / both[0]);
-        cheaper.push(cost[0] / cost[1]);
     }
-    for (index, name) in ["axum with bare crypto", "zhongkong"].into_iter().enumerate() {
-        let ([_, rate, _], [_, cost, _]) = (middle(&mut rates[index]), middle(&mut costs[index]));
-        row(
-            &format!("{name}, {CONNECTIONS} connections"),
-            format!("{rate:.0} /s  {}", spread(&mut spans[index])),
-            "",
-        );
-        row("  CPU time of its process a push", format!("{cost:.1} µs"), "");
+
+    fn round(&mut self, runtime: &Runtime, crypto: &Bare, number: &mut u64) -> anyhow::Result<()> {
+        let Ok(server) = &self.server else { return Ok(()) };
+        let pushes = match self.whose {
+            Whose::Ours => PUSHES,
+            Whose::Others => PEER_PUSHES,
+        };
+        let (now, count) = (Clock::system().wall().seconds(), effort::count(pushes));
+        let requests: Vec<Vec<u8>> =
+            (*number..).take(count).map(|number| request(&crypto.push(number, now))).collect();
+        *number += count as u64;
+        let before = server.process.cpu()?;
+        let (took, mut each) = runtime.block_on(load(&server.addr, requests))?;
+        #[expect(clippy::cast_precision_loss, reason = "some ten thousand")]
+        let pushes = each.len() as f64;
+        self.costs.push(server.process.cpu()?.saturating_sub(before).as_secs_f64() / pushes);
+        self.rates.push(pushes / took.as_secs_f64());
+        each.sort_unstable();
+        self.p99s.push(at_share(&each, 0.99).as_secs_f64());
+        Ok(())
     }
-    for (name, mut ratios) in [("rate, zhongkong / bare", ratios), ("CPU time, bare / zhongkong", cheaper)] {
-        let [low, middle, high] = middle(&mut ratios);
-        row(&format!("  {name}"), format!("{middle:.2} ({low:.2} to {high:.2})"), "0.80");
+
+    fn tell(&mut self, into: Measurement, which: impl Fn(&mut Self) -> &mut Vec<f64>) -> Measurement {
+        match &self.server {
+            Err(why) => into.missing(self.name, why.clone()),
+            Ok(_) => into.beside(self.name, std::mem::take(which(self))),
+        }
     }
-    for child in [&mut bare, &mut ours] {
-        child.kill()?;
-        child.wait()?;
-    }
-    Ok(())
 }
 
-/// The least, the middle one and the greatest.
-fn middle(rounds: &mut [f64]) -> [f64; 3] {
-    rounds.sort_unstable_by(f64::total_cmp);
-    [0, ROUNDS / 2, ROUNDS - 1].map(|place| rounds[place])
+/// Beside the bare crypto, server and load on a core each.
+pub(crate) fn run() -> anyhow::Result<Findings> {
+    let cores = Cores::First;
+    let mut sides = [Side::ours(OURS, "ours", cores)?, Side::ours(BARE, "bare", cores)?];
+    let runtime = pinned::load()?;
+    let mut found = Findings::new("Pushes in safe mode over HTTP, 64 connections, a core each");
+    let [rate, p99, cost] = compare(&mut sides, &runtime, "", ROUNDS)?;
+    let rate = rate.ratio(BARE, Bound::AtLeast(0.8));
+    found.plot(Plot::bars("callback", "Pushes a second", [rate.what.as_str()]));
+    for one in [rate, p99, cost] {
+        found.add(one);
+    }
+    Ok(found)
 }
 
-/// The CPU time of a process so far, of all its threads.
-fn cpu(process: &Child) -> anyhow::Result<Duration> {
-    let mut nanos = 0;
-    for thread in std::fs::read_dir(format!("/proc/{}/task", process.id()))? {
-        let text = std::fs::read_to_string(thread?.path().join("schedstat"))?;
-        nanos += text.split(' ').next().unwrap_or_default().parse::<u64>()?;
+/// Beside the services of others: all on both cores, and the load too.
+pub(crate) fn beside_others() -> anyhow::Result<Findings> {
+    let mut sides = [
+        Side::ours(OURS, "ours", Cores::All)?,
+        Side::new(FLASK, peers::flask(), Whose::Others),
+        Side::new(FASTAPI, peers::fastapi(), Whose::Others),
+        Side::new(EXPRESS, peers::node("express"), Whose::Others),
+        Side::new(KOA, peers::node("koa"), Whose::Others),
+    ];
+    let runtime = Runtime::new()?;
+    let mut found =
+        Findings::new("Pushes in safe mode over HTTP, 64 connections, on all cores with the load");
+    let [rate, p99, cost] = compare(&mut sides, &runtime, " on all cores", 5)?;
+    let rate = [(FLASK, 12.0), (FASTAPI, 12.0), (EXPRESS, 7.0), (KOA, 7.0)]
+        .into_iter()
+        .fold(rate, |rate, (peer, times)| rate.ratio(peer, Bound::AtLeast(times)));
+    found.plot(Plot::bars("callback-peers", "Pushes a second", [rate.what.as_str()]));
+    for one in [rate, p99, cost] {
+        found.add(one);
     }
-    Ok(Duration::from_nanos(nanos))
+    Ok(found)
+}
+
+/// Rate, p99 and CPU time of all of them.
+fn compare(
+    sides: &mut [Side],
+    runtime: &Runtime,
+    how: &str,
+    rounds: usize,
+) -> anyhow::Result<[Measurement; 3]> {
+    let (crypto, mut number) = (Bare::new()?, 0);
+    for round in 0..effort::rounds(rounds) {
+        for turn in 0..sides.len() {
+            let index = (round + turn) % sides.len();
+            sides[index].measure(runtime, &crypto, &mut number)?;
+        }
+    }
+    let mut rate = Measurement::new(&format!("rate{how}"), Unit::PerSecond);
+    let mut p99 = Measurement::new(&format!("p99{how}"), Unit::Seconds);
+    let mut cost = Measurement::new(&format!("CPU of the server a push{how}"), Unit::Seconds);
+    for side in sides {
+        rate = side.tell(rate, |side| &mut side.rates);
+        p99 = side.tell(p99, |side| &mut side.p99s);
+        cost = side.tell(cost, |side| &mut side.costs);
+    }
+    Ok([rate, p99, cost])
 }
 
 fn request(push: &Push) -> Vec<u8> {
@@ -110,64 +181,6 @@ fn request(push: &Push) -> Vec<u8> {
         push.body.len()
     );
     [head.as_bytes(), &push.body].concat()
-}
-
-/// Sends every request once; how long all of them took, and each.
-pub(crate) async fn load(addr: &str, requests: Vec<Vec<u8>>) -> anyhow::Result<(Duration, Vec<Duration>)> {
-    let requests = Arc::new(requests);
-    let mut callers = JoinSet::new();
-    let mut streams = Vec::new();
-    for _ in 0..CONNECTIONS {
-        let stream = TcpStream::connect(addr).await?;
-        stream.set_nodelay(true)?;
-        streams.push(stream);
-    }
-    let begun = Instant::now();
-    for (first, stream) in streams.into_iter().enumerate() {
-        callers.spawn(caller(stream, requests.clone(), first));
-    }
-    let mut all = Vec::new();
-    while let Some(took) = callers.join_next().await {
-        all.append(&mut took??);
-    }
-    Ok((begun.elapsed(), all))
-}
-
-async fn caller(
-    mut stream: TcpStream,
-    requests: Arc<Vec<Vec<u8>>>,
-    first: usize,
-) -> anyhow::Result<Vec<Duration>> {
-    let mut took = Vec::new();
-    let mut buffer = Vec::with_capacity(4_096);
-    for request in requests.iter().skip(first).step_by(CONNECTIONS) {
-        let sent = Instant::now();
-        stream.write_all(request).await?;
-        buffer.clear();
-        let (head, length) = loop {
-            anyhow::ensure!(stream.read_buf(&mut buffer).await? > 0, "the server hung up");
-            if let Some(found) = head_of(&buffer)? {
-                break found;
-            }
-        };
-        while buffer.len() < head + length {
-            anyhow::ensure!(stream.read_buf(&mut buffer).await? > 0, "the server hung up");
-        }
-        anyhow::ensure!(length > 300, "that is no reply: {}", String::from_utf8_lossy(&buffer));
-        took.push(sent.elapsed());
-    }
-    Ok(took)
-}
-
-/// Where the head ends, and how long the body is.
-fn head_of(answer: &[u8]) -> anyhow::Result<Option<(usize, usize)>> {
-    let mut headers = [httparse::EMPTY_HEADER; 16];
-    let mut parsed = httparse::Response::new(&mut headers);
-    let httparse::Status::Complete(head) = parsed.parse(answer)? else { return Ok(None) };
-    anyhow::ensure!(parsed.code == Some(200), "{}", String::from_utf8_lossy(answer));
-    let length = parsed.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
-    let length = length.context("an answer without a length")?;
-    Ok(Some((head, str::from_utf8(length.value)?.parse()?)))
 }
 
 /// A server as a process of its own; prints its address and serves until it is killed.

@@ -13,55 +13,50 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use zhongkong::http::{self, Limits};
 
-use crate::callback::load;
+use crate::pinned::{self, Pinned, say};
+use crate::posts::load;
+use crate::report::{Bound, Findings, Measurement, OURS, Plot, Unit, effort};
 use crate::support::jssdk::{PAGE, Service};
-use crate::table::{row, spread, title};
-use crate::watchers::{pin, say, spawn_on_first_core};
+use crate::table::at_share;
 
 const ROUNDS: usize = 7;
-const REQUESTS: usize = 100_000;
+const REQUESTS: usize = 60_000;
+const BARE: &str = "axum with a fixed answer";
 
-pub(crate) fn run() -> anyhow::Result<()> {
-    title("Configurations of pages over HTTP, server and load on a core each");
-    let (mut bare, bare_addr) = spawn_on_first_core("jssdk-server", "bare")?;
-    let (mut ours, our_addr) = spawn_on_first_core("jssdk-server", "ours")?;
-    pin("1")?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+pub(crate) fn run() -> anyhow::Result<Findings> {
+    let servers = [Pinned::server("jssdk-server", &["ours"])?, Pinned::server("jssdk-server", &["bare"])?];
+    let runtime = pinned::load()?;
     let encoded: String = url::form_urlencoded::byte_serialize(PAGE.as_bytes()).collect();
     let request = format!(
         "GET /jssdk/shop/config?url={encoded} HTTP/1.1\r\nHost: wx.example.com\r\nUser-Agent: Mozilla/5.0\r\nAccept: */*\r\n\
          Origin: https://h5.example.com\r\n\r\n"
     );
-    let mut ratios = Vec::new();
-    let mut rates: [Vec<f64>; 2] = Default::default();
-    let mut spans: [Vec<Duration>; 2] = Default::default();
-    for round in 0..ROUNDS {
-        let mut both = [0.0; 2];
+    let [mut rates, mut p99s, mut costs]: [[Vec<f64>; 2]; 3] = Default::default();
+    for round in 0..effort::rounds(ROUNDS) {
         // Each goes first in every other round.
         for index in [round % 2, (round + 1) % 2] {
-            let requests = vec![request.clone().into_bytes(); REQUESTS];
-            let (took, mut each) = runtime.block_on(load([&bare_addr, &our_addr][index], requests))?;
-            #[expect(clippy::cast_precision_loss, reason = "a hundred thousand")]
-            let rate = each.len() as f64 / took.as_secs_f64();
-            both[index] = rate;
-            rates[index].push(rate);
-            spans[index].append(&mut each);
+            let (server, addr) = &servers[index];
+            let requests = vec![request.clone().into_bytes(); effort::count(REQUESTS)];
+            let before = server.cpu()?;
+            let (took, mut each) = runtime.block_on(load(addr, requests))?;
+            #[expect(clippy::cast_precision_loss, reason = "some ten thousand")]
+            let calls = each.len() as f64;
+            costs[index].push((server.cpu()?.saturating_sub(before)).as_secs_f64() / calls);
+            rates[index].push(calls / took.as_secs_f64());
+            each.sort_unstable();
+            p99s[index].push(at_share(&each, 0.99).as_secs_f64());
         }
-        ratios.push(both[1] / both[0]);
     }
-    for (index, name) in ["axum with a fixed answer", "zhongkong"].into_iter().enumerate() {
-        rates[index].sort_unstable_by(f64::total_cmp);
-        let rate = rates[index][ROUNDS / 2];
-        row(name, format!("{rate:.0} /s  {}", spread(&mut spans[index])), "");
-    }
-    ratios.sort_unstable_by(f64::total_cmp);
-    let [low, middle, high] = [0, ROUNDS / 2, ROUNDS - 1].map(|place| ratios[place]);
-    row("  zhongkong / bare", format!("{middle:.2} ({low:.2} to {high:.2})"), "0.60");
-    for child in [&mut bare, &mut ours] {
-        child.kill()?;
-        child.wait()?;
-    }
-    Ok(())
+    let both = |what: &str, unit, [ours, bare]: [Vec<f64>; 2]| {
+        Measurement::new(what, unit).beside(OURS, ours).beside(BARE, bare)
+    };
+    let mut found = Findings::new("Configurations of pages over HTTP, 64 connections, a core each");
+    let rate = both("configurations", Unit::PerSecond, rates).ratio(BARE, Bound::AtLeast(0.6));
+    found.plot(Plot::bars("jssdk", "Configurations of pages a second", [rate.what.as_str()]));
+    found.add(rate);
+    found.add(both("p99 of a configuration", Unit::Seconds, p99s));
+    found.add(both("CPU of the server a configuration", Unit::Seconds, costs));
+    Ok(found)
 }
 
 /// A server as a process of its own; prints its address and serves until it is killed.

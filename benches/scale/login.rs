@@ -36,17 +36,18 @@ use zhongkong::services::oauth::users::Users;
 use zhongkong::services::wechat_api::{self, UserApi};
 use zhongkong::simulator::NewCode;
 
+use crate::report::{Bound, Findings, Measurement, Unit, effort};
 use crate::support::{Engine, Upstream, accounts, appid};
-use crate::table::{quantile, row, spread, title};
+use crate::table::quantile;
 
 const TOKEN: &str = "a-bearer-token-of-forty-three-characters-00";
 const SEAL: &str = "k:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
-const LOGINS: usize = 1_000;
+const ROUNDS: usize = 5;
+const LOGINS: usize = 300;
 const WARM_UP: usize = 50;
 const BASE: &str = "http://127.0.0.1:7790";
 
-pub(crate) async fn run() -> anyhow::Result<()> {
-    title("The callback of a login beside WeChat's own answers, WeChat answering at once");
+pub(crate) async fn run() -> anyhow::Result<Findings> {
     let upstream = Upstream::start().await?;
     let clock = Clock::system();
     let ledger = Arc::new(MemoryLedger::new(clock.clone()));
@@ -66,35 +67,67 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     })?;
     let dir = tempfile::tempdir()?;
     let service = service(&dir, &clock, client.clone(), api.clone(), &stop, &mut running).await?;
+    let both = Both { upstream: &upstream, client: &client, api: &api, service: &service };
+
+    let mut found = Findings::new("The callback of a login, WeChat answering at once");
     for scope in [Scope::Base, Scope::UserInfo] {
+        both.round(scope, WARM_UP).await?;
+        let (mut whole, mut direct, mut added) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..effort::rounds(ROUNDS) {
+            let (one, other) = both.round(scope, effort::count(LOGINS)).await?;
+            whole.push(other);
+            direct.push(one);
+            added.push(other - one);
+        }
+        let scope = scope.as_str();
+        found.add(
+            Measurement::new(&format!("a login, {scope}, p50"), Unit::Seconds)
+                .ours(whole)
+                .beside("daemon and WeChat alone", direct),
+        );
+        found.add(
+            Measurement::new(&format!("what the callback adds, {scope}, p50"), Unit::Seconds)
+                .ours(added)
+                .goal(Bound::Below(0.001)),
+        );
+    }
+    stop.cancel();
+    Ok(found)
+}
+
+/// The same exchange without a login and with one.
+struct Both<'a> {
+    upstream: &'a Upstream,
+    client: &'a Client,
+    api: &'a UserApi,
+    service: &'a str,
+}
+
+impl Both<'_> {
+    /// The median of the direct ones and of the logins, in seconds, in turn.
+    async fn round(&self, scope: Scope, logins: usize) -> anyhow::Result<(f64, f64)> {
         let (mut direct, mut whole) = (Vec::new(), Vec::new());
-        let browser = Browser::new(&service)?;
-        for nth in 0..WARM_UP + LOGINS {
+        let browser = Browser::new(self.service)?;
+        for nth in 0..logins {
             let code = || {
                 let scope = match scope {
                     Scope::Base => zhongkong::simulator::Scope::Base,
                     Scope::UserInfo => zhongkong::simulator::Scope::UserInfo,
                 };
-                upstream.control.mint_code(NewCode::web(appid(0).as_str(), format!("o{nth}")).scope(scope))
+                let new = NewCode::web(appid(0).as_str(), format!("o{nth}")).scope(scope);
+                self.upstream.control.mint_code(new)
             };
             let (one, other) = (code(), code());
             let begun = Instant::now();
-            asked_directly(&client, &api, &one, scope).await?;
+            asked_directly(self.client, self.api, &one, scope).await?;
             direct.push(begun.elapsed());
             let address = browser.begins(scope).await?;
             let begun = Instant::now();
             browser.comes_back(&address, &other).await?;
             whole.push(begun.elapsed());
         }
-        let (mut direct, mut whole) = (direct.split_off(WARM_UP), whole.split_off(WARM_UP));
-        let what = scope.as_str();
-        row(&format!("daemon and WeChat alone, {what}"), spread(&mut direct), "");
-        row(&format!("the whole callback, {what}"), spread(&mut whole), "");
-        let added = quantile(&mut whole, 0.5).saturating_sub(quantile(&mut direct, 0.5));
-        row("  added, at the median", format!("{added:?}"), "< 1 ms");
+        Ok((quantile(&mut direct, 0.5).as_secs_f64(), quantile(&mut whole, 0.5).as_secs_f64()))
     }
-    stop.cancel();
-    Ok(())
 }
 
 /// What WeChat is asked in a login, without a login.

@@ -1,81 +1,102 @@
-//! Performance at scale: one scenario a line of docs/performance.md, each printed as a table.
+//! Performance at scale and beside peers: scenarios, each a table of docs/performance.md.
 //!
-//! `cargo bench --bench scale` runs all, `cargo bench --bench scale -- watch day` these. The
-//! daemon is the real one, over real sockets; WeChat is the simulator. Quote medians of
-//! several runs: the numbers depend on the machine and on what else it does.
+//! `cargo bench --bench scale` runs all and prints them, `cargo bench --bench scale -- watch day` these;
+//! with `--write` the page and its data are written too. The daemon is the real one, over real
+//! sockets; WeChat is the simulator. Numbers depend on the machine and on what else it does: quote
+//! medians and ratios.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
+use report::Findings;
+
 mod callback;
+mod caller;
 mod day;
 mod engine_day;
 mod fleet;
 mod grpc;
+mod h2;
 mod jssdk;
+mod local;
 mod login;
 mod metrics;
 mod page;
+mod peers;
+mod pinned;
+mod pipeline;
+mod posts;
+mod reads;
+#[path = "../report/mod.rs"]
+mod report;
 mod stampede;
 #[path = "../support/mod.rs"]
 mod support;
 mod table;
 mod watchers;
 
-/// No scenario takes longer, also on a busy machine.
+/// No scenario's own waiting takes longer, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-const SCENARIOS: [&str; 12] = [
+const SCENARIOS: [&str; 16] = [
+    "reads",
+    "audit",
+    "local",
+    "watch",
     "stampede",
     "fleet",
     "day",
     "engine-day",
-    "watch",
-    "grpc",
-    "audit",
-    "metrics",
-    "page",
+    "pipeline",
     "callback",
+    "callback-peers",
+    "signature",
     "jssdk",
     "login",
+    "metrics",
+    "page",
 ];
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
     // A part that runs as a process of its own.
-    match args.first().map(String::as_str) {
-        Some("watch-server") => return watchers::serve(),
-        Some("callback-server") => return callback::serve(args.get(1).map_or("ours", String::as_str)),
-        Some("jssdk-server") => return jssdk::serve(args.get(1).map_or("ours", String::as_str)),
-        Some("grpc-server") => return grpc::serve(args.get(1).map_or("ours", String::as_str)),
-        _ => {}
-    }
-    if let Some(unknown) = args.iter().find(|arg| !SCENARIOS.contains(&arg.as_str())) {
-        anyhow::bail!("no scenario {unknown:?}; there are: {}", SCENARIOS.join(", "));
-    }
-    for scenario in SCENARIOS {
-        if !args.is_empty() && !args.iter().any(|arg| arg == scenario) {
-            continue;
+    match words[..] {
+        ["watch-server", commits, apart] => {
+            watchers::serve(commits.parse()?, Duration::from_millis(apart.parse()?))?;
         }
-        match scenario {
-            "stampede" => block_on_all_cores(stampede::run())?,
-            "fleet" => block_on_all_cores(fleet::run())?,
-            "day" => day::run(),
-            "engine-day" => engine_day::run()?,
-            "watch" => watchers::run()?,
-            "grpc" => grpc::run()?,
-            "callback" => callback::run()?,
-            "jssdk" => jssdk::run()?,
-            "login" => block_on_all_cores(login::run())?,
-            "page" => block_on_all_cores(page::run())?,
-            "metrics" => block_on_all_cores(metrics::run())?,
-            "audit" => grpc::audit()?,
-            _ => {}
-        }
+        ["callback-server", which] => callback::serve(which)?,
+        ["jssdk-server", which] => jssdk::serve(which)?,
+        ["grpc-server", which, socket] => grpc::serve(which, socket)?,
+        _ => return report::run::main(&SCENARIOS, &args, run),
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
-fn block_on_all_cores(scenario: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+#[allow(clippy::unit_arg, reason = "some scenarios still print by themselves")]
+fn run(scenario: &str) -> anyhow::Result<Findings> {
+    Ok(match scenario {
+        "reads" => reads::run()?,
+        "audit" => reads::audit()?,
+        "local" => block_on_all_cores(local::run())?,
+        "watch" => watchers::run()?,
+        "stampede" => block_on_all_cores(stampede::run())?,
+        "fleet" => block_on_all_cores(fleet::run())?.into(),
+        "day" => day::run().into(),
+        "engine-day" => engine_day::run()?.into(),
+        "pipeline" => pipeline::messages()?,
+        "callback" => callback::run()?,
+        "callback-peers" => callback::beside_others()?,
+        "signature" => pipeline::signatures()?,
+        "jssdk" => jssdk::run()?,
+        "login" => block_on_all_cores(login::run())?,
+        "metrics" => block_on_all_cores(metrics::run())?,
+        "page" => block_on_all_cores(page::run())?,
+        unknown => anyhow::bail!("no scenario {unknown:?}"),
+    })
+}
+
+fn block_on_all_cores<T>(scenario: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async { tokio::time::timeout(PATIENCE, scenario).await? })
 }

@@ -18,24 +18,17 @@ pub(crate) fn row(what: &str, measured: impl std::fmt::Display, wanted: &str) {
 /// The value below which this share of the samples lies. Sorts them.
 pub(crate) fn quantile(samples: &mut [Duration], share: f64) -> Duration {
     samples.sort_unstable();
+    at_share(samples, share)
+}
+
+/// The same of samples that are sorted.
+pub(crate) fn at_share(sorted: &[Duration], share: f64) -> Duration {
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "an index into a slice, from a share of its length"
     )]
-    let index = (samples.len() as f64 * share) as usize;
-    samples.get(index.min(samples.len().saturating_sub(1))).copied().unwrap_or_default()
-}
-
-/// p50, p99, p99.9 and the greatest, on one line.
-pub(crate) fn spread(samples: &mut [Duration]) -> String {
-    let at = |samples: &mut [Duration], share| format!("{:?}", quantile(samples, share));
-    format!(
-        "p50 {}  p99 {}  p99.9 {}  max {}",
-        at(samples, 0.5),
-        at(samples, 0.99),
-        at(samples, 0.999),
-        at(samples, 1.0)
-    )
+    let index = (sorted.len() as f64 * share) as usize;
+    sorted.get(index.min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
 }

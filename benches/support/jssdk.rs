@@ -25,7 +25,7 @@ use zhongkong::services::jssdk::sign::Signer;
 
 use super::{Engine, Upstream, accounts, appid};
 
-const TOKEN: &str = "a-bearer-token-of-forty-three-characters-00";
+pub(crate) const TOKEN: &str = "a-bearer-token-of-forty-three-characters-00";
 /// A page as it is opened from a chat.
 pub(crate) const PAGE: &str = "https://h5.example.com/activity/2026/spring/index.html?id=20260301&from=singlemessage&isappinstalled=0&scene=1&clicktime=1740787200";
 
@@ -33,9 +33,10 @@ pub(crate) const PAGE: &str = "https://h5.example.com/activity/2026/spring/index
 pub(crate) struct Service {
     pub(crate) signer: Signer,
     pub(crate) account: Account,
-    clock: Clock,
+    pub(crate) copy: Cache,
+    pub(crate) engine: Engine,
+    pub(crate) clock: Clock,
     _upstream: Upstream,
-    _engine: Engine,
     _running: JoinSet<()>,
 }
 
@@ -48,15 +49,8 @@ impl Service {
         let kept = accounts(1, TokenMode::Stable, &[Kind::JsapiTicket]);
         let engine = Engine::start(&upstream.base, &clock, ledger, kept).await?;
         engine.warm().await?;
-        let caller = Caller {
-            name: "jssdk".into(),
-            identities: vec![Identity::TokenSha256(Sha256::digest(TOKEN).into())],
-            grants: Grants { accounts: Scope::All, kinds: Scope::All, actions: [Action::Read].into() },
-            not_after: None,
-        };
-        let settings = Settings { listen: Vec::new(), tls: None, clients: vec![caller] };
         let (ready, readiness) = watch::channel(Readiness::Ready);
-        let server = Server::new(&settings, engine.hub.clone(), readiness)?;
+        let server = Server::new(&one_reader(), engine.hub.clone(), readiness)?;
         let listener = Listener::bind(&Listen::Tcp(([127, 0, 0, 1], 0).into())).await?;
         let addr = format!("http://{}", listener.tcp_addr().context("a TCP listener")?);
         let mut running = JoinSet::new();
@@ -83,8 +77,8 @@ impl Service {
             open_tags: Vec::new(),
             cards: Vec::new(),
         };
-        let signer = Signer::new(copy, client, clock.clone());
-        Ok(Self { signer, account, clock, _upstream: upstream, _engine: engine, _running: running })
+        let signer = Signer::new(copy.clone(), client, clock.clone());
+        Ok(Self { signer, account, copy, engine, clock, _upstream: upstream, _running: running })
     }
 
     /// Its door, with the limit as far away as it goes.
@@ -92,4 +86,15 @@ impl Service {
         let table = Table::new([self.account.clone()], None, Preview::OnRequest)?;
         Ok(Arc::new(Door::new(table, NonZeroU32::MAX, self.signer.clone(), self.clock.clone())))
     }
+}
+
+/// One client of the daemon, which may read everything.
+pub(crate) fn one_reader() -> Settings {
+    let caller = Caller {
+        name: "jssdk".into(),
+        identities: vec![Identity::TokenSha256(Sha256::digest(TOKEN).into())],
+        grants: Grants { accounts: Scope::All, kinds: Scope::All, actions: [Action::Read].into() },
+        not_after: None,
+    };
+    Settings { listen: Vec::new(), tls: None, clients: vec![caller] }
 }

@@ -8,7 +8,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -23,6 +23,10 @@ use super::error::Error;
 use super::token::Token;
 use super::watch::Event;
 use super::{Client, Code};
+
+pub use reader::Reader;
+
+mod reader;
 
 /// How long a value may be used after the daemon's last word, as the contract's `cache_for`.
 const VOUCHED: Duration = Duration::from_mins(1);
@@ -55,6 +59,8 @@ struct Shared {
     table: ArcSwap<Table>,
     /// Boot time in ms of the daemon's last word.
     heard: AtomicI64,
+    /// Counts tables.
+    version: AtomicU64,
     changes: watch::Sender<u64>,
 }
 
@@ -63,7 +69,8 @@ impl Cache {
     /// up to date. Empty until the feeder runs.
     pub fn new(client: Client, clock: Clock, keys: Vec<Key>) -> (Self, Feeder) {
         let (changes, _) = watch::channel(0);
-        let shared = Shared { table: ArcSwap::default(), heard: AtomicI64::new(i64::MIN / 4), changes };
+        let heard = AtomicI64::new(i64::MIN / 4);
+        let shared = Shared { table: ArcSwap::default(), heard, version: AtomicU64::new(0), changes };
         let cache = Self { shared: Arc::new(shared), clock };
         let copy = Copy { table: Table::new(), floors: HashMap::new(), told: None };
         (cache.clone(), Feeder { client, cache, keys, copy })
@@ -82,6 +89,11 @@ impl Cache {
         (self.clock.boot() < held.ends).then_some(held)
     }
 
+    /// For reading one key often: it is looked up once a change and not once a read.
+    pub fn reader(&self, key: Key) -> Reader {
+        Reader::new(self.clone(), key)
+    }
+
     /// Whether the daemon has said anything lately: values are as it has them.
     pub fn is_vouched(&self) -> bool {
         self.clock.boot() < BootTime(self.shared.heard.load(Ordering::Acquire)) + VOUCHED
@@ -90,6 +102,14 @@ impl Cache {
     /// Notifies of every change of the copy.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.shared.changes.subscribe()
+    }
+}
+
+impl Shared {
+    /// The number after the table: who sees the number finds this table or a later one.
+    fn publish(&self, table: Table) {
+        self.table.store(Arc::new(table));
+        self.version.fetch_add(1, Ordering::Release);
     }
 }
 
@@ -140,7 +160,7 @@ impl Feeder {
 
     fn forget(&mut self) {
         self.copy.table.clear();
-        self.cache.shared.table.store(Arc::default());
+        self.cache.shared.publish(Table::new());
         self.cache.shared.changes.send_modify(|count| *count += 1);
     }
 
@@ -156,7 +176,7 @@ impl Feeder {
             let effect = self.copy.take(event, now);
             let shared = &self.cache.shared;
             if effect == Effect::Changed {
-                shared.table.store(Arc::new(self.copy.table.clone()));
+                shared.publish(self.copy.table.clone());
             }
             // While a snapshot comes in, what is held from before is not vouched for yet.
             if self.copy.told.is_none() {

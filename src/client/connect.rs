@@ -141,7 +141,7 @@ fn tls(credentials: Credentials) -> Result<ClientTlsConfig, AddressError> {
     Ok(tls)
 }
 
-fn bearer(credentials: &Credentials) -> Result<Bearer, AddressError> {
+pub(super) fn bearer(credentials: &Credentials) -> Result<Bearer, AddressError> {
     let Some(token) = &credentials.token else {
         return Ok(Bearer(None));
     };

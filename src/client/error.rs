@@ -66,6 +66,21 @@ impl Error {
         }
     }
 
+    /// Whether nobody answered: there is no daemon, or it went while it was asked.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Connect(_) => true,
+            // A connection that breaks or is refused has no reason; what the daemon says has one. Which
+            // of these a break is depends on where it finds the call: the daemon itself says neither
+            // cancelled nor unknown.
+            Self::Refused(refusal) => {
+                let broken = matches!(refusal.code, Code::Unavailable | Code::Cancelled | Code::Unknown);
+                broken && refusal.reason.is_none()
+            }
+            Self::Address(_) | Self::Answer { .. } | Self::Silent => false,
+        }
+    }
+
     /// The class of failure, if the daemon answered.
     pub fn code(&self) -> Option<Code> {
         match self {

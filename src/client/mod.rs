@@ -18,6 +18,9 @@ use std::time::Duration;
 use tonic::Request;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 use crate::clock::WallTime;
 use crate::model::{AppId, ErrCode, Fingerprint, Generation, Key, Kind};
@@ -49,6 +52,7 @@ type Stub = TokenControlClient<InterceptedService<Channel, Bearer>>;
 #[derive(Clone, Debug)]
 pub struct Client {
     stub: Stub,
+    channel: Channel,
 }
 
 /// What a complaint or a forced refresh led to.
@@ -92,13 +96,34 @@ impl Client {
     /// (plain text). Fails if nobody answers there.
     pub async fn connect(addr: &str, credentials: Credentials) -> Result<Self, Error> {
         let (channel, bearer) = connect::eager(addr, credentials).await?;
-        Ok(Self { stub: TokenControlClient::with_interceptor(channel, bearer) })
+        Ok(Self::over(channel, bearer))
     }
 
     /// The same without waiting: the first call connects. Must be called within a runtime.
     pub fn lazy(addr: &str, credentials: Credentials) -> Result<Self, Error> {
         let (channel, bearer) = connect::lazy(addr, credentials)?;
-        Ok(Self { stub: TokenControlClient::with_interceptor(channel, bearer) })
+        Ok(Self::over(channel, bearer))
+    }
+
+    fn over(channel: Channel, bearer: Bearer) -> Self {
+        Self { stub: TokenControlClient::with_interceptor(channel.clone(), bearer), channel }
+    }
+
+    /// Another caller over the same connection: the one with this bearer token, and with nothing
+    /// else that this client shows in each call. For a program that asks in its callers' names.
+    ///
+    /// # Errors
+    /// It is no token, and nothing was sent.
+    pub fn with_token(&self, token: Secret) -> Result<Self, Error> {
+        let credentials = Credentials { token: Some(token), ..Credentials::default() };
+        Ok(Self::over(self.channel.clone(), connect::bearer(&credentials)?))
+    }
+
+    /// Whether the daemon is there and serves, which it tells everybody.
+    pub async fn serving(&self) -> Result<bool, Error> {
+        let asked = limited(HealthCheckRequest::default(), QUICK);
+        let answer = HealthClient::new(self.channel.clone()).check(asked).await?.into_inner();
+        Ok(answer.status() == ServingStatus::Serving)
     }
 
     /// The current value; waits for one up to `max_wait` (at most 30 s) while there is none.

@@ -44,6 +44,7 @@ impl Service {
             Self::Messages => KEYS,
             Self::OAuth => ["serve.oauth.listen", "serve.oauth.admin"],
             Self::Jssdk => ["serve.jssdk.listen", "serve.jssdk.admin"],
+            Self::Business => ["serve.business.listen", "serve.business.admin"],
         }
     }
 
@@ -53,6 +54,7 @@ impl Service {
             Self::Messages => [7790, 7791],
             Self::OAuth => [7792, 7793],
             Self::Jssdk => [7794, 7795],
+            Self::Business => [7796, 7797],
         };
         let here = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         Listeners { listen: here(listen), admin: here(admin) }

@@ -1,12 +1,17 @@
-//! `[business]`: where menus and QR codes keep what was done.
+//! `[business]`: where menus and QR codes keep what was done, and their service over HTTP.
+//!
+//! The commands read the first part only ([`check`]); the service all of it ([`service`]).
 
 use crate::services::database::Place as DatabasePlace;
 use crate::services::qrcode::Limits;
+use crate::wechat;
 
 use super::context::Context;
+use super::link::{self, DaemonLink};
 use super::place::Place;
 use super::raw;
 use super::secrets::{Depth, Sources};
+use super::services::Service;
 
 /// The file of an installed package.
 const DATABASE: &str = "/var/lib/zhongkong-business/business.db";
@@ -16,7 +21,54 @@ const CODES: u32 = 100_000;
 /// A hundredth of them.
 const RESERVE: u32 = 1_000;
 
-/// Validates the section.
+/// What the service of menus and QR codes needs.
+#[derive(Clone, Debug)]
+pub struct BusinessSettings {
+    /// The daemon that knows the callers; nothing is shown to it but what they show.
+    pub daemon: DaemonLink,
+    /// How WeChat is reached.
+    pub wechat: wechat::Settings,
+    /// Where pushes and codes are kept.
+    pub database: DatabasePlace,
+    /// How many permanent QR codes an account may have.
+    pub codes: Limits,
+}
+
+/// Validates the section for the service; without secrets its result is of no use but to look at.
+pub(super) fn service(
+    raw: &raw::Business,
+    wechat: Option<wechat::Settings>,
+    depth: Depth,
+    cx: &mut Context<'_>,
+) -> Option<BusinessSettings> {
+    let kept = check(raw, depth, cx);
+    let daemon =
+        link::check_for_callers(raw.daemon.as_deref(), raw.ca.as_deref(), Service::Business, depth, cx);
+    let (database, codes) = kept?;
+    Some(BusinessSettings { daemon: daemon?, wechat: wechat?, database, codes })
+}
+
+impl BusinessSettings {
+    /// As [`ServeConfig::restart_needed`](super::ServeConfig::restart_needed).
+    pub(super) fn restart_needed(&self, new: &Self) -> Vec<&'static str> {
+        // Without `..`: a new key must be put on one side or the other.
+        let Self { daemon, wechat, database, codes: _ } = self;
+        let [addr, _, ca, _] = daemon.differs(&new.daemon);
+        let wechat::Settings { api_base, connect_timeout, timeout, proxy } = wechat;
+        let changed = [
+            ("wechat.api_base", *api_base != new.wechat.api_base),
+            ("wechat.connect_timeout", *connect_timeout != new.wechat.connect_timeout),
+            ("wechat.timeout", *timeout != new.wechat.timeout),
+            ("wechat.proxy", *proxy != new.wechat.proxy),
+            ("business.daemon", addr),
+            ("business.ca", ca),
+            ("business.database", *database != new.database),
+        ];
+        changed.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
+}
+
+/// Validates what the commands read of the section.
 pub(super) fn check(
     raw: &raw::Business,
     depth: Depth,
@@ -30,6 +82,8 @@ pub(super) fn check(
         database_url_env,
         permanent_codes,
         permanent_reserve,
+        daemon: _,
+        ca: _,
     } = raw;
     let codes = limits(*permanent_codes, *permanent_reserve, &table, cx);
     let url = Sources {

@@ -75,6 +75,13 @@ const HINTS: &[Hint] = &[
     Hint { table: "jssdk.account", key: "cors", instead: "they are called origins" },
     Hint { table: "jssdk.account", key: "js_api_list", instead: "it is called apis" },
     Hint { table: "jssdk.account", key: "open_tag_list", instead: "it is called open_tags" },
+    Hint { table: "business", key: "addr", instead: "it is called daemon" },
+    Hint { table: "business", key: "database_url", instead: NO_CALLBACK_SECRET_HERE },
+    Hint {
+        table: "business",
+        key: "token_file",
+        instead: "the service has no token: it asks the daemon with those of its callers",
+    },
     Hint { table: "client", key: "token", instead: NO_TOKEN_HERE },
     Hint { table: "client", key: "token_hash", instead: "it is called token_sha256" },
     Hint { table: "client", key: "appids", instead: "it is called accounts" },

@@ -54,7 +54,6 @@ pub(super) fn check(
     cx: &mut Context<'_>,
 ) -> Option<DaemonLink> {
     let table = Place::root().key(service.as_str());
-    let place = table.key("daemon");
     let Keys { daemon, token: [file, credential, env], ca, pair } = *keys;
     let addr = daemon.unwrap_or(DAEMON);
     let token = Sources { prefix: "token", file, credential, env };
@@ -72,16 +71,54 @@ pub(super) fn check(
     } else {
         Some(token.load_to(depth, &table, cx)?)
     };
-    let ca = match (ca, depth) {
+    let ca = authority(ca, depth, &table, cx).ok()?;
+    let identity = identity(pair, addr, depth, &table, cx).ok()?;
+    address(addr, ca.is_some(), &table, cx);
+    Some(DaemonLink {
+        addr: addr.to_owned(),
+        credentials: Credentials { token, ca, identity, server_name: None },
+    })
+}
+
+/// Who the daemon is for a service that asks only in its callers' names, and shows nothing of its own.
+pub(super) fn check_for_callers(
+    daemon: Option<&str>,
+    ca: Option<&str>,
+    service: Service,
+    depth: Depth,
+    cx: &mut Context<'_>,
+) -> Option<DaemonLink> {
+    let table = Place::root().key(service.as_str());
+    let addr = daemon.unwrap_or(DAEMON);
+    let ca = authority(ca, depth, &table, cx).ok()?;
+    address(addr, ca.is_some(), &table, cx);
+    Some(DaemonLink { addr: addr.to_owned(), credentials: Credentials { ca, ..Credentials::default() } })
+}
+
+/// What is wrong has been reported.
+struct Reported;
+
+/// The PEM of who signed the daemon's certificate, if a file is named.
+fn authority(
+    ca: Option<&str>,
+    depth: Depth,
+    table: &Place,
+    cx: &mut Context<'_>,
+) -> Result<Option<Vec<u8>>, Reported> {
+    Ok(match (ca, depth) {
         (None, _) => None,
         (Some(_), Depth::Form) => Some(Vec::new()),
         (Some(text), Depth::Secrets) => {
             let file = cx.path(text);
-            Some(read(&table.key("ca"), &file, Privacy::Public, cx)?.as_bytes().to_vec())
+            let pem = read(&table.key("ca"), &file, Privacy::Public, cx).ok_or(Reported)?;
+            Some(pem.as_bytes().to_vec())
         }
-    };
-    let identity = identity(pair, addr, depth, &table, cx).ok()?;
-    if let Err(rule) = daemon_addr(addr, ca.is_some()) {
+    })
+}
+
+fn address(addr: &str, has_ca: bool, table: &Place, cx: &mut Context<'_>) {
+    let place = table.key("daemon");
+    if let Err(rule) = daemon_addr(addr, has_ca) {
         cx.report.error(&place, rule);
     } else if addr.starts_with("http://") && Url::parse(addr).is_ok_and(|url| !is_local(&url)) {
         cx.report.warn(
@@ -89,14 +126,7 @@ pub(super) fn check(
             "http:// to another machine shows every token to the network: use https:// with ca beside it",
         );
     }
-    Some(DaemonLink {
-        addr: addr.to_owned(),
-        credentials: Credentials { token, ca, identity, server_name: None },
-    })
 }
-
-/// What is wrong has been reported.
-struct Reported;
 
 /// The certificate that is shown to the daemon, with its key, if there is one.
 fn identity(

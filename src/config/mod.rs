@@ -18,7 +18,7 @@ use crate::{grpc, mirror, wechat};
 mod accounts;
 pub mod addresses;
 mod audit;
-mod business;
+pub mod business;
 mod callback;
 mod clients;
 mod context;
@@ -63,7 +63,6 @@ pub use services::{Service, ServiceSet};
 pub use tools::ToolsConfig;
 
 use context::Context;
-use secrets::Depth;
 use services::{Asked, Sections};
 use source::Source;
 
@@ -137,8 +136,7 @@ impl Config {
         let mirror = memcached::check(memcached.unwrap_or_default(), &mut cx);
         // For their errors: what the sections mean is for others' processes, whose secrets are not
         // read here.
-        let _ = business::check(&business.unwrap_or_default(), Depth::Form, &mut cx);
-        let sections = Sections { serve, messages, oauth, jssdk };
+        let sections = Sections { serve, messages, oauth, jssdk, business };
         let _ = services::check(sections, Asked::Present, wechat.as_ref(), &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
         match wechat {

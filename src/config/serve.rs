@@ -16,6 +16,7 @@ use crate::telemetry::LogSettings;
 use crate::telemetry::file::Rotation;
 
 use super::addresses::{self, Listeners};
+use super::business::BusinessSettings;
 use super::context::Context;
 use super::jssdk::JssdkSettings;
 use super::messages::MessagesSettings;
@@ -62,6 +63,8 @@ pub struct ServeConfig {
     pub oauth: Option<OAuthSettings>,
     /// The JS-SDK service.
     pub jssdk: Option<JssdkSettings>,
+    /// Menus and QR codes for programs.
+    pub business: Option<BusinessSettings>,
 }
 
 /// A configuration of the business services with what is odd about it.
@@ -102,6 +105,7 @@ impl ServeConfig {
             messages,
             oauth,
             jssdk,
+            business,
             daemon: _,
             grpc: _,
             admin: _,
@@ -109,10 +113,9 @@ impl ServeConfig {
             memcached: _,
             account: _,
             client: _,
-            business: _,
         } = source.read(&mut cx.report);
         let api = upstream::check(wechat.unwrap_or_default(), &mut cx);
-        let sections = Sections { serve, messages, oauth, jssdk };
+        let sections = Sections { serve, messages, oauth, jssdk, business };
         let mut config = services::check(sections, Asked::These(wanted), api.as_ref(), &mut cx);
         config.serve.log = daemon::within_environment(config.serve.log, &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
@@ -146,11 +149,22 @@ impl ServeConfig {
 /// Validates `[serve]` for a process that runs only this service, or without one several.
 pub(super) fn check(raw: raw::Serve, alone: Option<Service>, cx: &mut Context<'_>) -> ServeSettings {
     let table = Place::root().key("serve");
-    let raw::Serve { listen, insecure, trusted_proxies, admin, grace, log, mut oauth, mut jssdk } = raw;
+    let raw::Serve {
+        listen,
+        insecure,
+        trusted_proxies,
+        admin,
+        grace,
+        log,
+        mut oauth,
+        mut jssdk,
+        mut business,
+    } = raw;
     let own = |service| match service {
         Service::Messages => None,
         Service::OAuth => oauth.take(),
         Service::Jssdk => jssdk.take(),
+        Service::Business => business.take(),
     };
     let addresses = addresses::check([listen, admin], insecure, own, cx);
     let Listeners { listen, admin } = addresses.of(alone);

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use super::business::{self, BusinessSettings};
 use super::context::Context;
 use super::jssdk::{self, JssdkSettings};
 use super::messages::{self, MessagesSettings};
@@ -25,6 +26,8 @@ pub enum Service {
     OAuth,
     /// Signs pages for WeChat's JS-SDK.
     Jssdk,
+    /// Menus and QR codes, for programs.
+    Business,
 }
 
 /// Services that one process runs.
@@ -32,7 +35,7 @@ pub type ServiceSet = BTreeSet<Service>;
 
 impl Service {
     /// All there are, in the order in which they are built, started and told of.
-    pub const ALL: [Self; 3] = [Self::Messages, Self::OAuth, Self::Jssdk];
+    pub const ALL: [Self; 4] = [Self::Messages, Self::OAuth, Self::Jssdk, Self::Business];
 
     /// Its name.
     pub fn as_str(self) -> &'static str {
@@ -40,6 +43,7 @@ impl Service {
             Self::Messages => "messages",
             Self::OAuth => "oauth",
             Self::Jssdk => "jssdk",
+            Self::Business => "business",
         }
     }
 }
@@ -56,6 +60,7 @@ pub(super) struct Sections {
     pub(super) messages: Option<raw::Messages>,
     pub(super) oauth: Option<raw::OAuth>,
     pub(super) jssdk: Option<raw::Jssdk>,
+    pub(super) business: Option<raw::Business>,
 }
 
 /// Which sections a reading validates.
@@ -85,7 +90,7 @@ pub(super) fn check(
     wechat: Option<&wechat::Settings>,
     cx: &mut Context<'_>,
 ) -> ServeConfig {
-    let Sections { serve, messages, oauth, jssdk } = sections;
+    let Sections { serve, messages, oauth, jssdk, business } = sections;
     let serve = serve::check(serve.unwrap_or_default(), asked.alone(), cx);
     let messages = section(messages, Service::Messages, asked, cx)
         .and_then(|(raw, depth)| messages::check(raw, wechat.cloned(), depth, cx));
@@ -93,8 +98,10 @@ pub(super) fn check(
         .and_then(|(raw, depth)| oauth::check(raw, serve.listen, wechat.cloned(), depth, cx));
     let jssdk = section(jssdk, Service::Jssdk, asked, cx)
         .and_then(|(raw, depth)| jssdk::check(raw, &serve, depth, cx));
+    let business = section(business, Service::Business, asked, cx)
+        .and_then(|(raw, depth)| business::service(&raw, wechat.cloned(), depth, cx));
     let verify_files = std::mem::take(&mut cx.verify_files).into_files();
-    ServeConfig { serve, verify_files, messages, oauth, jssdk }
+    ServeConfig { serve, verify_files, messages, oauth, jssdk, business }
 }
 
 /// A section with how deeply it is read; `None` if it is not.
@@ -120,10 +127,12 @@ fn section<R>(
 
 /// The keys of the services' sections that differ and take effect at a restart only.
 pub(super) fn restart_needed(old: &ServeConfig, new: &ServeConfig) -> Vec<&'static str> {
-    let ServeConfig { serve: _, verify_files: _, messages, oauth, jssdk } = old;
+    let ServeConfig { serve: _, verify_files: _, messages, oauth, jssdk, business } = old;
     let mut needed = both(messages.as_ref(), new.messages.as_ref(), MessagesSettings::restart_needed);
-    for key in both(oauth.as_ref(), new.oauth.as_ref(), OAuthSettings::restart_needed) {
-        // Two services may read one section.
+    let oauth = both(oauth.as_ref(), new.oauth.as_ref(), OAuthSettings::restart_needed);
+    let business = both(business.as_ref(), new.business.as_ref(), BusinessSettings::restart_needed);
+    for key in oauth.into_iter().chain(business) {
+        // Several services may read one section.
         if !needed.contains(&key) {
             needed.push(key);
         }

@@ -14,11 +14,10 @@ use crate::{grpc, mirror, wechat};
 use super::callback::callback_url;
 use super::context::Context;
 use super::report::{ConfigError, Problem};
-use super::secrets::Depth;
 use super::services::{self, Asked, Sections};
 use super::source::Source;
 use super::{AdminSettings, DaemonSettings, Environment, ServeConfig};
-use super::{accounts, audit, business, clients, daemon, listeners, memcached, place::Place, raw, upstream};
+use super::{accounts, audit, clients, daemon, listeners, memcached, place::Place, raw, upstream};
 
 /// What a file is for, and so who may do what with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,8 +121,7 @@ impl Survey {
         let _ = audit::check(&file.audit.unwrap_or_default(), &mut cx);
         let mirror = memcached::check(file.memcached.unwrap_or_default(), &mut cx);
         let raw::File { business, serve, messages, oauth, jssdk, .. } = file;
-        let sections = Sections { serve, messages, oauth, jssdk };
-        let _ = business::check(&business.unwrap_or_default(), Depth::Form, &mut cx);
+        let sections = Sections { serve, messages, oauth, jssdk, business };
         let services = services::check(sections, Asked::Present, wechat.as_ref(), &mut cx);
         let (errors, warnings) = cx.report.finish(|place| source.line_of(place));
         let parts =

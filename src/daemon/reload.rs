@@ -155,7 +155,7 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
     /// All or nothing, but for what only a restart can change, which is named, and for a ledger
     /// that cannot be read.
     async fn reload(&mut self) -> anyhow::Result<Taken> {
-        let Loaded { config, warnings } = (self.load)()?;
+        let Loaded { mut config, warnings } = (self.load)()?;
         for warning in &warnings {
             tracing::warn!("configuration: {warning}");
         }
@@ -166,7 +166,7 @@ impl<F: Fn() -> Result<Loaded, ConfigError> + Send> Reloader<F> {
             let keys = later.join(", ");
             tracing::warn!(keys, "these settings changed and need a restart: {keys}");
         }
-        let accounts = self.hub.reload(config.accounts.clone()).await;
+        let accounts = self.hub.reload(std::mem::take(&mut config.accounts)).await;
         // Also if the ledger cannot be read for an account that came: whoever lost a grant must
         // not keep it because of a disk. Checked above, so that this cannot refuse.
         self.control.reload(&config.grpc)?;

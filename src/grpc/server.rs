@@ -132,26 +132,33 @@ impl Server {
         self.control.gate.clone()
     }
 
+    /// The rpcs of the contract behind their gate, without connections, health and reflection:
+    /// for whoever has a request in hand. Streams end when `stop` is cancelled.
+    pub fn rpcs(&self, stop: CancellationToken) -> Routes {
+        let Self { hub, control: Control { gate, tls: _ }, readiness: _, audit } = self;
+        let doorman = Doorman { gate: gate.clone(), audit: audit.clone() };
+        let (hub, gate, audit) = (hub.clone(), gate.clone(), audit.clone());
+        let face = TokenControlServer::new(Face { hub, gate, stop, reads: Reads::new(), audit })
+            .max_decoding_message_size(MAX_REQUEST)
+            .max_encoding_message_size(MAX_ANSWER);
+        Routes::new(InterceptedService::new(face, doorman))
+    }
+
     /// Serves until `stop`, then drains. Dropping it tears every connection down.
     pub async fn run(self, listeners: Vec<Listener>, stop: CancellationToken) -> Result<(), ServeError> {
-        let Self { hub, control: Control { gate, tls }, readiness, audit } = self;
+        let rpcs = self.rpcs(stop.clone());
+        let Self { hub: _, control: Control { gate: _, tls }, readiness, audit: _ } = self;
         let torn = CancellationToken::new();
         let _tear_down_on_drop = torn.clone().drop_guard();
 
         let (reporter, health) = tonic_health::server::health_reporter();
         // A new reporter says SERVING; it must not before the first look at readiness.
         report(&reporter, Readiness::NotReady).await;
-        let doorman = Doorman { gate: gate.clone(), audit: audit.clone() };
-        let face = Face { hub, gate, stop: stop.clone(), reads: Reads::new(), audit };
-        let face = TokenControlServer::new(face)
-            .max_decoding_message_size(MAX_REQUEST)
-            .max_encoding_message_size(MAX_ANSWER);
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::DESCRIPTOR)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
-        let routes =
-            Routes::new(InterceptedService::new(face, doorman)).add_service(health).add_service(reflection);
+        let routes = rpcs.add_service(health).add_service(reflection);
 
         let (ready, connections) = mpsc::channel::<io::Result<connection::Connection>>(BACKLOG);
         let mut parts = JoinSet::new();

@@ -5,7 +5,7 @@
 //! request is told that is not served. Every request has a [`RequestId`], which its answer
 //! carries, so that a caller's report finds the log line. It is always ours: one that came from
 //! outside could be another caller's. Who asks is said by the connection, or by [`Proxies`] that are
-//! trusted. Deliberately absent: TLS and HTTP/2, which a proxy offers,
+//! trusted; how often one may ask is for a [`Limit`]. Deliberately absent: TLS and HTTP/2, which a proxy offers,
 //! layers of middleware, and any knowledge of what is served.
 
 use std::fmt;
@@ -17,12 +17,14 @@ use tokio::time::Instant;
 
 mod answer;
 mod body;
+mod limit;
 mod proxy;
 mod serve;
 mod timely;
 
 pub use answer::{no_such_method, no_such_path, refusal};
 pub use body::{BodyError, read_body};
+pub use limit::Limit;
 pub use proxy::{Outside, Proxies, Via};
 pub use serve::{serve, serve_behind};
 

@@ -154,8 +154,8 @@ impl Pulse {
         let (now, boot) = (Instant::now(), hub.clock().boot());
         let call = hub.around.wechat.call_timeout();
         let accounts = hub.accounts.load();
-        let slots = || accounts.values().flat_map(|account| account.keys.iter().flatten());
-        let seats = slots().map(|slot| (&slot.handle, slot.handle.steps().read(), slot.handle.view().next));
+        let keys = accounts.values().flat_map(|account| account.keys.iter().flatten());
+        let seats = keys.map(|handle| (handle, handle.steps().read(), handle.view().next));
         let seats: Vec<_> = seats.collect();
         let judged =
             seats.iter().map(|(handle, step, next)| Seat { key: handle.key(), step: *step, next: *next });

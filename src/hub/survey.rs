@@ -10,9 +10,9 @@ use super::Hub;
 pub fn survey(hub: &Hub, mut look: impl FnMut(&Handle, Option<&str>)) {
     let accounts = hub.accounts.load();
     for account in accounts.values() {
-        let settings = account.settings.borrow().clone();
-        for slot in account.keys.iter().flatten() {
-            look(&slot.handle, settings.name.as_deref());
+        let settings = account.settings.load();
+        for key in account.keys.iter().flatten() {
+            look(key, settings.name.as_deref());
         }
     }
 }

@@ -21,7 +21,8 @@ use super::budget::{Denied, Share};
 use super::handle::NoValue;
 use super::held::{Held, Standing};
 use super::policy::{Lane, TICKET_AT_END, TICKET_DATING, TICKET_EXTENSION};
-use super::state::{Trust, Unstored, forced};
+use super::rare::Unstored;
+use super::state::{Trust, forced};
 use super::task::Refresher;
 use super::troubles::{
     fenced_problem, lane, ledger_in_the_way, lost_answer_problem, problem, repeated_problem,
@@ -102,7 +103,7 @@ impl Refresher {
             {
                 return Err(ledger_in_the_way(reason));
             }
-            self.state.in_flight = Some(call.clone());
+            self.state.rare.in_flight = Some(call.clone());
         }
         let _ = failpoint::hit("attempt.intent_stored", self.key());
         self.state.last_attempt = call.attempt;
@@ -164,7 +165,7 @@ impl Refresher {
 
     /// Notes the end of a call without a value; the intent is closed, or stays open as unknown.
     async fn close(&mut self, call: &Call, end: CallEnd) {
-        self.state.in_flight = None;
+        self.state.rare.in_flight = None;
         let around = self.around.clone();
         let _ = self.note(LedgerStep::Other, around.ledger.finish(call, end)).await;
     }
@@ -196,11 +197,11 @@ impl Refresher {
         let stored = held.stored(&self.around.clock);
         match self.commit(call, &stored).await {
             Ok(Committed::Stored) => {
-                self.state.unstored = None;
-                self.state.untold_death = None;
+                self.state.rare.unstored = None;
+                self.state.rare.untold_death = None;
             }
             Ok(Committed::Fenced(generation)) => {
-                self.state.in_flight = None;
+                self.state.rare.in_flight = None;
                 self.state.last_attempt = self.state.last_attempt.max(generation);
                 if call.mode.is_issuing() {
                     // It was made all the same, and what is held is older than it.
@@ -212,13 +213,13 @@ impl Refresher {
             // Published all the same (architecture §4): readers matter more than a restart.
             Err(_) => {
                 let retry_at = self.now() + super::policy::FLOOR;
-                self.state.unstored =
+                self.state.rare.unstored =
                     Some(Box::new(Unstored { call: call.clone(), value: stored, retry_at, tries: 0 }));
             }
         }
         let _ = failpoint::hit("attempt.committed", self.key());
-        self.state.in_flight = None;
-        self.state.unknown = None;
+        self.state.rare.in_flight = None;
+        self.state.rare.unknown = None;
         self.state.trust = Trust::Proven;
         self.state.given_up = false;
         if matches!(fetched, Fetched::New) {

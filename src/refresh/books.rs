@@ -9,7 +9,8 @@ use std::time::Duration;
 use crate::ledger::{Event, LedgerError};
 use crate::telemetry::metrics::{self, LedgerStep};
 
-use super::policy::{self, Failing, Hold, Lane, Plan};
+use super::bell::Ring;
+use super::policy::{self, Failing, Hold, Lane, Plan, Shape};
 use super::task::Refresher;
 use super::view::{Next, Problem, View};
 
@@ -19,15 +20,15 @@ const LEDGER_PATIENCE: Duration = Duration::from_secs(1);
 impl Refresher {
     /// Retries what the ledger did not take, without an upstream call.
     pub(super) async fn store_again(&mut self) {
-        if let Some(death) = self.state.untold_death {
+        if let Some(death) = self.state.rare.untold_death {
             self.tell_death(death.generation).await;
         }
-        let Some(mut owed) = self.state.unstored.take() else { return };
+        let Some(mut owed) = self.state.rare.unstored.take() else { return };
         if self.commit(&owed.call, &owed.value).await.is_err() {
             owed.tries += 1;
             owed.retry_at =
                 self.now() + Duration::from_secs(1 << owed.tries.min(5)).min(Duration::from_secs(30));
-            self.state.unstored = Some(owed);
+            self.state.rare.unstored = Some(owed);
         } else {
             tracing::info!(app = %self.key().appid, kind = %self.key().kind, failures = owed.tries, "the ledger has the value of {} now", self.key());
         }
@@ -83,10 +84,10 @@ impl Refresher {
     /// Whatever was wrong may be over: a renewal that was due and failed is due at once, not at
     /// an instant that is drawn anew.
     pub(super) fn forget_failure(&mut self) {
-        if self.state.failing.take().is_some() {
+        if self.state.rare.failing.take().is_some() {
             self.state.jitter = policy::soonest(self.shape());
         }
-        self.state.problem = None;
+        self.state.rare.problem = None;
     }
 
     /// Takes a failure into account, unless it happened under settings that are gone.
@@ -94,14 +95,14 @@ impl Refresher {
         let now = self.now();
         self.state.jitter = rand::random();
         self.state.not_before = now + policy::FLOOR;
-        if self.settings.has_changed().unwrap_or(false) {
+        if self.shared.bell.rings_for(Ring::Settings) {
             self.state.jitter = policy::soonest(self.shape());
             return;
         }
         let same_lane =
             |failing: &&Failing| std::mem::discriminant(&failing.lane) == std::mem::discriminant(&lane);
-        let count = self.state.failing.as_ref().filter(same_lane).map_or(0, |failing| failing.count) + 1;
-        self.state.failing = Some(Failing { count, at: now, lane });
+        let count = self.state.rare.failing.as_ref().filter(same_lane).map_or(0, |failing| failing.count) + 1;
+        self.state.rare.failing = Some(Failing { count, at: now, lane });
         let key = self.key();
         if count <= 3 {
             tracing::warn!(
@@ -112,18 +113,31 @@ impl Refresher {
         } else {
             tracing::debug!(app = %key.appid, kind = %key.kind, failures = count, "could not refresh {key}: {}", problem.meaning);
         }
-        self.state.problem = Some(Arc::new(problem));
+        self.state.rare.problem = Some(Arc::new(problem));
     }
 
     /// An attempt went well: whatever was wrong is over.
     pub(super) fn succeed(&mut self) {
-        self.state.jitter = rand::random();
+        self.draw_jitter();
         self.state.not_before = self.now() + policy::FLOOR;
-        if let Some(failing) = self.state.failing.take() {
+        if let Some(failing) = self.state.rare.failing.take() {
             let (key, failures) = (self.key(), failing.count);
             tracing::info!(app = %key.appid, kind = %key.kind, failures, "{key} recovered after {failures} failures");
         }
-        self.state.problem = None;
+        self.state.rare.problem = None;
+    }
+
+    /// When the next renewal is, within its window: by chance, or where the key keeps out of the
+    /// others' way.
+    pub(super) fn draw_jitter(&mut self) {
+        let life = self.state.life(self.now());
+        self.state.jitter = match (self.shape(), life) {
+            (Shape::Classic, Some(life)) => policy::steered(&life, policy::phase(self.key())),
+            // WeChat sets the phase, the window is short, or there is nothing to renew.
+            (Shape::Stable | Shape::DatedTicket | Shape::UndatedTicket, _) | (Shape::Classic, None) => {
+                rand::random()
+            }
+        };
     }
 
     /// Makes the state visible.
@@ -144,10 +158,10 @@ impl Refresher {
             next,
             last: state.last.clone(),
             last_success: state.last_success,
-            failures: state.failing.map_or(0, |failing| failing.count),
-            problem: state.problem.clone(),
+            failures: state.rare.failing.map_or(0, |failing| failing.count),
+            problem: state.rare.problem.clone(),
             budget: state.budget.usage(now),
-            foreign: state.foreign,
+            foreign: state.rare.foreign,
             version: 0,
         });
     }

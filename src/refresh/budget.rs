@@ -71,58 +71,69 @@ pub struct Denied {
 #[derive(Debug)]
 pub struct Budget {
     limit: u32,
-    calls: VecDeque<Counted>,
+    calls: VecDeque<Packed>,
+    /// What the calls' instants are counted from.
+    from: BootTime,
     /// Until then the shares of complaints and forced calls are treated as used: the ledger
     /// that knew them was lost.
     amnesia_until: BootTime,
 }
 
-/// When, whose share, whether forced: packed into eight bytes, because a ticket has a hundred
-/// of them and there may be 10,000 tickets.
-#[derive(Clone, Copy)]
-struct Counted(i64);
+/// A call: when, whose share, whether forced.
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    at: BootTime,
+    share: Share,
+    forced: Forced,
+}
 
-impl Counted {
-    fn new(at: BootTime, share: Share, forced: Forced) -> Self {
-        let share = match share {
+/// The same in four bytes, because a ticket has a hundred of them and there may be 100,000
+/// tickets: milliseconds since the budget's `from`, and three bits.
+#[derive(Clone, Copy, Debug)]
+struct Packed(u32);
+
+impl Packed {
+    const BITS: u32 = 3;
+    /// Six days; the calls of a window are never further apart than one.
+    const FARTHEST: u32 = u32::MAX >> Self::BITS;
+
+    /// Packs the call, if it lies in the reach of `from`.
+    fn new(call: Counted, from: BootTime) -> Option<Self> {
+        let distance = u32::try_from(call.at.0.checked_sub(from.0)?).ok()?;
+        let share = match call.share {
             Share::Deadline => 0,
             Share::Complaint => 1,
             Share::Operator => 2,
         };
-        let forced = match forced {
+        let forced = match call.forced {
             Forced::No => 0,
             Forced::Yes => 4,
         };
-        Self((at.0 << 3) | share | forced)
+        (distance <= Self::FARTHEST).then_some(Self((distance << Self::BITS) | share | forced))
     }
 
-    fn at(self) -> BootTime {
-        BootTime(self.0 >> 3)
-    }
-
-    fn share(self) -> Share {
-        match self.0 & 3 {
+    fn unpack(self, from: BootTime) -> Counted {
+        let share = match self.0 & 3 {
             0 => Share::Deadline,
             1 => Share::Complaint,
             _ => Share::Operator,
-        }
-    }
-
-    fn forced(self) -> Forced {
-        if self.0 & 4 == 0 { Forced::No } else { Forced::Yes }
-    }
-}
-
-impl std::fmt::Debug for Counted {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?} {:?} {:?}", self.at(), self.share(), self.forced())
+        };
+        let forced = if self.0 & 4 == 0 { Forced::No } else { Forced::Yes };
+        Counted { at: BootTime(from.0 + i64::from(self.0 >> Self::BITS)), share, forced }
     }
 }
 
 impl Budget {
     /// An empty budget of `limit` calls.
     pub fn new(limit: u32) -> Self {
-        Self { limit, calls: VecDeque::new(), amnesia_until: BootTime(i64::MIN) }
+        Self::with_room(limit, 0)
+    }
+
+    /// The same, with room for so many calls that are about to be counted.
+    pub fn with_room(limit: u32, calls: usize) -> Self {
+        let mut room = VecDeque::new();
+        room.reserve_exact(calls);
+        Self { limit, calls: room, from: BootTime(0), amnesia_until: BootTime(i64::MIN) }
     }
 
     /// Changes the limit; what was counted stays.
@@ -137,10 +148,33 @@ impl Budget {
 
     /// Counts a call.
     pub fn count(&mut self, at: BootTime, share: Share, forced: Forced) {
-        while self.calls.front().is_some_and(|call| call.at() + WINDOW <= at) {
+        while self.calls().next().is_some_and(|call| call.at + WINDOW <= at) {
             self.calls.pop_front();
         }
-        self.calls.push_back(Counted::new(at, share, forced));
+        let call = Counted { at, share, forced };
+        if self.calls.len() == self.calls.capacity() {
+            // By a quarter, not by half of what it becomes: most keys have as many calls every day.
+            self.calls.reserve_exact((self.calls.len() / 4).max(4));
+        }
+        match Packed::new(call, self.from) {
+            Some(packed) => self.calls.push_back(packed),
+            None => self.count_anew(call),
+        }
+    }
+
+    /// Counts from another instant, because the call is out of reach of the old one.
+    fn count_anew(&mut self, call: Counted) {
+        let counted: Vec<Counted> =
+            self.calls().filter(|old| old.at + WINDOW > call.at).chain([call]).collect();
+        self.from = counted.iter().map(|call| call.at).min().unwrap_or(call.at);
+        self.calls.clear();
+        // All of them lie within two windows, the one before the call and the one after it.
+        self.calls.extend(counted.into_iter().filter_map(|call| Packed::new(call, self.from)));
+    }
+
+    /// The counted calls, oldest first; some of them may have left the window.
+    fn calls(&self) -> impl DoubleEndedIterator<Item = Counted> {
+        self.calls.iter().map(|call| call.unpack(self.from))
     }
 
     /// Takes the latest call back: it turned out not to have reached WeChat.
@@ -153,7 +187,7 @@ impl Budget {
         Usage {
             used: self.total(now, |_| true),
             limit: self.limit,
-            forced_used: self.total(now, |call| call.forced() == Forced::Yes),
+            forced_used: self.total(now, |call| call.forced == Forced::Yes),
             forced_limit: FORCED_LIMIT,
         }
     }
@@ -173,7 +207,7 @@ impl Budget {
             Share::Complaint => operator_left + deadline_left,
             Share::Operator if operator_left == 0 => {
                 return Err(self.denied(now, "operators may use 5 % of the daily calls", |call| {
-                    call.share() == Share::Operator
+                    call.share == Share::Operator
                 }));
             }
             Share::Operator => deadline_left,
@@ -194,7 +228,7 @@ impl Budget {
     /// any time will do. Counted from the latest call, also over a restart: a daemon that is
     /// restarted again and again must not spend the day's calls at once.
     pub fn paced_until(&self, now: BootTime, deadline_share: u32) -> BootTime {
-        let latest = self.calls.back().map_or(BootTime(i64::MIN / 4), |call| call.at());
+        let latest = self.calls().next_back().map_or(BootTime(i64::MIN / 4), |call| call.at);
         latest + self.pace(now, deadline_share)
     }
 
@@ -202,7 +236,7 @@ impl Budget {
     /// paced: a first failure is retried soon also by an account of 200 calls a day.
     fn pace(&self, now: BootTime, deadline_share: u32) -> Duration {
         let used = self.total(now, |_| true);
-        let Some(oldest) = self.calls.iter().find(|call| call.at() + WINDOW > now) else {
+        let Some(oldest) = self.calls().find(|call| call.at + WINDOW > now) else {
             return Duration::ZERO;
         };
         // Whoever used the others: what is kept for the schedule waits for nobody, or a value
@@ -210,7 +244,7 @@ impl Budget {
         if used <= self.kept(deadline_share) || self.deadline_left(now, deadline_share) > 0 {
             return Duration::ZERO;
         }
-        let window_left = (oldest.at() + WINDOW).since(now);
+        let window_left = (oldest.at + WINDOW).since(now);
         // What is kept for operators is not there for anybody who is paced.
         let paced = self.limit.saturating_sub(self.operator_left(now));
         let by_what_is_left = window_left / paced.saturating_sub(used).max(1);
@@ -221,13 +255,13 @@ impl Budget {
 
     /// What is left of the calls that the schedule keeps for itself.
     fn deadline_left(&self, now: BootTime, deadline_share: u32) -> u32 {
-        let by_deadlines = self.total(now, |call| call.share() == Share::Deadline);
+        let by_deadlines = self.total(now, |call| call.share == Share::Deadline);
         self.kept(deadline_share).saturating_sub(by_deadlines)
     }
 
     /// What operators may still use: 5 % of the limit.
     fn operator_left(&self, now: BootTime) -> u32 {
-        (self.limit / 20).max(1).saturating_sub(self.total(now, |call| call.share() == Share::Operator))
+        (self.limit / 20).max(1).saturating_sub(self.total(now, |call| call.share == Share::Operator))
     }
 
     /// How far apart the deadlines' calls are if they last for a whole window.
@@ -245,20 +279,20 @@ impl Budget {
             let rule = "forced calls wait for 24 h after the ledger was set aside";
             return Err(Denied { until: self.amnesia_until, rule });
         }
-        let is_forced = |call: &Counted| call.forced() == Forced::Yes;
-        if let Some(latest) = self.calls.iter().rev().find(|call| is_forced(call)) {
-            let until = latest.at() + FORCE_SPACING;
+        let is_forced = |call: &Counted| call.forced == Forced::Yes;
+        if let Some(latest) = self.calls().rev().find(|call| is_forced(call)) {
+            let until = latest.at + FORCE_SPACING;
             if until > now {
                 return Err(Denied { until, rule: "WeChat ignores forced calls less than 30 s apart" });
             }
         }
-        let by_operators = self.total(now, |call| is_forced(call) && call.share() == Share::Operator);
+        let by_operators = self.total(now, |call| is_forced(call) && call.share == Share::Operator);
         let total = self.total(now, is_forced);
         let rule = "WeChat grants 20 forced calls a day";
         match share {
             Share::Operator if by_operators >= OPERATOR_FORCED => {
                 let rule = "operators may use 4 of the day's forced calls";
-                Err(self.denied(now, rule, |call| is_forced(call) && call.share() == Share::Operator))
+                Err(self.denied(now, rule, |call| is_forced(call) && call.share == Share::Operator))
             }
             Share::Operator if total >= FORCED_LIMIT => Err(self.denied(now, rule, is_forced)),
             Share::Deadline | Share::Complaint
@@ -279,9 +313,9 @@ impl Budget {
         let refill =
             |from: BootTime, to: BootTime| to.since(from).as_secs_f64() / COMPLAINT_REFILL.as_secs_f64();
         let burst = f64::from(COMPLAINT_BURST);
-        for call in self.calls.iter().filter(|call| call.share() == Share::Complaint && call.at() >= since) {
-            level = (level + refill(last, call.at())).min(burst) - 1.0;
-            last = call.at();
+        for call in self.calls().filter(|call| call.share == Share::Complaint && call.at >= since) {
+            level = (level + refill(last, call.at)).min(burst) - 1.0;
+            last = call.at;
         }
         level = (level + refill(last, now)).min(burst);
         if level >= 1.0 {
@@ -292,14 +326,14 @@ impl Budget {
     }
 
     fn total(&self, now: BootTime, which: impl Fn(&Counted) -> bool) -> u32 {
-        let counted = self.calls.iter().filter(|call| call.at() + WINDOW > now && which(call)).count();
+        let counted = self.calls().filter(|call| call.at + WINDOW > now && which(call)).count();
         u32::try_from(counted).unwrap_or(u32::MAX)
     }
 
     /// Denied until the oldest call of this sort leaves the window.
     fn denied(&self, now: BootTime, rule: &'static str, which: impl Fn(&Counted) -> bool) -> Denied {
-        let oldest = self.calls.iter().find(|call| call.at() + WINDOW > now && which(call));
-        Denied { until: oldest.map_or(now + COMPLAINT_REFILL, |call| call.at() + WINDOW), rule }
+        let oldest = self.calls().find(|call| call.at + WINDOW > now && which(call));
+        Denied { until: oldest.map_or(now + COMPLAINT_REFILL, |call| call.at + WINDOW), rule }
     }
 }
 

@@ -4,18 +4,20 @@
 //! task hop, whatever the task is doing. Complaints and commands go through the mailbox
 //! and come back with the task's verdict; a caller that goes away cancels nothing.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{Notify, broadcast, oneshot};
 
-use crate::clock::{BootTime, Clock};
+use crate::clock::BootTime;
 use crate::model::{ErrCode, Fingerprint, Key};
 use crate::wechat::errcode;
 
+use super::bell::{Bell, Ring, Rung};
 use super::mail::{Ask, Command, Mailbox};
 use super::steps::Steps;
+use super::task::Surroundings;
 use super::view::{Good, Next, Problem, View};
 
 /// What a complaint or a command led to.
@@ -137,8 +139,7 @@ pub struct Handle {
     shared: Arc<Shared>,
 }
 
-/// Where the keys of all tasks tell that something changed.
-#[derive(Clone)]
+/// Where all keys tell that something changed, and who is wanted.
 pub struct Feeds {
     /// Something that a caller of `GetToken` could notice.
     pub changes: broadcast::Sender<Key>,
@@ -147,6 +148,8 @@ pub struct Feeds {
     pub plans: broadcast::Sender<Key>,
     /// A complaint that was judged.
     pub complaints: broadcast::Sender<Complaint>,
+    /// Which resting keys were rung.
+    pub rung: Arc<Rung>,
 }
 
 /// A complaint that a key's task has judged. One that names a replaced value is answered without
@@ -166,26 +169,45 @@ pub struct Complaint {
 /// What the task and the handles share.
 pub(super) struct Shared {
     pub(super) key: Key,
-    pub(super) clock: Clock,
+    around: Arc<Surroundings>,
+    feeds: Arc<Feeds>,
     view: ArcSwap<View>,
-    version: watch::Sender<u64>,
-    feeds: Feeds,
+    /// Wakes whoever waits for a change that a reader could notice, or for the key's end.
+    changed: Notify,
     pub(super) mail: Mailbox,
+    pub(super) bell: Bell,
     pub(super) steps: Steps,
+    /// The keys that are fetched with this one's value.
+    children: Mutex<Vec<Weak<Self>>>,
 }
 
 impl Shared {
-    pub(super) fn new(clock: Clock, first: View, feeds: Feeds) -> Arc<Self> {
-        let (version, _) = watch::channel(first.version);
+    pub(super) fn new(around: Arc<Surroundings>, first: View, feeds: Arc<Feeds>) -> Arc<Self> {
         Arc::new(Self {
             key: first.key.clone(),
-            clock,
+            around,
             view: ArcSwap::from_pointee(first),
-            version,
-            feeds,
+            changed: Notify::new(),
             mail: Mailbox::default(),
+            bell: Bell::new(feeds.rung.clone()),
             steps: Steps::default(),
+            children: Mutex::default(),
+            feeds,
         })
+    }
+
+    /// Rings at this key from now on when that one changes.
+    pub(super) fn follow(self: &Arc<Self>, parent: &Handle) {
+        let mut children = parent.shared.children.lock().unwrap_or_else(PoisonError::into_inner);
+        children.retain(|child| child.strong_count() > 0);
+        children.reserve_exact(1);
+        children.push(Arc::downgrade(self));
+    }
+
+    /// The key has ended: refuses mail, and tells whoever waits for that.
+    pub(super) fn close(&self) {
+        self.mail.close();
+        self.changed.notify_waiters();
     }
 
     pub(super) fn view(&self) -> Arc<View> {
@@ -196,10 +218,9 @@ impl Shared {
     /// Only the key's task calls it.
     pub(super) fn publish(&self, mut view: View) {
         let before = self.view.load();
-        let changed = !view.looks_like(&before, self.clock.boot());
+        let changed = !view.looks_like(&before, self.around.clock.boot());
         let replanned = changed || (view.value.is_some() && view.next != before.next);
         view.version = before.version + u64::from(changed);
-        let version = view.version;
         drop(before);
         self.view.store(Arc::new(view));
         // An error means that nobody listens.
@@ -207,7 +228,12 @@ impl Shared {
             let _ = self.feeds.plans.send(self.key.clone());
         }
         if changed {
-            self.version.send_replace(version);
+            self.changed.notify_waiters();
+            for child in &*self.children.lock().unwrap_or_else(PoisonError::into_inner) {
+                if let Some(child) = child.upgrade() {
+                    child.bell.ring(Ring::Parent);
+                }
+            }
             let _ = self.feeds.changes.send(self.key.clone());
         }
     }
@@ -238,7 +264,7 @@ impl Handle {
 
     /// The value, if it may be handed out now, else why not and when to ask again.
     pub fn read(&self) -> Result<Good, NoValue> {
-        let now = self.shared.clock.boot();
+        let now = self.now();
         let view = self.shared.view.load();
         view.good(now).ok_or_else(|| view.no_value(now))
     }
@@ -247,17 +273,15 @@ impl Handle {
     /// bring it.
     pub async fn wait(&self, max_wait: Duration) -> Result<Good, NoValue> {
         let arrival = async {
-            let mut changes = self.changes();
             loop {
-                // Marked as seen before the look, so that no change falls in between.
-                changes.borrow_and_update();
+                let mut changed = std::pin::pin!(self.shared.changed.notified());
+                // Listens before the look, so that no change falls in between.
+                changed.as_mut().enable();
                 match self.read() {
                     Err(NoValue::Unavailable { .. } | NoValue::Exhausted { .. }) => {}
                     answer => return answer,
                 }
-                if changes.changed().await.is_err() {
-                    return self.read();
-                }
+                changed.await;
             }
         };
         match tokio::time::timeout(max_wait, arrival).await {
@@ -266,9 +290,31 @@ impl Handle {
         }
     }
 
-    /// Notifies of every change that a reader could notice.
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.shared.version.subscribe()
+    /// Lets the key end: a round that is under way is finished first.
+    pub(crate) fn remove(&self) {
+        self.shared.bell.ring(Ring::Removed);
+    }
+
+    /// Whether it has ended: it makes no call any more, and writes nothing.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.shared.mail.is_closed()
+    }
+
+    /// Waits until it has.
+    pub(crate) async fn ended(&self) {
+        loop {
+            let mut changed = std::pin::pin!(self.shared.changed.notified());
+            changed.as_mut().enable();
+            if self.has_ended() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Has the key look at its account's settings.
+    pub(crate) fn reconsider(&self) {
+        self.shared.bell.ring(Ring::Settings);
     }
 
     /// Where the key's task is between waiting and working.
@@ -278,7 +324,7 @@ impl Handle {
 
     /// Lets the key's task look up from its waiting, which moves its [`Steps`] and nothing else.
     pub fn ring(&self) {
-        self.shared.mail.ring();
+        self.shared.bell.ring(Ring::Mail);
     }
 
     /// Reports the value with this fingerprint as dead, as WeChat's `errcode` said (0: not
@@ -307,8 +353,8 @@ impl Handle {
     }
 
     async fn ask(&self, ask: Ask, errcode: ErrCode) -> Result<Answer, NoValue> {
-        let mut answer = self.shared.mail.ask(ask, errcode)?.answered().await?;
-        answer.good.remaining = answer.good.dead_by.since(self.shared.clock.boot());
+        let mut answer = self.shared.mail.ask(ask, errcode, &self.shared.bell)?.answered().await?;
+        answer.good.remaining = answer.good.dead_by.since(self.now());
         Ok(answer)
     }
 
@@ -327,12 +373,18 @@ impl Handle {
         command: impl FnOnce(oneshot::Sender<Result<(), PauseError>>) -> Command,
     ) -> Result<(), PauseError> {
         let (reply, answer) = oneshot::channel();
-        self.shared.mail.command(command(reply)).map_err(|_| PauseError::Removed)?;
+        self.shared.mail.command(command(reply), &self.shared.bell).map_err(|_| PauseError::Removed)?;
         let interrupted = || match self.view().next {
             Next::Removed => PauseError::Removed,
             Next::At(_) | Next::Paused(_) | Next::ParentMissing => PauseError::Interrupted,
         };
         answer.await.unwrap_or_else(|_| Err(interrupted()))
+    }
+}
+
+impl Handle {
+    fn now(&self) -> BootTime {
+        self.shared.around.clock.boot()
     }
 }
 

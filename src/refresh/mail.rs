@@ -9,11 +9,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::clock::BootTime;
 use crate::model::{ErrCode, Fingerprint};
 
+use super::bell::{Bell, Ring};
 use super::handle::{Answer, Force, NoValue, PauseError};
 
 /// What a batch of callers asks.
@@ -70,15 +71,14 @@ pub(super) struct Mail {
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
     mail: Mutex<Mail>,
-    bell: Notify,
 }
 
 /// A place in a batch.
 pub(super) struct Ticket(watch::Receiver<Option<Arc<Result<Answer, NoValue>>>>);
 
 impl Mailbox {
-    /// Joins the batch with this question, or begins it.
-    pub(super) fn ask(&self, ask: Ask, errcode: ErrCode) -> Result<Ticket, NoValue> {
+    /// Joins the batch with this question, or begins it and rings.
+    pub(super) fn ask(&self, ask: Ask, errcode: ErrCode, bell: &Bell) -> Result<Ticket, NoValue> {
         let ticket = {
             let mut mail = self.lock();
             if mail.closed {
@@ -91,12 +91,12 @@ impl Mailbox {
             mail.batches.push(Batch { ask, errcode, reply });
             Ticket(ticket)
         };
-        self.bell.notify_one();
+        bell.ring(Ring::Mail);
         Ok(ticket)
     }
 
-    /// Posts a command.
-    pub(super) fn command(&self, command: Command) -> Result<(), NoValue> {
+    /// Posts a command and rings.
+    pub(super) fn command(&self, command: Command, bell: &Bell) -> Result<(), NoValue> {
         {
             let mut mail = self.lock();
             if mail.closed {
@@ -104,18 +104,8 @@ impl Mailbox {
             }
             mail.commands.push(command);
         }
-        self.bell.notify_one();
+        bell.ring(Ring::Mail);
         Ok(())
-    }
-
-    /// Waits for mail. May ring once too often; dropping it loses nothing.
-    pub(super) async fn rung(&self) {
-        self.bell.notified().await;
-    }
-
-    /// Rings without mail: whoever waits looks up and waits again.
-    pub(super) fn ring(&self) {
-        self.bell.notify_one();
     }
 
     /// Takes what waits.
@@ -133,6 +123,11 @@ impl Mailbox {
         };
         // Outside of the lock: dropping a batch wakes its callers.
         drop(waiting);
+    }
+
+    /// Whether mail is refused: the key has ended, and calls WeChat no more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().closed
     }
 
     fn lock(&self) -> MutexGuard<'_, Mail> {

@@ -19,7 +19,7 @@ impl Refresher {
             return;
         }
         // A failure that passes by itself most likely was the old parent's.
-        if self.state.failing.is_some_and(|failing| failing.lane == Lane::Soon) {
+        if self.state.rare.failing.is_some_and(|failing| failing.lane == Lane::Soon) {
             self.forget_failure();
         }
         if matches!(self.plan(), Plan::At(at) if at <= self.now()) {
@@ -57,7 +57,7 @@ impl Refresher {
                 let stamp = self.around.clock.stamp_of(until);
                 let stored = self.note(LedgerStep::Other, ledger.pause(&key, Some(stamp))).await;
                 let result = stored.map(|()| {
-                    self.state.paused_until = Some(until);
+                    self.state.rare.paused_until = Some(until);
                     tracing::info!(app = %key.appid, kind = %key.kind, until = %self.around.clock.wall_of(until), "paused {key}");
                 });
                 self.publish();
@@ -65,7 +65,7 @@ impl Refresher {
             }
             Command::Resume(reply) => {
                 let result = self.note(LedgerStep::Other, ledger.pause(&key, None)).await.map(|()| {
-                    self.state.paused_until = None;
+                    self.state.rare.paused_until = None;
                     self.forget_failure();
                     tracing::info!(app = %key.appid, kind = %key.kind, "resumed {key}");
                 });
@@ -77,7 +77,7 @@ impl Refresher {
 
     /// A reload: what it changed decides what is done at once.
     pub(super) async fn take_settings(&mut self) {
-        let new = self.settings.borrow_and_update().clone();
+        let new = self.settings.load_full();
         let old = std::mem::replace(&mut self.known, new.clone());
         self.state.budget.set_limit(new.daily_calls);
         // Whatever stood in the way, the operator may have just mended it.

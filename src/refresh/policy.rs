@@ -5,9 +5,11 @@
 //! is an instant or a hold with its reason, there is no default delay, and every round
 //! passes a floor, so an upstream that hands out nearly dead values cannot make it spin.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use crate::clock::BootTime;
+use crate::model::Key;
 
 /// Classic tokens are renewed this long before their end at the latest, so that an outage of
 /// ten minutes is survived. Tencent's pages ask for five; the rest pays for lost answers.
@@ -220,8 +222,7 @@ fn renewal(shape: Shape, value: &Life, jitter: f64) -> BootTime {
     match shape {
         Shape::Classic => {
             // Jitter only ever asks earlier: the margin is a promise.
-            let (least, most) =
-                if third > CLASSIC_MARGIN { (CLASSIC_MARGIN, third) } else { (third, value.life / 2) };
+            let (least, most) = classic_margins(value.life);
             value.expires - (least + most.saturating_sub(least).mul_f64(jitter))
         }
         Shape::Stable => {
@@ -238,6 +239,45 @@ fn renewal(shape: Shape, value: &Life, jitter: f64) -> BootTime {
             ticket(value, jitter, value.asked + dating.mul_f64(1.0 - jitter / 10.0))
         }
     }
+}
+
+/// How long before its end a classic value is renewed at the least and at the most.
+fn classic_margins(life: Duration) -> (Duration, Duration) {
+    let third = life / 3;
+    if third > CLASSIC_MARGIN { (CLASSIC_MARGIN, third) } else { (third, life / 2) }
+}
+
+/// The key's own place in every round, in 0..1: the same in every run.
+pub fn phase(key: &Key) -> f64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    // The upper half, which a float holds exactly.
+    f64::from((hasher.finish() >> 32) as u32) / (f64::from(u32::MAX) + 1.0)
+}
+
+/// The jitter with which a classic value's renewal comes nearer to the key's phase.
+///
+/// Chance alone spreads keys that were fetched together only in half a day, and never better than
+/// chance. So each key aims at an instant of its own in every mean round, and each renewal takes
+/// back as much of what it is off by as the window is of the round (0.3): the least that lets the
+/// farthest key stay in the window, so that keys of one moment fill it evenly at once, and twice
+/// and three times as much in the rounds after it.
+pub fn steered(value: &Life, phase: f64) -> f64 {
+    let (least, most) = classic_margins(value.life);
+    let middle = value.expires - (least + most) / 2;
+    let round = millis(value.life.saturating_sub((least + most) / 2));
+    if round <= 0.0 {
+        return 0.0;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "boot times of a hundred thousand years are exact")]
+    let off = (round * phase - middle.0 as f64).rem_euclid(round);
+    // In -0.5..0.5 rounds: whichever way is shorter.
+    let off = if off * 2.0 < round { off / round } else { off / round - 1.0 };
+    0.5 - off
+}
+
+fn millis(span: Duration) -> f64 {
+    span.as_secs_f64() * 1_000.0
 }
 
 /// A ticket is asked for from its margin on, once a minute until the string changes, and once

@@ -17,7 +17,8 @@ use super::attempt::{Fetched, Proof};
 use super::handle::{NoValue, Outcome};
 use super::held::Standing;
 use super::policy::{self, Lane, LastChance, Plan, RETRY_CAP_NEAR_END};
-use super::state::{Leak, Trust, UntoldDeath};
+use super::rare::{Leak, UntoldDeath};
+use super::state::Trust;
 use super::task::Refresher;
 use super::troubles::{problem, silent_problem, spacing_problem};
 use super::verdict::Verdict;
@@ -60,11 +61,11 @@ impl Refresher {
             return Doubt::Fetch(Proof::Dead);
         };
         let expires = held.expires;
-        let Some(unknown) = self.state.unknown else { return Doubt::Fetch(Proof::None) };
+        let Some(unknown) = self.state.rare.unknown else { return Doubt::Fetch(Proof::None) };
         let chance = self.state.life(now).as_ref().and_then(policy::last_chance);
         if unknown.chance == LastChance::Open && chance.is_some_and(|at| at <= now) {
             // The value is about to end either way: one call without asking.
-            if let Some(unknown) = &mut self.state.unknown {
+            if let Some(unknown) = &mut self.state.rare.unknown {
                 unknown.chance = LastChance::Used;
             }
             return Doubt::Fetch(Proof::None);
@@ -81,7 +82,8 @@ impl Refresher {
                     not_before: now,
                     jitter: self.state.jitter,
                 });
-                if self.state.unknown.is_none() && matches!(renewal, Plan::At(at) if at > now && at < expires)
+                if self.state.rare.unknown.is_none()
+                    && matches!(renewal, Plan::At(at) if at > now && at < expires)
                 {
                     self.succeed();
                     return Doubt::Dispelled;
@@ -155,7 +157,7 @@ impl Refresher {
         };
         // Where the slow lane was, if that is where it ends again: the refusals in between are
         // part of one failure.
-        let failing = self.state.failing;
+        let failing = self.state.rare.failing;
         self.conclude(first, cause).await;
         let second = match self.call(CallMode::Ticket, cause, Proof::None, Some(&token)).await {
             Ok(made) => made,
@@ -171,7 +173,7 @@ impl Refresher {
             "WeChat refuses the account's token for tickets, though it accepts it elsewhere; check that the account \
              has the JS-SDK or card permission and that appid and AppSecret belong together"
                 .clone_into(&mut problem.action);
-            self.state.failing = failing;
+            self.state.rare.failing = failing;
             self.fail(Lane::Operator, problem);
             return Fetched::Failed(self.no_value());
         }
@@ -253,7 +255,7 @@ impl Refresher {
 
     /// The second call after a leak: only now is the leaked string certainly dead.
     pub(super) async fn finish_leak(&mut self) {
-        let Some(leak) = self.state.leak.take() else { return };
+        let Some(leak) = self.state.rare.leak.take() else { return };
         let mode = issuing_mode(self.account().token_mode);
         match self.fetch(mode, Cause::Command, Proof::Dead).await {
             Fetched::New => {
@@ -268,11 +270,11 @@ impl Refresher {
             Fetched::Same | Fetched::Failed(_) => {
                 // Not done until it succeeded: the operator was promised a dead value.
                 let retry = match self.plan() {
-                    Plan::At(at) if self.state.failing.is_some() => at,
+                    Plan::At(at) if self.state.rare.failing.is_some() => at,
                     Plan::At(_) | Plan::Hold(_) => self.now(),
                 };
                 let second_at = retry.max(self.now() + policy::FORCE_SPACING);
-                self.state.leak = Some(Leak { second_at, ..leak });
+                self.state.rare.leak = Some(Leak { second_at, ..leak });
             }
         }
     }
@@ -287,7 +289,7 @@ impl Refresher {
     /// Tells the ledger that the held value is dead.
     pub(super) async fn note_dead(&mut self) {
         // What the ledger is still owed must not come to it as alive.
-        if let Some(owed) = &mut self.state.unstored {
+        if let Some(owed) = &mut self.state.rare.unstored {
             owed.value.dead = true;
         }
         let Some(generation) = self.state.held.as_ref().map(|held| held.value.generation) else { return };
@@ -301,7 +303,7 @@ impl Refresher {
         let key: Key = self.key().clone();
         let told = self.note(LedgerStep::Other, around.ledger.withdraw(&key, generation)).await.is_ok();
         let retry_at = self.now() + TELL_AGAIN;
-        self.state.untold_death = (!told).then_some(UntoldDeath { generation, retry_at });
+        self.state.rare.untold_death = (!told).then_some(UntoldDeath { generation, retry_at });
     }
 }
 

@@ -8,48 +8,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{BootTime, Clock};
-use crate::ledger::{Call, CallEnd, Record, StoredValue};
+use crate::ledger::{CallEnd, Record};
 use crate::model::{CallMode, Fingerprint, Generation, Kind, TokenMode};
 
 use super::budget::{Budget, Forced, Share, WINDOW};
 use super::held::{Held, Standing};
-use super::policy::{self, Failing, LastChance, Life, OVERLAP, Shape, VERIFY_AFTER};
-use super::view::{Degraded, Foreign, LastAttempt, Problem, Value};
+use super::policy::{self, LastChance, Life, OVERLAP, Shape, VERIFY_AFTER};
+use super::rare::{Rare, Unknown};
+use super::view::{Degraded, LastAttempt, Value};
 
 /// Probes that a key may make in one go, and how fast they come back (architecture §4).
 const PROBE_BURST: u32 = 10;
 const PROBE_REFILL: Duration = Duration::from_secs(6);
 
-/// Everything that a key's task remembers.
+/// Everything that a key's refresher remembers.
 pub(super) struct State {
     pub(super) held: Option<Held>,
     /// Whether the held value must be proven alive before anybody gets it.
     pub(super) trust: Trust,
-    pub(super) unknown: Option<Unknown>,
-    /// The issuing call that is under way: set before it, cleared after it. Still set when a
-    /// round begins, it was cut off by a panic and is of unknown outcome.
-    pub(super) in_flight: Option<Call>,
+    pub(super) rare: Rare,
     pub(super) last_attempt: Generation,
     pub(super) last: Option<LastAttempt>,
     /// When the latest call was sent that WeChat answered with a value.
     pub(super) last_success: Option<BootTime>,
     pub(super) budget: Budget,
     pub(super) probes: Bucket,
-    pub(super) failing: Option<Failing>,
-    pub(super) problem: Option<Arc<Problem>>,
-    pub(super) paused_until: Option<BootTime>,
-    /// A value that the ledger does not have yet.
-    pub(super) unstored: Option<Box<Unstored>>,
-    /// A death that the ledger does not know of yet: a restart would serve the value again.
-    pub(super) untold_death: Option<UntoldDeath>,
     /// The ledger refused something since the last time it took something.
     pub(super) ledger_ailing: bool,
-    /// The second call after a leak.
-    pub(super) leak: Option<Leak>,
     /// The value was given up for a complaint, and no other has come since.
     pub(super) given_up: bool,
-    pub(super) last_ticket_complaint: Option<BootTime>,
-    pub(super) foreign: Foreign,
     pub(super) not_before: BootTime,
     pub(super) jitter: f64,
 }
@@ -63,65 +50,27 @@ pub(super) enum Trust {
     NeedsProof,
 }
 
-/// Issuing calls of unknown outcome since the held value's commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unknown {
-    /// When the first was sent. A retry never moves it.
-    pub(super) first: BootTime,
-    /// When the first forced one was sent.
-    pub(super) first_forced: Option<BootTime>,
-    /// From when on the last one cannot be processed any more, as far as we can tell.
-    pub(super) last_ended: BootTime,
-    /// The number of the last one.
-    pub(super) through: Generation,
-    pub(super) chance: LastChance,
-}
-
-/// A commit that the ledger still owes.
-pub(super) struct Unstored {
-    pub(super) call: Call,
-    pub(super) value: StoredValue,
-    pub(super) retry_at: BootTime,
-    pub(super) tries: u32,
-}
-
-/// A value that the ledger still takes for alive.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct UntoldDeath {
-    pub(super) generation: Generation,
-    pub(super) retry_at: BootTime,
-}
-
-/// A leaked value on its way to certain death.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Leak {
-    pub(super) leaked: Option<Fingerprint>,
-    pub(super) second_at: BootTime,
-}
-
-/// A token bucket. Holds time instead of tokens: exact, where fractions of a token are not.
+/// A token bucket. Holds the instant at which it is full again: exact, where fractions of a token
+/// are not.
 #[derive(Debug)]
 pub(super) struct Bucket {
-    credit: Duration,
-    at: BootTime,
+    full_at: BootTime,
 }
 
 impl Bucket {
     fn full() -> Self {
-        Self { credit: PROBE_REFILL * PROBE_BURST, at: BootTime(i64::MIN / 4) }
+        Self { full_at: BootTime(i64::MIN / 4) }
     }
 
     /// Takes one, or says when there is one again.
     pub(super) fn take(&mut self, now: BootTime) -> Result<(), BootTime> {
-        self.credit = self.credit.saturating_add(now.since(self.at)).min(PROBE_REFILL * PROBE_BURST);
-        self.at = now;
-        match self.credit.checked_sub(PROBE_REFILL) {
-            Some(left) => {
-                self.credit = left;
-                Ok(())
-            }
-            None => Err(now + (PROBE_REFILL.saturating_sub(self.credit))),
+        let full_at = self.full_at.max(now) + PROBE_REFILL;
+        let fits_from = full_at - PROBE_REFILL * PROBE_BURST;
+        if fits_from > now {
+            return Err(fits_from);
         }
+        self.full_at = full_at;
+        Ok(())
     }
 }
 
@@ -135,32 +84,25 @@ impl State {
         daily_calls: u32,
         call_limit: Duration,
         fresh_trust: Trust,
-        jitter: f64,
     ) -> Self {
         let now = clock.boot();
         let mut state = Self {
             held: None,
             trust: fresh_trust,
-            unknown: None,
-            in_flight: None,
+            rare: Rare::default(),
             last_attempt: record.last_attempt,
             last: None,
             last_success: None,
-            budget: Budget::new(daily_calls),
+            budget: Budget::with_room(daily_calls, record.calls.len()),
             probes: Bucket::full(),
-            failing: None,
-            problem: None,
-            paused_until: record.paused_until.map(|until| clock.resolve(&until).at),
-            unstored: None,
-            untold_death: None,
             ledger_ailing: false,
-            leak: None,
             given_up: false,
-            last_ticket_complaint: None,
-            foreign: Foreign::default(),
             not_before: BootTime(i64::MIN / 4),
-            jitter,
+            jitter: 0.0,
         };
+        if let Some(until) = record.paused_until {
+            state.rare.paused_until = Some(clock.resolve(&until).at);
+        }
         let mut committed = Generation::default();
         if let Some(stored) = record.value {
             committed = stored.generation;
@@ -224,7 +166,7 @@ impl State {
         ended: BootTime,
     ) {
         let forced = (mode == CallMode::StableForced).then_some(sent);
-        let unknown = self.unknown.get_or_insert(Unknown {
+        let unknown = self.rare.unknown.get_or_insert(Unknown {
             first: sent,
             first_forced: forced,
             last_ended: ended,
@@ -238,8 +180,8 @@ impl State {
 
     /// Whether calls of unknown outcome can explain that the value is dead.
     pub(super) fn death_is_ours(&self) -> bool {
-        self.unknown.is_some()
-            || self.leak.is_some()
+        self.rare.unknown.is_some()
+            || self.rare.leak.is_some()
             || self.held.as_ref().is_some_and(|held| held.verify_at.is_some())
     }
 
@@ -259,7 +201,7 @@ impl State {
     /// may lie after the value's own end; the doubt is there all the same, since WeChat keeps one
     /// old value: a second call kills the held one at once.
     fn bound(&self) -> Option<BootTime> {
-        let unknown = self.unknown.as_ref()?;
+        let unknown = self.rare.unknown.as_ref()?;
         // The two endpoints are isolated: a call on one cannot kill a value of the other.
         match self.held.as_ref()?.value.mode {
             CallMode::Classic => Some(unknown.first + OVERLAP),
@@ -291,9 +233,10 @@ impl State {
     /// the last of them could have killed the value by then; says through which number.
     pub(super) fn found_alive(&mut self, asked: BootTime) -> Option<Generation> {
         let settled = self
+            .rare
             .unknown
             .filter(|unknown| unknown.first_forced.is_none() && asked > unknown.last_ended + OVERLAP)?;
-        self.unknown = None;
+        self.rare.unknown = None;
         Some(settled.through)
     }
 
@@ -301,13 +244,13 @@ impl State {
     pub(super) fn verification(&self) -> Option<BootTime> {
         // What the replaced value was to be asked for can as well happen to the new one.
         let pending = self.held.as_ref().and_then(|held| held.verify_at);
-        pending.max(self.unknown.map(|unknown| unknown.last_ended + VERIFY_AFTER))
+        pending.max(self.rare.unknown.map(|unknown| unknown.last_ended + VERIFY_AFTER))
     }
 
     /// The facts of the schedule about the value that is served.
     pub(super) fn life(&self, now: BootTime) -> Option<Life> {
         let held = self.good(now)?;
-        let last_chance = self.unknown.map_or(LastChance::NotNeeded, |unknown| unknown.chance);
+        let last_chance = self.rare.unknown.map_or(LastChance::NotNeeded, |unknown| unknown.chance);
         Some(Life {
             asked: held.asked,
             expires: held.expires,
@@ -343,11 +286,11 @@ impl State {
             Some(Degraded::ReportedDead)
         } else if self.bound().is_some() {
             Some(Degraded::UnknownOutcome)
-        } else if self.unstored.is_some() || self.ledger_ailing {
+        } else if self.rare.unstored.is_some() || self.ledger_ailing {
             Some(Degraded::Ledger)
         } else if held.not_rotated {
             Some(Degraded::TicketNotRotated)
-        } else if self.failing.is_some() {
+        } else if self.rare.failing.is_some() {
             Some(Degraded::RenewalFailing)
         } else {
             None
@@ -360,5 +303,25 @@ pub(super) fn forced(mode: CallMode) -> Forced {
     match mode {
         CallMode::StableForced => Forced::Yes,
         CallMode::Classic | CallMode::Stable | CallMode::Ticket => Forced::No,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probes_are_ten_in_a_row_then_one_in_six_seconds() {
+        let mut bucket = Bucket::full();
+        let at = |seconds: i64| BootTime(seconds * 1_000);
+        for _ in 0..10 {
+            assert_eq!(bucket.take(at(100)), Ok(()));
+        }
+        assert_eq!(bucket.take(at(100)), Err(at(106)));
+        assert_eq!(bucket.take(at(105)), Err(at(106)));
+        assert_eq!(bucket.take(at(106)), Ok(()));
+        assert_eq!(bucket.take(at(107)), Err(at(112)));
+        // Never more than ten, however long nobody asked.
+        assert_eq!((0..20).filter(|_| bucket.take(at(9_000)).is_ok()).count(), 10);
     }
 }

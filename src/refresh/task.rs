@@ -1,15 +1,16 @@
-//! The task of one key: it waits, then works.
+//! The refresher of one key: it rests, then works.
 //!
-//! Waiting happens in the heads of one `select!`; work happens after it and is never
-//! cancelled, because an answer that nobody waits for any more may already have replaced
-//! the token. The work of a round is boxed: an idle key does not carry the size of an
-//! attempt. What the task knows lives in [`State`], so a panic in a round loses nothing:
-//! the supervisor in `hub` calls [`Refresher::run`] again, and an issuing call that the
-//! panic cut off is of unknown outcome.
+//! A key that rests is no more than its [`State`] and the instant of its next look; a hundred
+//! thousand of them have one timer between them, the hub's. When that instant comes or the
+//! key's `bell` rings, the hub gives it a task that calls [`Refresher::run`], which works until
+//! there is nothing to do and says when there will be. Work is never cancelled, because an
+//! answer that nobody waits for any more may already have replaced the token. A panic in a
+//! round loses nothing either: the hub calls [`Refresher::run`] again, and an issuing call that
+//! the panic cut off is of unknown outcome.
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{BootTime, Clock};
@@ -20,16 +21,17 @@ use crate::model::{Cause, Key};
 use crate::telemetry::metrics::LedgerStep;
 use crate::wechat::WeChat;
 
-use super::budget::{Forced, Share};
+use super::agenda::Due;
+use super::bell::{Bed, Ring};
 use super::gate::{Gate, Rank};
 use super::handle::{Feeds, Handle, Shared};
 use super::held::Standing;
-use super::policy::{self, Facts, HOLD_LOOK, Hold, Lane, Parent, Plan};
+use super::policy::{self, Hold, Lane, Plan};
 use super::state::{State, Trust};
 use super::troubles::interrupted;
 use super::view::{Next, Usage, View};
 
-/// What every key's task shares with all others.
+/// What every key shares with all others.
 pub struct Surroundings {
     /// The clocks.
     pub clock: Clock,
@@ -54,14 +56,43 @@ pub enum Arrival {
 pub struct Refresher {
     pub(super) shared: Arc<Shared>,
     pub(super) around: Arc<Surroundings>,
-    pub(super) settings: watch::Receiver<Arc<AccountSettings>>,
+    /// What the account's settings are now; a reload replaces them and rings.
+    pub(super) settings: Arc<ArcSwap<AccountSettings>>,
     pub(super) parent: Option<Handle>,
     pub(super) state: State,
     pub(super) refreshing: bool,
     pub(super) known: Arc<AccountSettings>,
+    rest: Rest,
+    phase: Phase,
 }
 
-/// What ended the waiting.
+/// What the key waits for.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    until: BootTime,
+    due: Due,
+    for_parent: bool,
+}
+
+/// Whether it was left in good order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// It rests, or was never run.
+    Resting,
+    /// It is run; still so when it is run again, it panicked.
+    Running,
+}
+
+/// How a run of a refresher ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ran {
+    /// There is nothing to do before then, unless its bell rings.
+    Until(BootTime),
+    /// For good.
+    Ended,
+}
+
+/// What ended the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wake {
     /// The daemon stops, or the account was removed.
@@ -76,40 +107,24 @@ enum Wake {
     Parent,
 }
 
-/// What is due next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Due {
-    /// An attempt by the schedule.
-    Attempt,
-    /// A look at a hold.
-    Look,
-    /// The probe that S3 asks for.
-    Verify,
-    /// The second call after a leak.
-    SecondForce,
-    /// A commit or a death that the ledger did not take.
-    Store,
-}
-
 impl Refresher {
-    /// A task for the key, knowing what the ledger knows. Does nothing until it runs.
+    /// The key, knowing what the ledger knows. Does nothing until it is run.
     pub fn new(
         key: Key,
         record: Record,
         arrival: Arrival,
         around: Arc<Surroundings>,
-        settings: watch::Receiver<Arc<AccountSettings>>,
+        settings: Arc<ArcSwap<AccountSettings>>,
         parent: Option<Handle>,
-        feeds: Feeds,
+        feeds: Arc<Feeds>,
     ) -> (Self, Handle) {
-        let known = settings.borrow().clone();
+        let known = settings.load_full();
         let trust = match arrival {
             Arrival::Start => Trust::Proven,
             Arrival::Added => Trust::NeedsProof,
         };
         let limit = around.wechat.call_timeout();
-        let state =
-            State::from_record(record, &around.clock, known.daily_calls, limit, trust, rand::random::<f64>());
+        let state = State::from_record(record, &around.clock, known.daily_calls, limit, trust);
         let blank = View {
             key,
             value: None,
@@ -125,64 +140,118 @@ impl Refresher {
             foreign: super::view::Foreign::default(),
             version: 0,
         };
-        let shared = Shared::new(around.clock.clone(), blank, feeds);
+        let shared = Shared::new(around.clone(), blank, feeds);
+        if let Some(parent) = &parent {
+            shared.follow(parent);
+        }
         let handle = Handle::new(shared.clone());
-        let refresher = Self { shared, around, settings, parent, state, refreshing: false, known };
-        refresher.publish();
+        let rest = Rest { until: BootTime::FAR, due: Due::Look, for_parent: false };
+        let phase = Phase::Resting;
+        let mut refresher =
+            Self { shared, around, settings, parent, state, refreshing: false, known, rest, phase };
+        refresher.draw_jitter();
+        refresher.lie_down();
         (refresher, handle)
     }
 
-    /// Keeps the credential fresh until `stop` (the daemon ends) or `removed` (the account
-    /// went). A round that is under way is finished first. To be called again if it panics.
-    pub async fn run(&mut self, stop: &CancellationToken, removed: &CancellationToken) {
-        self.shared.steps.work();
-        self.recover().await;
-        let mut parent_changes = self.parent.as_ref().map(Handle::changes);
-        let shared = self.shared.clone();
-        loop {
-            self.publish();
-            let (at, due) = self.due();
-            let waited_for_parent = self.plan() == Plan::Hold(Hold::ParentMissing);
-            shared.steps.wait();
-            failpoint::pass("refresher.wait", Some(&shared.key)).await;
-            let wake = tokio::select! {
-                biased;
-                () = stop.cancelled() => Wake::End,
-                () = removed.cancelled() => Wake::End,
-                // An error means that the hub has gone; then `stop` is about to come.
-                Ok(()) = self.settings.changed() => Wake::Settings,
-                // Before the mail: no flood of complaints keeps the schedule waiting. Every
-                // round has a floor, so the mail has its turn too.
-                () = self.around.clock.sleep_until(at) => Wake::Due,
-                () = shared.mail.rung() => Wake::Mail,
-                () = changed(parent_changes.as_mut()) => Wake::Parent,
-            };
-            shared.steps.work();
-            failpoint::pass("refresher.work", Some(&shared.key)).await;
+    /// Does what is due or rung for, until there is nothing of it left; so until `stop` (the
+    /// daemon ends) or its removal. A round that is under way is finished first. To be called
+    /// again if it panics.
+    pub async fn run(&mut self, stop: &CancellationToken) -> Ran {
+        if std::mem::replace(&mut self.phase, Phase::Running) == Phase::Running {
+            self.shared.steps.work();
+            self.recover().await;
+            self.lie_down();
+            failpoint::pass("refresher.wait", Some(&self.shared.key)).await;
+        }
+        while let Some(wake) = self.wake(stop) {
+            self.shared.steps.work();
+            failpoint::pass("refresher.work", Some(&self.shared.key)).await;
             match wake {
-                Wake::End => break,
-                Wake::Settings => Box::pin(self.take_settings()).await,
-                Wake::Due => Box::pin(self.do_due(due)).await,
-                Wake::Mail => Box::pin(self.read_mail()).await,
+                Wake::End => {
+                    self.end().await;
+                    return Ran::Ended;
+                }
+                Wake::Settings => self.take_settings().await,
+                Wake::Due => self.do_due(self.rest.due).await,
+                Wake::Mail => self.read_mail().await,
                 Wake::Parent => {
-                    if waited_for_parent {
-                        Box::pin(self.greet_parent()).await;
+                    if self.rest.for_parent {
+                        self.greet_parent().await;
                     }
                 }
             }
+            self.lie_down();
+            failpoint::pass("refresher.wait", Some(&self.shared.key)).await;
         }
-        if self.state.unstored.is_some() || self.state.untold_death.is_some() {
-            Box::pin(self.store_again()).await;
-        }
-        if removed.is_cancelled() {
-            self.say_removed();
-        }
-        self.shared.mail.close();
+        self.phase = Phase::Resting;
+        Ran::Until(self.rest.until)
+    }
+
+    /// Says where it lies while it rests.
+    pub fn lies_at(&self, bed: Bed) {
+        self.shared.bell.hang_at(bed);
+    }
+
+    /// Until when it rests, unless its bell rings.
+    pub fn rests_until(&self) -> BootTime {
+        self.rest.until
+    }
+
+    /// Whether its bell rings.
+    pub fn is_rung(&self) -> bool {
+        self.shared.bell.rings()
+    }
+
+    /// Whether the ledger is owed something, so that it must be run once more before it is dropped.
+    pub fn owes(&self) -> bool {
+        self.state.rare.unstored.is_some() || self.state.rare.untold_death.is_some()
     }
 
     /// Which key it is.
     pub fn handle_key(&self) -> Key {
         self.shared.key.clone()
+    }
+
+    /// What there is to do now, the most important first.
+    fn wake(&self, stop: &CancellationToken) -> Option<Wake> {
+        let bell = &self.shared.bell;
+        if stop.is_cancelled() || bell.rings_for(Ring::Removed) {
+            Some(Wake::End)
+        } else if bell.answer(Ring::Settings) {
+            Some(Wake::Settings)
+        } else if self.rest.until <= self.now() {
+            // Before the mail: no flood of complaints keeps the schedule waiting. Every round has
+            // a floor, so the mail has its turn too.
+            Some(Wake::Due)
+        } else if bell.answer(Ring::Mail) {
+            Some(Wake::Mail)
+        } else if bell.answer(Ring::Parent) {
+            Some(Wake::Parent)
+        } else {
+            None
+        }
+    }
+
+    /// Makes visible what is known, and looks when there is something to do again.
+    fn lie_down(&mut self) {
+        self.state.rare.tidy();
+        self.publish();
+        let (until, due) = self.due();
+        let for_parent = self.plan() == Plan::Hold(Hold::ParentMissing);
+        self.rest = Rest { until, due, for_parent };
+        self.shared.steps.wait();
+    }
+
+    /// The last round: what the ledger is owed, and that nobody is to wait any more.
+    async fn end(&mut self) {
+        if self.owes() {
+            self.store_again().await;
+        }
+        if self.shared.bell.rings_for(Ring::Removed) {
+            self.say_removed();
+        }
+        self.shared.close();
     }
 
     /// Draws the consequences of what a panic cut off; after a good end there are none.
@@ -191,7 +260,7 @@ impl Refresher {
             // The repair did not end, so nobody knows of a better value.
             self.withdraw().await;
         }
-        let attempted = std::mem::take(&mut self.refreshing) || self.state.in_flight.is_some();
+        let attempted = std::mem::take(&mut self.refreshing) || self.state.rare.in_flight.is_some();
         self.adopt_orphan().await;
         if attempted {
             // A panic that repeats must not call WeChat once a second.
@@ -201,7 +270,7 @@ impl Refresher {
 
     /// An issuing call without an end: nobody knows its outcome.
     async fn adopt_orphan(&mut self) {
-        let Some(call) = self.state.in_flight.take() else { return };
+        let Some(call) = self.state.rare.in_flight.take() else { return };
         let now = self.now();
         self.state.note_unknown(
             call.mode,
@@ -225,59 +294,6 @@ impl Refresher {
         }
     }
 
-    /// Who pays for an attempt of the schedule: the complainers, if a value was given up for
-    /// them and their share has room; else a war with another program would use up what keeps
-    /// the deadlines.
-    fn scheduled_cause(&self) -> Cause {
-        let deadline_share = self.state.deadline_share(self.shape());
-        let theirs = self.state.given_up
-            && self.state.budget.allows(self.now(), Share::Complaint, Forced::No, deadline_share).is_ok();
-        if theirs { Cause::Complaint } else { Cause::Deadline }
-    }
-
-    /// What happens next by itself, and when.
-    fn due(&self) -> (BootTime, Due) {
-        let look = self.now() + HOLD_LOOK;
-        let mut next = match self.plan() {
-            Plan::At(at) => (at, Due::Attempt),
-            Plan::Hold(Hold::Paused(until)) => (until.min(look), Due::Look),
-            Plan::Hold(Hold::ParentMissing) => (look, Due::Look),
-        };
-        let mut sooner = |at: Option<BootTime>, due: Due| {
-            if let Some(at) = at.filter(|at| *at < next.0) {
-                next = (at, due);
-            }
-        };
-        if !self.is_paused() {
-            let verify = self.state.serving().and_then(|held| held.verify_at);
-            sooner(verify.map(|at| at.max(self.state.not_before)), Due::Verify);
-            sooner(self.state.leak.map(|leak| leak.second_at), Due::SecondForce);
-        }
-        sooner(self.state.unstored.as_ref().map(|owed| owed.retry_at), Due::Store);
-        sooner(self.state.untold_death.map(|death| death.retry_at), Due::Store);
-        next
-    }
-
-    pub(super) fn plan(&self) -> Plan {
-        let now = self.now();
-        let parent = match &self.parent {
-            Some(parent) if parent.read().is_err() => Parent::Missing,
-            Some(_) | None => Parent::Ready,
-        };
-        let shape = self.shape();
-        let paced = self.state.budget.paced_until(now, self.state.deadline_share(shape));
-        policy::next(&Facts {
-            now,
-            shape,
-            value: self.state.life(now),
-            failing: self.state.failing,
-            paused_until: self.state.paused_until,
-            parent,
-            not_before: self.state.not_before.max(paced),
-            jitter: self.state.jitter,
-        })
-    }
-
     pub(super) fn key(&self) -> &Key {
         &self.shared.key
     }
@@ -295,7 +311,7 @@ impl Refresher {
     }
 
     pub(super) fn is_paused(&self) -> bool {
-        self.state.paused_until.is_some_and(|until| until > self.now())
+        self.state.rare.paused_until.is_some_and(|until| until > self.now())
     }
 
     /// How urgent a call is.
@@ -311,21 +327,9 @@ impl Refresher {
     }
 }
 
-/// However a task ends, also one that never ran or was aborted: nobody waits for its answer.
+/// However it ends, also one that never ran or whose task was aborted: nobody waits for its answer.
 impl Drop for Refresher {
     fn drop(&mut self) {
-        self.shared.mail.close();
-    }
-}
-
-async fn changed(receiver: Option<&mut watch::Receiver<u64>>) {
-    match receiver {
-        Some(receiver) => {
-            if receiver.changed().await.is_err() {
-                // The parent's task has gone; the hub is about to say what that means.
-                std::future::pending::<()>().await;
-            }
-        }
-        None => std::future::pending().await,
+        self.shared.close();
     }
 }

@@ -21,8 +21,8 @@ use super::attempt::{Fetched, Proof};
 use super::handle::{Answer, Force, NoValue, Outcome};
 use super::held::Standing;
 use super::policy::{self, FORCE_SPACING, Plan, TICKET_COMPLAINT_SPACING};
+use super::rare::Leak;
 use super::renew::issuing_mode;
-use super::state::Leak;
 use super::task::Refresher;
 use super::troubles::silent_problem;
 
@@ -68,7 +68,7 @@ impl Refresher {
             return self.answer(Outcome::AlreadyReplaced);
         }
         if self.is_paused() {
-            return Err(NoValue::Paused { until: self.state.paused_until.unwrap_or(now) });
+            return Err(NoValue::Paused { until: self.state.rare.paused_until.unwrap_or(now) });
         }
         if self.key().kind != Kind::AccessToken {
             return self.judge_ticket().await;
@@ -168,7 +168,7 @@ impl Refresher {
     /// A ticket cannot be probed; one more getticket says whether it was replaced.
     async fn judge_ticket(&mut self) -> Result<Answer, NoValue> {
         let now = self.now();
-        let again = self.state.last_ticket_complaint.map(|last| last + TICKET_COMPLAINT_SPACING);
+        let again = self.state.rare.last_ticket_complaint.map(|last| last + TICKET_COMPLAINT_SPACING);
         if let Some(again) = again.filter(|again| *again > now) {
             return Err(NoValue::Exhausted {
                 retry_after: again.since(now),
@@ -176,7 +176,7 @@ impl Refresher {
                 problem: None,
             });
         }
-        self.state.last_ticket_complaint = Some(now);
+        self.state.rare.last_ticket_complaint = Some(now);
         match self.renew_ticket(Cause::Complaint).await {
             Fetched::New => self.answer(Outcome::Refreshed),
             Fetched::Same => self.answer(Outcome::Unchanged),
@@ -187,7 +187,7 @@ impl Refresher {
     /// A forced refresh: an operator's word replaces the proof.
     pub(super) async fn force(&mut self, force: Force) -> Result<Answer, NoValue> {
         if self.is_paused() {
-            return Err(NoValue::Paused { until: self.state.paused_until.unwrap_or(self.now()) });
+            return Err(NoValue::Paused { until: self.state.rare.paused_until.unwrap_or(self.now()) });
         }
         if self.key().kind != Kind::AccessToken {
             if self.plan() == Plan::Hold(policy::Hold::ParentMissing) {
@@ -221,7 +221,7 @@ impl Refresher {
         match fetched {
             Fetched::New => {
                 if force == Force::Leaked {
-                    self.state.leak = Some(Leak { leaked, second_at: self.now() + FORCE_SPACING });
+                    self.state.rare.leak = Some(Leak { leaked, second_at: self.now() + FORCE_SPACING });
                 }
                 self.answer(Outcome::Refreshed)
             }
@@ -279,8 +279,8 @@ impl Refresher {
         }
         let age = now.since(held.value.issued).as_secs();
         let fingerprint = held.value.fingerprint;
-        self.state.foreign.count += 1;
-        self.state.foreign.latest = Some(now);
+        self.state.rare.foreign.count += 1;
+        self.state.rare.foreign.latest = Some(now);
         metrics::foreign_refresh(self.key().kind);
         let advice = match self.account().token_mode {
             TokenMode::Classic => {
@@ -293,7 +293,7 @@ impl Refresher {
         };
         tracing::warn!(
             app = %self.key().appid, kind = %self.key().kind, fingerprint = %fingerprint, age_seconds = age,
-            errcode = errcode.0, count = self.state.foreign.count, "foreign refresh of {} suspected: {advice}",
+            errcode = errcode.0, count = self.state.rare.foreign.count, "foreign refresh of {} suspected: {advice}",
             self.key(),
         );
         let detail = format!("the value {fingerprint} died {age} s after it was issued; {advice}");

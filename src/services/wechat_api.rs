@@ -88,6 +88,12 @@ impl WechatApi {
         Self { cache: Some(cache), ..self }
     }
 
+    /// The same connections to WeChat, with tokens that this client may read.
+    #[must_use]
+    pub fn for_client(&self, client: Client) -> Self {
+        Self { client, cache: None, shared: self.shared.clone() }
+    }
+
     /// `POST` of a JSON body to a path like `/cgi-bin/message/custom/send`. Its texts are sent in
     /// UTF-8 as they are; control characters in them would be escaped, which WeChat refuses.
     ///

@@ -13,6 +13,7 @@ const LAST_RULES_RELOAD_SUCCESSFUL: &str = "zhongkong_last_rules_reload_successf
 const ASKED: &str = "zhongkong_oauth_requests_total";
 const STORE_SECONDS: &str = "zhongkong_oauth_store_seconds";
 const LOGINS: &str = "zhongkong_oauth_logins_total";
+const BUSINESS_ASKED: &str = "zhongkong_business_requests_total";
 const JSSDK_SIGNED: &str = "zhongkong_jssdk_signatures_total";
 const JSSDK_REFUSED: &str = "zhongkong_jssdk_refusals_total";
 
@@ -29,6 +30,10 @@ pub(super) fn describe() {
         "Time of one step of the login service's stores, by store."
     );
     describe_counter!(LOGINS, "Requests of the login flow, by what they were told.");
+    describe_counter!(
+        BUSINESS_ASKED,
+        "Requests of programs about menus and QR codes, by operation and what came of it."
+    );
     describe_counter!(JSSDK_SIGNED, "Signatures of the JS-SDK service, by what they were made with.");
     describe_counter!(JSSDK_REFUSED, "Requests to the JS-SDK service that were refused, by reason.");
 }
@@ -74,6 +79,11 @@ pub fn login(outcome: &'static str) {
 /// Somebody asked who is logged in, or to end it; both are words of the identity endpoints.
 pub fn identity_asked(what: &'static str, result: &'static str) {
     counter!(ASKED, "what" => what, "result" => result).increment(1);
+}
+
+/// A program asked for something about menus or codes; both are words of the business service's.
+pub fn business_asked(operation: &'static str, result: &'static str) {
+    counter!(BUSINESS_ASKED, "operation" => operation, "result" => result).increment(1);
 }
 
 /// What a signature of the JS-SDK service was made with.

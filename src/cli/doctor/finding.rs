@@ -49,6 +49,8 @@ pub(super) enum Group {
     OAuth,
     /// The JS-SDK service.
     Jssdk,
+    /// Menus and QR codes.
+    Business,
 }
 
 /// One finding.
@@ -190,6 +192,7 @@ const fn heading(group: Group) -> &'static str {
         Group::Messages => "Message service",
         Group::OAuth => "Login service",
         Group::Jssdk => "JS-SDK service",
+        Group::Business => "Menus and QR codes",
     }
 }
 

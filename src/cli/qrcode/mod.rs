@@ -11,7 +11,7 @@ use crate::clock::{Clock, WallTime};
 use crate::config::Environment;
 use crate::services::business::SCHEMA;
 use crate::services::database::Database;
-use crate::services::qrcode::{Code, CodeError, Codes, Life, Scene, Spec};
+use crate::services::qrcode::{Code, CodeError, Codes, Life, Scene, Spec, picture_host};
 
 use super::account::{Opened, Whose, make_place};
 use super::error::CliError;
@@ -78,7 +78,7 @@ impl Desk {
         make_place(&tools.database);
         let database = Database::new(&tools.database, &SCHEMA)?;
         let clock = Clock::system();
-        let pictures = pictures(&tools.wechat.api_base);
+        let pictures = picture_host(&tools.wechat.api_base);
         let name = appid.to_string();
         let codes = Codes::new(api, appid, database, clock.clone(), tools.codes);
         let desk = Self { codes, called, appid: name, pictures, clock };
@@ -93,13 +93,6 @@ impl Desk {
     fn document(&self, code: &Code) -> CodeDocument {
         CodeDocument::of(code, self.clock.wall())
     }
-}
-
-/// WeChat draws codes on another host; a stand-in for WeChat draws them itself.
-fn pictures(api_base: &url::Url) -> url::Url {
-    let wechats = api_base.host_str().is_some_and(|host| host.ends_with(".weixin.qq.com"));
-    let host = wechats.then(|| url::Url::parse("https://mp.weixin.qq.com").ok()).flatten();
-    host.unwrap_or_else(|| api_base.clone())
 }
 
 /// A code as a document.

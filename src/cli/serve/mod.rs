@@ -11,6 +11,7 @@ use crate::launch::services::{self, Checked};
 use super::error::CliError;
 use super::output::{Output, note};
 
+mod business;
 mod jssdk;
 mod messages;
 mod oauth;
@@ -18,7 +19,7 @@ mod oauth;
 /// What `serve` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Which services, one or several in one process: messages, oauth, jssdk
+    /// Which services, one or several in one process: messages, oauth, jssdk, business
     #[arg(required = true, value_name = "SERVICE", value_parser = parse_service)]
     services: Vec<Service>,
     /// Only say whether they would start with this configuration: run it as their user
@@ -67,11 +68,12 @@ pub(super) fn check(args: &Args, config: &Path, out: Output, env: &Environment) 
 
 /// What would be served, a line each.
 fn page(checked: &Checked) -> String {
-    let Checked { summary, warnings: _, messages, oauth, jssdk } = checked;
+    let Checked { summary, warnings: _, messages, oauth, jssdk, business } = checked;
     let mut lines = vec![format!("ok: {summary}")];
     lines.extend(messages.iter().flat_map(messages::lines));
     lines.extend(oauth.iter().flat_map(oauth::lines));
     lines.extend(jssdk.iter().flat_map(jssdk::lines));
+    lines.extend(business.iter().flat_map(business::lines));
     lines.push(String::new());
     lines.join("\n")
 }
@@ -85,6 +87,7 @@ mod tests {
         assert_eq!(parse_service("messages"), Ok(Service::Messages));
         assert_eq!(parse_service("oauth"), Ok(Service::OAuth));
         assert_eq!(parse_service("jssdk"), Ok(Service::Jssdk));
+        assert_eq!(parse_service("business"), Ok(Service::Business));
         assert!(parse_service("mesages").unwrap_err().contains("messages"));
     }
 }

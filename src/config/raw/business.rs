@@ -1,4 +1,4 @@
-//! `[business]`: what the commands about menus and QR codes keep.
+//! `[business]`: what is kept of menus and QR codes, and their service over HTTP.
 
 use serde::Deserialize;
 
@@ -18,4 +18,8 @@ pub(in crate::config) struct Business {
     pub(in crate::config) database_url_credential: Option<String>,
     /// … or an environment variable.
     pub(in crate::config) database_url_env: Option<String>,
+    /// The daemon that knows the callers of the service.
+    pub(in crate::config) daemon: Option<String>,
+    /// PEM file of the authority that signed the daemon's certificate.
+    pub(in crate::config) ca: Option<String>,
 }

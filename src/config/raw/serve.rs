@@ -22,9 +22,10 @@ pub(in crate::config) struct Serve {
     pub(in crate::config) log: Option<Log>,
     pub(in crate::config) oauth: Option<Alone>,
     pub(in crate::config) jssdk: Option<Alone>,
+    pub(in crate::config) business: Option<Alone>,
 }
 
-/// `[serve.oauth]`, `[serve.jssdk]`: the addresses of a process that runs this service alone.
+/// `[serve.oauth]`, `[serve.jssdk]`, `[serve.business]`: the addresses of a process that runs this service alone.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Alone {

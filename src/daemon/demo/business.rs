@@ -161,6 +161,7 @@ api_base = \"http://{upstream}\"
 
 [business]
 database = \"business.db\"
+daemon = \"http://{daemon}\"
 
 [serve]
 listen = \"{http}\"

@@ -82,6 +82,15 @@ Log in at the simulated WeChat, on a page that is signed for the JS-SDK: open th
 
   http://{http}/jssdk/{shop_path}/page/demo
 
+Be a business program: see what it may ask, push a menu, make a QR code and open its picture
+
+  curl http://{http}/business/v1/openapi.json
+  curl -X PUT http://{http}/business/v1/{shop}/menu -H \"authorization: Bearer $ZHONGKONG_TOKEN\" \\
+       --json '{{\"button\":[{{\"type\":\"click\",\"name\":\"Songs\",\"key\":\"SONGS\"}}]}}'
+  curl http://{http}/business/v1/{shop}/qrcodes -H \"authorization: Bearer $ZHONGKONG_TOKEN\" \\
+       --json '{{\"scene\":\"table-7\",\"life\":\"permanent\"}}'
+  curl http://{http}/business/v1/{shop}/qrcodes/table-7/image -H \"authorization: Bearer $ZHONGKONG_TOKEN\" -o table-7.png
+
 What the simulated WeChat saw, and the daemon's health and metrics:
 
   curl http://{upstream}/_sim/log

@@ -13,6 +13,7 @@ use crate::config::{Environment, ServeConfig, Service, ServiceSet};
 use crate::launch::error::LaunchError;
 use crate::process::hardening::harden;
 
+use super::business::{self, CheckedBusiness};
 use super::error::ServicesError;
 use super::jssdk::{self, CheckedJssdk};
 use super::messages::{self, CheckedMessages};
@@ -36,6 +37,9 @@ pub struct Checked {
     /// The JS-SDK service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jssdk: Option<CheckedJssdk>,
+    /// Menus and QR codes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub business: Option<CheckedBusiness>,
 }
 
 /// All that a start of these services would ask of its files, and no more.
@@ -45,7 +49,7 @@ pub struct Checked {
 pub fn check(path: &Path, env: &Environment, wanted: &ServiceSet) -> Result<Checked, LaunchError> {
     harden()?;
     let LoadedServe { config, warnings } = ServeConfig::load(path, env, wanted)?;
-    let ServeConfig { serve, verify_files: _, messages, oauth, jssdk } = config;
+    let ServeConfig { serve, verify_files: _, messages, oauth, jssdk, business } = config;
     if let Some(path) = &serve.log.file {
         writable(path).map_err(|source| ServicesError::OwnLog { path: path.clone(), source })?;
     }
@@ -56,12 +60,15 @@ pub fn check(path: &Path, env: &Environment, wanted: &ServiceSet) -> Result<Chec
     let oauth = told(Service::OAuth, oauth.map_err(ServicesError::from)?, &mut summaries);
     let jssdk = jssdk.map(|settings| jssdk::check(&settings)).transpose();
     let jssdk = told(Service::Jssdk, jssdk.map_err(ServicesError::from)?, &mut summaries);
+    let business = business.map(|settings| business::check(&settings)).transpose();
+    let business = told(Service::Business, business.map_err(ServicesError::from)?, &mut summaries);
     Ok(Checked {
         summary: status::summary(&summaries),
         warnings: warnings.iter().map(ToString::to_string).collect(),
         messages,
         oauth,
         jssdk,
+        business,
     })
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::business::BusinessError;
 use super::jssdk::JssdkError;
 use super::messages::MessagesError;
 use super::oauth::OAuthError;
@@ -19,6 +20,9 @@ pub enum ServicesError {
     /// The JS-SDK service cannot be built.
     #[error(transparent)]
     Jssdk(#[from] JssdkError),
+    /// The service of menus and QR codes cannot be built.
+    #[error(transparent)]
+    Business(#[from] BusinessError),
     /// The process's own log.
     #[error(
         "the log file {} cannot be written; make its directory, let the service's user write there, or change \
@@ -49,6 +53,7 @@ impl ServicesError {
             Self::Messages(source) => source.is_configuration(),
             Self::OAuth(source) => source.is_configuration(),
             Self::Jssdk(source) => source.is_configuration(),
+            Self::Business(source) => source.is_configuration(),
             Self::OwnLog { .. } | Self::Watch(_) | Self::Part(_) | Self::Grace => false,
         }
     }

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Any of them run in one process, behind one listener. [`served`] is what the process asks of each,
-//! and a module with a service's name answers for it ([`messages`], [`oauth`], [`jssdk`]). [`run`] builds those that are
+//! and a module with a service's name answers for it ([`messages`], [`oauth`], [`jssdk`], [`business`]). [`run`] builds those that are
 //! wanted and owns the tasks and the signals, [`files`] are what all their accounts have at the root, [`reload`] has all of them made again and swaps them,
 //! [`check`](mod@check) only looks, [`link`] looks whether a service's daemon is there, [`status`]
 //! tells the service manager and the admin listener. The process starts and serves without the
@@ -23,6 +23,7 @@ use crate::process::sockets::Inherited;
 use crate::telemetry::{self, TelemetryError};
 
 mod admin;
+pub mod business;
 mod check;
 mod error;
 mod files;

@@ -30,6 +30,7 @@ use crate::process::signals::{Intent, Intents};
 use crate::telemetry::{self, metrics};
 
 use super::admin::{self, View};
+use super::business::Business;
 use super::error::ServicesError;
 use super::files::Files;
 use super::jssdk::Jssdk;
@@ -119,7 +120,7 @@ impl Services {
             admin: admin.local_addr().map_err(ServicesError::Watch)?,
         };
         let bell = Bell::default();
-        let ServeConfig { serve: _, verify_files: _, messages, oauth, jssdk } = &config;
+        let ServeConfig { serve: _, verify_files: _, messages, oauth, jssdk, business } = &config;
         let mut served: Vec<Box<dyn Served>> = Vec::new();
         if let Some(settings) = messages {
             served.push(Box::new(Messages::build(settings, &clock, bell.clone()).await?));
@@ -129,6 +130,9 @@ impl Services {
         }
         if let Some(settings) = jssdk {
             served.push(Box::new(Jssdk::build(settings, &clock, bell.clone()).await?));
+        }
+        if let Some(settings) = business {
+            served.push(Box::new(Business::build(settings, &clock, bell.clone()).await?));
         }
         Ok(Self { config, http, admin, addresses, served, bell, counters, clock })
     }

@@ -139,3 +139,30 @@ fn a_call_that_never_reached_wechat_is_taken_back() {
     budget.uncount();
     assert_eq!(budget.usage(at(0)).used, 0);
 }
+
+#[test]
+fn calls_are_counted_to_the_millisecond_over_weeks_and_whatever_order_they_come_in() {
+    // The packed instants are counted from one that has to move every few days.
+    let mut budget = Budget::new(2_000);
+    let mut naive: Vec<(i64, Share, Forced)> = Vec::new();
+    let mut latest = i64::MIN;
+    let shares = [Share::Deadline, Share::Complaint, Share::Operator];
+    for number in 0..2_000_i64 {
+        // Minutes apart, now and then a day and a half, and some before the one before.
+        let at = number * 700_001 + number / 97 * 129_600_013 - (number % 3) * 900_007;
+        latest = latest.max(at);
+        let share = shares[usize::try_from(number % 3).unwrap()];
+        let forced = if number % 7 == 0 { Forced::Yes } else { Forced::No };
+        budget.count(BootTime(at), share, forced);
+        naive.push((at, share, forced));
+        for now in [BootTime(latest), BootTime(latest) + WINDOW / 2, BootTime(latest + 86_399_999)] {
+            let inside: Vec<_> = naive.iter().filter(|call| BootTime(call.0) + WINDOW > now).collect();
+            let usage = budget.usage(now);
+            assert_eq!(usage.used as usize, inside.len(), "{number}");
+            let forced = inside.iter().filter(|call| call.2 == Forced::Yes).count();
+            assert_eq!(usage.forced_used as usize, forced, "{number}");
+            let theirs = inside.iter().filter(|call| call.1 == Share::Operator).count();
+            assert_eq!(budget.operator_left(now) as usize, 100_usize.saturating_sub(theirs), "{number}");
+        }
+    }
+}

@@ -170,6 +170,35 @@ proptest! {
         prop_assert!(at < NOW + seconds(life_seconds), "{shape:?} {life_seconds} {jitter}: {at:?}");
     }
 
+    /// Whatever the phase, the age and the life: a steered renewal keeps the margins, and is not
+    /// farther from the key's phase than the one before it was.
+    #[test]
+    fn steered_renewal_stays_in_its_window_and_comes_nearer_to_its_phase(
+        life_seconds in 0_u64..=86_400,
+        phase in 0.0_f64..1.0,
+        began in -1_000_000_000_i64..1_000_000_000_000,
+    ) {
+        let began = BootTime(began);
+        let value = Life { asked: began, expires: began + seconds(life_seconds), ..life(life_seconds) };
+        let jitter = steered(&value, phase);
+        prop_assert!((0.0..=1.0).contains(&jitter), "{jitter}");
+        let third = seconds(life_seconds) / 3;
+        let (least, most) =
+            if third > seconds(600) { (seconds(600), third) } else { (third, seconds(life_seconds) / 2) };
+        let renewed = renewal(Shape::Classic, &value, jitter);
+        prop_assert!(renewed >= value.expires - most && renewed <= value.expires - least);
+
+        let round = (seconds(life_seconds) - (least + most) / 2).as_secs_f64() * 1_000.0;
+        prop_assume!(round > 1_000.0);
+        #[expect(clippy::cast_precision_loss, reason = "boot times of centuries are exact")]
+        let off = |at: BootTime| {
+            let off = (at.0 as f64 - round * phase).rem_euclid(round);
+            off.min(round - off)
+        };
+        // Instants have whole milliseconds.
+        prop_assert!(off(renewed) <= off(began) + 2.0, "{} ms off after {}", off(renewed), off(began));
+    }
+
     /// No count of failures, jitter or life makes a wait zero or longer than its lane's cap.
     #[test]
     fn waits_after_failures_are_bounded(
@@ -219,4 +248,57 @@ fn no_jitter_brings_a_renewal_sooner_than_the_soonest() {
             assert!(due_in(&facts(shape, Some(life(7_200)), jitter)) >= soonest, "{shape:?}");
         }
     }
+}
+
+/// The busiest minute of each of these rounds, in mean minutes.
+fn busiest_of_rounds(keys: u32, rounds: usize, began: impl Fn(u32) -> i64) -> Vec<f64> {
+    let round = 5_700_000;
+    let mut minutes = vec![std::collections::HashMap::<i64, u32>::new(); rounds];
+    for key in 0..keys {
+        // As even as hashes are at best: what is tested is the steering, not chance.
+        let phase = (f64::from(key) * 0.618_033_988_749_895).fract();
+        let mut asked = BootTime(began(key));
+        for minutes in &mut minutes {
+            let value = Life { asked, expires: asked + seconds(7_200), ..life(7_200) };
+            asked = renewal(Shape::Classic, &value, steered(&value, phase));
+            *minutes.entry(asked.0 / 60_000).or_default() += 1;
+        }
+    }
+    let mean = f64::from(keys) * 60_000.0 / f64::from(round);
+    minutes.iter().map(|minutes| f64::from(*minutes.values().max().unwrap()) / mean).collect()
+}
+
+#[test]
+fn classic_keys_of_one_moment_are_spread_over_the_whole_round_within_five_rounds() {
+    // A cold start: the first renewals fill the window, which is 0.32 of a round, evenly. Each
+    // further round brings a third of what is missing.
+    let busiest = busiest_of_rounds(50_000, 6, |_| 0);
+    for (round, most) in [3.3, 2.0, 1.6, 1.4, 1.3, 1.2].into_iter().enumerate() {
+        assert!(busiest[round] < most, "round {}: {busiest:?}", round + 1);
+    }
+}
+
+#[test]
+fn classic_keys_in_their_places_stay_there() {
+    let busiest = busiest_of_rounds(50_000, 16, |key| {
+        #[expect(clippy::cast_possible_truncation, reason = "milliseconds of a round")]
+        let place = ((f64::from(key) * 0.618_033_988_749_895).fract() * 5_700_000.0) as i64;
+        place
+    });
+    assert!(busiest.iter().all(|busiest| *busiest < 1.05), "{busiest:?}");
+}
+
+#[test]
+fn phases_of_appids_in_a_row_are_spread_like_chance() {
+    // Accounts are often numbered: their hashes must not be neighbours.
+    let mut tenths = [0_u32; 10];
+    for number in 0..10_000 {
+        let key = Key::new(format!("wx{number:016x}").parse().unwrap(), crate::model::Kind::AccessToken);
+        assert_eq!(phase(&key), phase(&key.clone()));
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 9")]
+        let tenth = (phase(&key) * 10.0) as usize;
+        tenths[tenth] += 1;
+    }
+    // Four deviations of a thousand, thirty each.
+    assert!(tenths.iter().all(|count| (880..1_120).contains(count)), "{tenths:?}");
 }

@@ -30,13 +30,12 @@ use axum::{Extension, Router};
 use serde::Serialize;
 
 use crate::clock::Clock;
-use crate::http::{Received, Via, read_body};
+use crate::http::{Limit, Received, Via, read_body};
 use crate::telemetry::{Said, services as metrics};
 
 use super::asked;
 use super::card;
 use super::configuration::Configuration;
-use super::limit::Limit;
 use super::script::{self, Form};
 use super::sign::Signer;
 use super::site::judge;

@@ -18,7 +18,6 @@ pub mod card;
 pub mod check;
 pub mod configuration;
 pub mod door;
-pub mod limit;
 pub mod pages;
 pub mod script;
 pub mod sign;

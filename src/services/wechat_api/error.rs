@@ -1,6 +1,6 @@
 //! Why a call brought nothing, and whether WeChat may have carried it out.
 
-use crate::client::{Code, Error};
+use crate::client::Error;
 use crate::model::{AppId, ErrCode};
 
 use super::answer::Refusal;
@@ -126,18 +126,7 @@ pub enum SetupError {
 /// Sorts the daemon's silence from its refusal.
 pub(super) fn no_token(appid: &AppId, daemon: &str, source: Error) -> ApiError {
     let daemon = daemon.to_owned();
-    let away = match &source {
-        Error::Connect(_) => true,
-        // A connection that breaks or is refused has no reason; what the daemon says has one. Which
-        // of these a break is depends on where it finds the call: the daemon itself says neither
-        // cancelled nor unknown.
-        Error::Refused(refusal) => {
-            let broken = matches!(refusal.code, Code::Unavailable | Code::Cancelled | Code::Unknown);
-            broken && refusal.reason.is_none()
-        }
-        Error::Address(_) | Error::Answer { .. } | Error::Silent => false,
-    };
-    if away {
+    if source.is_away() {
         ApiError::DaemonAway { daemon, source }
     } else {
         ApiError::NoToken { appid: appid.clone(), daemon, source }
@@ -147,6 +136,7 @@ pub(super) fn no_token(appid: &AppId, daemon: &str, source: Error) -> ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::Code;
     use tonic::Status;
 
     #[test]

@@ -1,7 +1,7 @@
 //! The business services: the secrets of each, whether the daemon serves it, whether it runs.
 //!
 //! A service without an account in the configuration is not spoken of: the packaged file has the
-//! sections. Nothing is complained about at the daemon to find out whether that is allowed: its own
+//! sections. That of menus and codes, which has no accounts, is spoken of once it has a database. Nothing is complained about at the daemon to find out whether that is allowed: its own
 //! configuration tells.
 
 use std::net::SocketAddr;
@@ -24,6 +24,7 @@ use super::http;
 
 mod jssdk;
 mod link;
+mod menus;
 mod messages;
 mod oauth;
 
@@ -66,7 +67,7 @@ struct Needed<'a> {
 pub(super) async fn findings(path: &Path, survey: &Survey, env: &Environment, clock: &Clock) -> Vec<Finding> {
     let Some(parts) = &survey.parts else { return Vec::new() };
     // Without their secrets, which perhaps cannot be read from here.
-    let ServeConfig { serve: _, verify_files: _, messages, oauth, jssdk } = &parts.services;
+    let ServeConfig { serve: _, verify_files: _, messages, oauth, jssdk, business } = &parts.services;
     let look = Look { path, survey, env, clock, services: &parts.services, callers: &parts.grpc.clients };
     let mut found = Vec::new();
     if let Some(form) = messages {
@@ -77,6 +78,9 @@ pub(super) async fn findings(path: &Path, survey: &Survey, env: &Environment, cl
     }
     if let Some(form) = jssdk {
         found.extend(jssdk::findings(form, &look).await);
+    }
+    if let Some(form) = business {
+        found.extend(menus::findings(form, &look).await);
     }
     found
 }

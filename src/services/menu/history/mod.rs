@@ -63,12 +63,30 @@ pub enum HistoryError {
 pub struct History {
     database: Database,
     clock: Clock,
+    own: OwnRows,
+}
+
+/// What an open row of this very process says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OwnRows {
+    /// Its push is under way.
+    UnderWay,
+    /// Its end could not be written down.
+    Abandoned,
 }
 
 impl History {
     /// In this database, whose schema is [`SCHEMA`](crate::services::business::SCHEMA).
     pub fn new(database: Database, clock: Clock) -> Self {
-        Self { database, clock }
+        Self { database, clock, own: OwnRows::UnderWay }
+    }
+
+    /// For a process that goes on when a push has failed: its caller lets one push at a time of an
+    /// account into this process, and settles before it. So an open row of the process itself is one
+    /// whose end could not be written down, and not a push that must be waited for.
+    #[must_use]
+    pub fn one_at_a_time(self) -> Self {
+        Self { own: OwnRows::Abandoned, ..self }
     }
 
     /// Makes the database, or says why it cannot be used.
@@ -110,7 +128,7 @@ impl History {
     /// Whether the process of an open push has ended.
     fn is_dead(&self, entry: &Entry) -> bool {
         match entry.owner.fate(&self.clock) {
-            Fate::Lives => false,
+            Fate::Lives => self.own == OwnRows::Abandoned && entry.owner == Owner::this(&self.clock),
             Fate::Died | Fate::Nobody => true,
             Fate::Elsewhere => self.clock.wall().0.saturating_sub(entry.began.0) > LONGEST_MS,
         }

@@ -6,6 +6,7 @@
 //! minute, by the next message that comes, or sooner where a flood would fill the memory with
 //! them; that there was one is remembered for the replay window.
 
+use std::collections::hash_map::Entry as Place;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,18 +97,21 @@ impl<W, A> Table<W, A> {
         work: impl FnOnce() -> Arc<W>,
     ) -> Found<W, A> {
         self.expire(now);
-        if let Some(entry) = self.entries.get(&key) {
-            return Found::Known(match entry {
-                Entry::Working(work) => State::Working(Arc::clone(work)),
-                Entry::Answered(number) => self.answer(*number).map_or(State::Done, State::Answered),
-                Entry::Done => State::Done,
-            });
-        }
+        let place = match self.entries.entry(key) {
+            Place::Occupied(place) => {
+                return Found::Known(match *place.get() {
+                    Entry::Working(ref work) => State::Working(Arc::clone(work)),
+                    Entry::Answered(number) => self.answer(number).map_or(State::Done, State::Answered),
+                    Entry::Done => State::Done,
+                });
+            }
+            Place::Vacant(place) => place,
+        };
         if self.closed || self.working >= self.bounds.working {
             return Found::Full;
         }
         let work = work();
-        self.entries.insert(key, Entry::Working(Arc::clone(&work)));
+        place.insert(Entry::Working(Arc::clone(&work)));
         self.working += 1;
         Found::New(work)
     }

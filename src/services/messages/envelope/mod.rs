@@ -293,8 +293,8 @@ impl Opened {
         let mut prefix = [0; PREFIX];
         rand::rng().fill(&mut prefix);
         let cipher = crypt::encrypt(key, prefix, reply, &seal.keys.receive_id);
-        let timestamp = now.seconds().to_string();
-        let stamped = Stamped { timestamp: &timestamp, nonce: &seal.nonce };
+        let mut digits = itoa::Buffer::new();
+        let stamped = Stamped { timestamp: digits.format(now.seconds()), nonce: &seal.nonce };
         outer::write(self.format, &cipher, &seal.keys.token, stamped)
     }
 

@@ -64,8 +64,12 @@ impl<'a> Query<'a> {
     /// Reads what stands behind the `?` of a request's target, still escaped.
     pub fn parse(raw: &'a str) -> Self {
         let mut query = Self::default();
-        for pair in raw.split('&') {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let mut rest = Some(raw);
+        while let Some(pairs) = rest {
+            let (pair, behind) = cut(pairs, b'&');
+            rest = behind;
+            let (name, value) = cut(pair, b'=');
+            let value = value.unwrap_or_default();
             let (name, place, longest, plus) = match name {
                 "signature" => ("signature", &mut query.signature, LONGEST, Plus::Space),
                 "timestamp" => ("timestamp", &mut query.timestamp, LONGEST, Plus::Space),
@@ -154,6 +158,14 @@ fn given<'q>(value: Option<&'q Cow<'_, str>>) -> Option<&'q str> {
 /// escaping in either.
 fn is_of_a_nonce(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"<>&]\"\\".contains(&byte)
+}
+
+/// A text up to this byte, which is ASCII, and what is behind it.
+fn cut(text: &str, at: u8) -> (&str, Option<&str>) {
+    match memchr(at, text.as_bytes()) {
+        Some(place) => (&text[..place], Some(&text[place + 1..])),
+        None => (text, None),
+    }
 }
 
 fn decode(value: &str, plus: Plus, longest: usize) -> Result<Cow<'_, str>, Flaw> {

@@ -87,7 +87,7 @@ impl Form for Xml {
 
     fn number(&mut self, name: &'static str, number: u64) {
         self.open(name);
-        push_number(&mut self.0, number);
+        self.0.push_str(itoa::Buffer::new().format(number));
         self.close(name);
     }
 
@@ -153,7 +153,7 @@ impl Form for Json {
 
     fn number(&mut self, name: &'static str, number: u64) {
         self.name(name);
-        push_number(&mut self.0, number);
+        self.0.push_str(itoa::Buffer::new().format(number));
     }
 
     fn within(&mut self, name: &'static str, fields: impl FnOnce(&mut Self)) {
@@ -173,13 +173,4 @@ impl Form for Json {
         }
         self.0.push(']');
     }
-}
-
-/// Decimal digits, without the detour over a formatter.
-fn push_number(out: &mut String, number: u64) {
-    if number >= 10 {
-        push_number(out, number / 10);
-    }
-    // Below 10, so it is one byte and a digit.
-    out.push(char::from(b'0' + (number % 10) as u8));
 }
