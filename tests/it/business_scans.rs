@@ -59,7 +59,7 @@ async fn scanned_and_counted(site: &Site, messages: SocketAddr, codes: SocketAdd
     let made = client.post(at("/qrcodes")).bearer_auth(TOKEN).body(r#"{"scene":"door","life":"1d"}"#);
     assert_eq!(made.send().await.unwrap().status(), 201);
     let callback = format!("http://{messages}/wechat/shop");
-    for (event, key) in [("event.SCAN", "door"), ("event.subscribe.qrscene", "qrscene_door")] {
+    for (event, key) in [("event.SCAN", "door"), ("event.subscribe", "qrscene_door")] {
         let key = format!("EventKey={key}");
         let send = ["messages", "send", &callback, event, &key, "Ticket=", "--account", "shop"];
         let sent = site.run(&send).await;
