@@ -9,7 +9,7 @@ NEEDS := needs-memcached needs-promtool needs-systemd needs-chromium needs-nginx
 # What stands beside ours in the benches, and nowhere else.
 BENCH_NEEDS := needs-memcached needs-redis needs-bench-python needs-bench-node
 
-.PHONY: help demo test js check fmt clippy unit docs instructions bench fuzz needs-cargo-fuzz deb test-systemd needs-nspawn needs-cargo-deb needs-valgrind $(NEEDS) $(BENCH_NEEDS)
+.PHONY: help demo test js check fmt clippy unit docs instructions bench bench-page fuzz needs-cargo-fuzz deb test-systemd needs-nspawn needs-cargo-deb needs-valgrind $(NEEDS) $(BENCH_NEEDS)
 
 help:
 	@echo 'make demo    a simulated WeChat, the daemon and the business services in one process; Ctrl-C ends it'
@@ -58,6 +58,10 @@ js: needs-npm-tools
 bench:
 	-@$(MAKE) --no-print-directory --keep-going $(BENCH_NEEDS)
 	$(CARGO) bench --no-fail-fast --bench heap --bench scale -- --write $(SCENARIOS)
+
+# The same page from its words, benches/report/page.md, and the figures that are there.
+bench-page:
+	$(CARGO) bench --profile dev --bench heap -- --page
 
 # Each fuzz target for so many seconds; fuzz/README.md says what they are. What was found on the way
 # is in fuzz/found, from where the next run goes on.

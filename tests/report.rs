@@ -32,6 +32,7 @@ fn rates() -> Measurement {
 fn findings(title: &str) -> Findings {
     let mut findings = Findings::new(title);
     findings.add(rates());
+    findings.add(Measurement { what: "calls again".to_owned(), goals: Vec::new(), ..rates() });
     findings
 }
 
@@ -172,6 +173,7 @@ fn page_says_each_goal_what_was_measured_and_why_a_side_is_missing() {
     ] {
         assert!(page.contains(words), "{words:?} is not in\n{page}");
     }
+    assert_eq!(page.matches("Redis is missing").count(), 1, "{page}");
     assert!(!page.contains("say nothing of speed"), "{page}");
 }
 
@@ -194,11 +196,23 @@ fn page_of_another_build_or_of_cut_rounds_says_so_first() {
 
 #[test]
 fn every_scenario_has_its_place_in_the_words_of_the_page() {
-    let template = include_str!("../benches/report/page.md");
+    let template = report::run::TEMPLATE;
     for name in report::run::ALL {
         assert!(template.lines().any(|line| line == format!("{{{{{name}}}}}")), "{name} has no place");
     }
     page::render(template, &[]).unwrap();
+}
+
+#[test]
+fn page_of_the_docs_is_what_its_words_and_its_data_give() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let records = all(&docs.join("performance")).unwrap();
+    assert!(!records.is_empty(), "nothing was ever measured");
+    let page = fs::read_to_string(docs.join("performance.md")).unwrap();
+    assert!(
+        page == page::render(report::run::TEMPLATE, &records).unwrap(),
+        "docs/performance.md is not of benches/report/page.md and docs/performance/*.json: run `make bench-page`"
+    );
 }
 
 #[test]

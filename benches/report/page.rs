@@ -134,12 +134,12 @@ fn table(findings: &Findings) -> String {
         for name in &names {
             let _ = write!(text, " {} |", side(measurement, name, "<br>"));
             let why = measurement.side(name).and_then(|side| side.missing.as_ref());
-            absent.extend(why.map(|why| format!("{name} is missing: {why}")));
+            let why = why.map(|why| format!("{name} is missing: {why}"));
+            absent.extend(why.filter(|why| !absent.contains(why)));
         }
         let goals: Vec<String> = measurement.goals.iter().map(|goal| judged(measurement, goal)).collect();
         let _ = writeln!(text, " {} |", goals.join("<br>"));
     }
-    absent.dedup();
     for sentence in absent.iter().chain(&findings.notes) {
         let _ = write!(text, "\n{}\n", cell(sentence));
     }

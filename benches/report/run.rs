@@ -8,7 +8,6 @@ use std::path::Path;
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use tokio::process::Command;
 use tokio::time::Instant;
@@ -22,7 +21,8 @@ use super::{Findings, page, store};
 const PATIENCE: Duration = Duration::from_secs(600);
 /// The first argument of the process of one scenario.
 const ONE: &str = "one-scenario";
-const TEMPLATE: &str = include_str!("page.md");
+/// The words of the page.
+pub(crate) const TEMPLATE: &str = include_str!("page.md");
 
 /// Of all programs. Each runs those that are its own and passes over the others, so that one command
 /// line does for all.
@@ -47,6 +47,7 @@ pub(crate) const ALL: [&str; 17] = [
 ];
 
 /// What the arguments ask for: the scenarios that are named, or all; with `--write`, into the page.
+/// `--page` measures nothing, and writes the page from its words and the figures that are there.
 pub(crate) fn main(
     own: &[&str],
     args: &[String],
@@ -59,6 +60,11 @@ pub(crate) fn main(
         set_parent_process_death_signal(Some(Signal::KILL))?;
         return alone(name, Path::new(file), scenario);
     }
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    if args == ["--page"] {
+        store::publish(&docs, TEMPLATE)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let write = args.iter().any(|arg| arg == "--write");
     let named: Vec<&str> = args.iter().map(String::as_str).filter(|arg| *arg != "--write").collect();
     if let Some(unknown) = named.iter().find(|name| !ALL.contains(*name)) {
@@ -67,7 +73,6 @@ pub(crate) fn main(
     let chosen = own.iter().filter(|name| named.is_empty() || named.contains(*name));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (place, before, clock) = (Place::here(), load(), Clock::system());
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     let mut code = ExitCode::SUCCESS;
     for name in chosen {
         say(&format!("{name} …"));
@@ -110,9 +115,10 @@ async fn apart(name: &str) -> anyhow::Result<Outcome> {
         return Ok(Outcome::failed(&format!("it was not done within {PATIENCE:?}")));
     };
     let ended = ended?;
-    let text =
-        std::fs::read_to_string(&file).with_context(|| format!("it said nothing and ended: {ended}"))?;
-    Ok(serde_json::from_str(&text)?)
+    match std::fs::read_to_string(&file) {
+        Ok(text) => Ok(serde_json::from_str(&text)?),
+        Err(_) => Ok(Outcome::failed(&format!("it said nothing and ended: {ended}"))),
+    }
 }
 
 /// The process of one scenario.

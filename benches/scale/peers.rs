@@ -34,7 +34,7 @@ impl Store {
 
 /// Debian's memcached, twice: one that listens on a Unix socket listens on nothing else.
 pub(crate) fn memcached(dir: &Path) -> anyhow::Result<Store> {
-    let program = installed("/usr/bin/memcached", "memcached is not installed (make needs-memcached)")?;
+    let program = installed("/usr/bin/memcached", "not installed (make needs-memcached)")?;
     let (port, socket) = (free_port()?, dir.join("memcached"));
     let common = ["-U", "0", "-m", "16", "-t", "1", "-u", "root"];
     let addr = format!("127.0.0.1:{port}");
@@ -60,7 +60,7 @@ pub(crate) fn memcached(dir: &Path) -> anyhow::Result<Store> {
 
 /// Debian's Redis, with nothing written to a disk.
 pub(crate) fn redis(dir: &Path) -> anyhow::Result<Store> {
-    let program = installed("/usr/bin/redis-server", "redis-server is not installed (make needs-redis)")?;
+    let program = installed("/usr/bin/redis-server", "not installed (make needs-redis)")?;
     let (port, socket) = (free_port()?, dir.join("redis"));
     let addr = format!("127.0.0.1:{port}");
     let mut server = Pinned::peer(Cores::First, &program, |command| {
@@ -145,14 +145,14 @@ pub(crate) fn fastapi() -> anyhow::Result<Peer> {
 
 /// npm's wechat under express, or co-wechat under koa.
 pub(crate) fn node(which: &str) -> anyhow::Result<Peer> {
-    installed(&format!("{NODE_MODULES}/{which}"), "it is not installed (make needs-bench-node)")?;
+    installed(&format!("{NODE_MODULES}/{which}"), "not installed (make needs-bench-node)")?;
     service(Path::new("node"), |command, port| {
         command.env("NODE_PATH", NODE_MODULES).env("NODE_ENV", "production");
         command.arg(format!("{HERE}/express/server.js")).arg(which).arg(port.to_string());
     })
 }
 
-const NO_PYTHON: &str = "it is not installed (make needs-bench-python)";
+const NO_PYTHON: &str = "not installed (make needs-bench-python)";
 
 fn service(program: &Path, set_up: impl FnOnce(&mut Command, u16)) -> anyhow::Result<Peer> {
     let port = free_port()?;

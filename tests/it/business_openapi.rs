@@ -171,6 +171,8 @@ async fn every_operation_answers_as_the_description_says() {
     }
     bench.world.sim.control.script(Script::once(Endpoint::MenuAddConditional, Fault::errcode(65_309)));
     judge.judge("pushMenu", &bench.put("/menu", conditional).await);
+    let told = bench.send(Method::POST, "/business/events", &[], "").await;
+    judge.judge("tellEvents", &told);
     for status in [200, 401, 403, 422, 429, 502, 503] {
         assert!(judge.seen.iter().any(|(_, seen)| *seen == status), "{status} was never seen");
     }

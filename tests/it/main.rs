@@ -26,6 +26,7 @@ mod browser_support;
 mod browser_wechat;
 mod business_callers;
 mod business_codes;
+mod business_events;
 mod business_menus;
 mod business_openapi;
 mod business_serve;
