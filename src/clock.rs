@@ -97,6 +97,23 @@ pub struct Resolved {
     pub in_future: bool,
 }
 
+/// What both clocks say: for whoever puts several instants into words at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// What the boot clock says.
+    pub boot: BootTime,
+    /// What the wall clock says.
+    pub wall: WallTime,
+}
+
+impl Moment {
+    /// An instant on the boot clock as wall time, for people: right as far as the wall clock is
+    /// right at this moment.
+    pub fn wall_of(self, at: BootTime) -> WallTime {
+        WallTime(self.wall.0.saturating_add(at.0.saturating_sub(self.boot.0)))
+    }
+}
+
 /// The clocks of this process. Cheap to clone.
 #[derive(Clone)]
 pub struct Clock {
@@ -174,6 +191,11 @@ impl Clock {
         }
     }
 
+    /// Now, on both.
+    pub fn moment(&self) -> Moment {
+        Moment { wall: self.wall(), boot: self.boot() }
+    }
+
     /// Now, to be stored.
     pub fn stamp(&self) -> Stamp {
         Stamp { wall: self.wall(), boot: self.boot(), boot_id: self.source.boot_id.clone() }
@@ -198,7 +220,7 @@ impl Clock {
     /// An instant on this boot's clock as wall time, for people: right as far as the
     /// wall clock is right now.
     pub fn wall_of(&self, at: BootTime) -> WallTime {
-        WallTime(self.wall().0.saturating_add(at.0.saturating_sub(self.boot().0)))
+        self.moment().wall_of(at)
     }
 
     /// Waits until the instant, also over a suspend. Dropping it is harmless.

@@ -161,7 +161,9 @@ impl FromStr for Fingerprint {
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", u64::from_be_bytes(self.0))
+        let mut text = [0; 16];
+        hex::encode_to_slice(self.0, &mut text).expect("two digits for a byte fit");
+        f.write_str(str::from_utf8(&text).expect("hex digits are ASCII"))
     }
 }
 

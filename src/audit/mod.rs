@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::access::{Caller, Origin};
-use crate::clock::Clock;
+use crate::clock::{Clock, WallTime};
 use crate::ledger::{AuditShare, Ledger};
 use crate::model::{AppId, Fingerprint, Generation, Key, Kind};
 
@@ -107,6 +107,12 @@ impl On {
     pub fn value(self, fingerprint: Option<Fingerprint>) -> Self {
         Self { fingerprint, ..self }
     }
+
+    /// What is added up: this, done so by whom.
+    fn subject(self, client: Option<Arc<str>>, origin: Origin, act: Act, outcome: Outcome) -> Subject {
+        let Self { appid, kind, fingerprint, generation } = self;
+        Subject { client, origin, act, appid, kind, outcome, fingerprint, generation }
+    }
 }
 
 /// Where an entry goes.
@@ -159,13 +165,18 @@ impl Recorder {
 
     /// Notes what a caller did. For what takes time, [`Recorder::begin`].
     pub fn record(&self, caller: &Caller, act: Act, on: On, outcome: Outcome) {
-        self.note(Some(caller.shared_name()), caller.origin(), act, on, outcome);
+        self.note(on.subject(Some(caller.shared_name()), caller.origin(), act, outcome), Clock::wall);
+    }
+
+    /// The same, for who has just looked at the clock.
+    pub fn record_at(&self, at: WallTime, caller: &Caller, act: Act, on: On, outcome: Outcome) {
+        self.note(on.subject(Some(caller.shared_name()), caller.origin(), act, outcome), |_| at);
     }
 
     /// Notes that somebody showed no proof, or one that is not known or not valid any more: to a
     /// call ([`Act::Refused`]) or to a form ([`Act::SignIn`]).
     pub fn refused(&self, origin: Origin, act: Act, outcome: Outcome) {
-        self.note(None, origin, act, On::default(), outcome);
+        self.note(On::default().subject(None, origin, act, outcome), Clock::wall);
     }
 
     /// Notes a deed at its end; also if whoever waits for it goes away before.
@@ -180,19 +191,17 @@ impl Recorder {
         }
     }
 
-    fn note(&self, client: Option<Arc<str>>, origin: Origin, act: Act, on: On, outcome: Outcome) {
+    fn note(&self, subject: Subject, at: impl FnOnce(&Clock) -> WallTime) {
         let Some(noted) = &self.0 else { return };
-        let lane = lane(act, outcome);
+        let lane = lane(subject.act, subject.outcome);
         if lane == Lane::Slow(AuditShare::Reads) && noted.reads == Reads::Ignored {
             return;
         }
-        let On { appid, kind, fingerprint, generation } = on;
-        let subject = Subject { client, origin, act, appid, kind, outcome, fingerprint, generation };
         let tallies = match lane {
             Lane::Single | Lane::Quick => &noted.quick,
             Lane::Slow(_) => &noted.slow,
         };
-        tallies.add(subject, noted.clock.wall());
+        tallies.add(subject, at(&noted.clock));
     }
 }
 
@@ -225,7 +234,7 @@ impl Drop for Deed {
     fn drop(&mut self) {
         if let Some(outcome) = self.end.take() {
             let (client, on) = (self.client.clone(), std::mem::take(&mut self.on));
-            self.recorder.note(Some(client), self.origin, self.act, on, outcome);
+            self.recorder.note(on.subject(Some(client), self.origin, self.act, outcome), Clock::wall);
         }
     }
 }

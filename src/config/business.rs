@@ -2,6 +2,7 @@
 //!
 //! The commands read the first part only ([`check`]); the service all of it ([`service`]).
 
+use crate::secret::Secret;
 use crate::services::database::Place as DatabasePlace;
 use crate::services::qrcode::Limits;
 use crate::wechat;
@@ -32,6 +33,8 @@ pub struct BusinessSettings {
     pub database: DatabasePlace,
     /// How many permanent QR codes an account may have.
     pub codes: Limits,
+    /// What the message service signs with; without one nobody can tell of scans.
+    pub events_secret: Option<Secret>,
 }
 
 /// Validates the section for the service; without secrets its result is of no use but to look at.
@@ -44,15 +47,23 @@ pub(super) fn service(
     let kept = check(raw, depth, cx);
     let daemon =
         link::check_for_callers(raw.daemon.as_deref(), raw.ca.as_deref(), Service::Business, depth, cx);
+    let events = Sources {
+        prefix: "events_secret",
+        file: raw.events_secret_file.as_deref(),
+        credential: raw.events_secret_credential.as_deref(),
+        env: raw.events_secret_env.as_deref(),
+    };
+    let table = Place::root().key("business");
+    let events_secret = if events.is_empty() { None } else { Some(events.load_to(depth, &table, cx)?) };
     let (database, codes) = kept?;
-    Some(BusinessSettings { daemon: daemon?, wechat: wechat?, database, codes })
+    Some(BusinessSettings { daemon: daemon?, wechat: wechat?, database, codes, events_secret })
 }
 
 impl BusinessSettings {
     /// As [`ServeConfig::restart_needed`](super::ServeConfig::restart_needed).
     pub(super) fn restart_needed(&self, new: &Self) -> Vec<&'static str> {
         // Without `..`: a new key must be put on one side or the other.
-        let Self { daemon, wechat, database, codes: _ } = self;
+        let Self { daemon, wechat, database, codes: _, events_secret: _ } = self;
         let [addr, _, ca, _] = daemon.differs(&new.daemon);
         let wechat::Settings { api_base, connect_timeout, timeout, proxy } = wechat;
         let changed = [
@@ -84,6 +95,9 @@ pub(super) fn check(
         permanent_reserve,
         daemon: _,
         ca: _,
+        events_secret_file: _,
+        events_secret_credential: _,
+        events_secret_env: _,
     } = raw;
     let codes = limits(*permanent_codes, *permanent_reserve, &table, cx);
     let url = Sources {

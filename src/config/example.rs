@@ -161,6 +161,8 @@ fn the_services_read_the_same_file_with_every_example_and_none_of_the_daemons_se
     write("secrets/oauth-seal-keys", &format!("2026:{}\n", "0123456789abcdef".repeat(4)));
     write("secrets/oauth-events", "0123456789abcdef0123456789abcdef");
     write("secrets/jssdk-token", "a-third-bearer-token\n");
+    write("secrets/business-events", "0123456789abcdef0123456789abcdef");
+    write("secrets/business-database", "postgres://zhongkong:password@db.example.com/business\n");
     for (name, text) in [("token", "AAAAA"), ("aes-key", key), ("aes-key.old", old)] {
         write(&format!("secrets/shop-{name}"), text);
     }
@@ -197,6 +199,9 @@ fn the_services_read_the_same_file_with_every_example_and_none_of_the_daemons_se
     assert!(oauth.events_secret.is_some() && oauth.seal.active().is_some());
 
     assert_eq!(loaded.config.jssdk.as_ref().unwrap().accounts.len(), 2);
+    let business = loaded.config.business.as_ref().unwrap();
+    assert!(business.daemon.credentials.ca.is_some() && business.database.is_sound());
+    assert!(business.events_secret.is_some());
 
     // What it shows as defaults are the defaults, beside what has none.
     let needed = "[oauth]\nbase_url = \"https://wx.example.com\"\n\

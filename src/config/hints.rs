@@ -76,6 +76,7 @@ const HINTS: &[Hint] = &[
     Hint { table: "jssdk.account", key: "js_api_list", instead: "it is called apis" },
     Hint { table: "jssdk.account", key: "open_tag_list", instead: "it is called open_tags" },
     Hint { table: "business", key: "addr", instead: "it is called daemon" },
+    Hint { table: "business", key: "events_secret", instead: NO_CALLBACK_SECRET_HERE },
     Hint { table: "business", key: "database_url", instead: NO_CALLBACK_SECRET_HERE },
     Hint {
         table: "business",

@@ -189,20 +189,23 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.torn.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-        }
         if let Some(opening) = &mut self.opening
             && opening.deadline.as_mut().poll(cx).is_ready()
         {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         let before = buf.filled().len();
-        ready!(match &mut self.io {
+        let read = match &mut self.io {
             Io::Tcp(io) => Pin::new(io).poll_read(cx, buf),
             Io::Tls(io) => Pin::new(io.as_mut()).poll_read(cx, buf),
             Io::Unix(io) => Pin::new(io).poll_read(cx, buf),
-        })?;
+        };
+        // Behind the read, so that two locks are not taken for each call that has come. Whoever sends
+        // without end is told as soon as the runtime ends its turn.
+        if read.is_pending() && self.torn.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        ready!(read)?;
         let read = buf.filled().len() - before;
         self.opening = self.opening.take().and_then(|opening| {
             let missing = opening.missing.saturating_sub(read);

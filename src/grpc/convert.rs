@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::clock::{Clock, WallTime};
+use crate::clock::{Moment, WallTime};
 use crate::hub::exchange::Flow;
 use crate::model::{AppId, CallMode, Cause, Fingerprint, Key, Kind, WordError};
 use crate::pb;
@@ -104,7 +104,7 @@ pub(super) enum ValuePart {
 }
 
 /// A good value as a message.
-pub(super) fn token(appid: &str, kind: Kind, good: &Good, part: ValuePart, clock: &Clock) -> pb::Token {
+pub(super) fn token(appid: &str, kind: Kind, good: &Good, part: ValuePart, now: Moment) -> pb::Token {
     let value = match part {
         ValuePart::Shown => good.value.secret.expose().to_owned(),
         ValuePart::LeftOut => String::new(),
@@ -116,8 +116,8 @@ pub(super) fn token(appid: &str, kind: Kind, good: &Good, part: ValuePart, clock
         value,
         fingerprint: good.value.fingerprint.to_string(),
         generation: good.value.generation.0,
-        issued_at: Some(stamp(clock.wall_of(good.value.issued))),
-        expires_at: Some(stamp(clock.wall_of(good.dead_by))),
+        issued_at: Some(stamp(now.wall_of(good.value.issued))),
+        expires_at: Some(stamp(now.wall_of(good.dead_by))),
         remaining: Some(span_out(good.remaining)),
         cache_for: Some(span_out(good.remaining.min(CACHE_FOR))),
         state: state.into(),

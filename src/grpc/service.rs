@@ -109,7 +109,7 @@ impl Face {
         } else {
             ValuePart::LeftOut
         };
-        convert::token(key.appid.as_str(), key.kind, good, part, self.hub.clock())
+        convert::token(key.appid.as_str(), key.kind, good, part, self.hub.clock().moment())
     }
 
     /// Puts a key's failure into words for callers.
@@ -127,9 +127,11 @@ impl Face {
         let good = if max_wait.is_zero() { handle.read() } else { handle.wait(max_wait).await };
         self.reads.count(if good.is_ok() { ReadResult::Served } else { ReadResult::Unavailable });
         let outcome = good.as_ref().map_or_else(Outcome::from, |_| Outcome::Served);
-        self.audit.record(caller, Act::Read, On::key(handle.key()), outcome);
+        // Each look at a clock costs more than the look-up of the key.
+        let (key, now) = (handle.key(), self.hub.clock().moment());
+        self.audit.record_at(now.wall, caller, Act::Read, On::key(key), outcome);
         let good = good.map_err(|source| self.no_value(&handle, source))?;
-        let token = self.token(caller, &handle, &good);
+        let token = convert::token(key.appid.as_str(), key.kind, &good, ValuePart::Shown, now);
         metrics::read_took(begun.elapsed());
         Ok(token)
     }
@@ -181,9 +183,11 @@ pub(super) fn denied(caller: &Caller, action: Action, what: String) -> Failure {
 }
 
 /// The caller that the gate put into the request.
-fn caller<T>(request: &Request<T>) -> Result<Caller, Failure> {
-    let caller = request.extensions().get::<Caller>().cloned();
-    caller.ok_or(Failure::Internal { what: "a request passed without a caller" })
+fn caller<T>(request: &Request<T>) -> Result<&Caller, Failure> {
+    request
+        .extensions()
+        .get::<Caller>()
+        .ok_or(Failure::Internal { what: "a request passed without a caller" })
 }
 
 #[tonic::async_trait]
@@ -192,7 +196,7 @@ impl TokenControl for Face {
         &self,
         request: Request<pb::GetTokenRequest>,
     ) -> Result<Response<pb::GetTokenResponse>, Status> {
-        let token = self.get(&caller(&request)?, request.get_ref()).await?;
+        let token = self.get(caller(&request)?, request.get_ref()).await?;
         Ok(Response::new(pb::GetTokenResponse { token: Some(token) }))
     }
 
@@ -200,7 +204,7 @@ impl TokenControl for Face {
         &self,
         request: Request<pb::ForceRefreshRequest>,
     ) -> Result<Response<pb::ForceRefreshResponse>, Status> {
-        Ok(Response::new(self.refresh(&caller(&request)?, request.get_ref()).await?))
+        Ok(Response::new(self.refresh(caller(&request)?, request.get_ref()).await?))
     }
 
     type WatchTokensStream = Events;
@@ -209,7 +213,7 @@ impl TokenControl for Face {
         &self,
         request: Request<pb::WatchTokensRequest>,
     ) -> Result<Response<Events>, Status> {
-        let caller = caller(&request)?;
+        let caller = caller(&request)?.clone();
         Ok(Response::new(watch::open(self, caller, request.get_ref())?))
     }
 
@@ -217,26 +221,26 @@ impl TokenControl for Face {
         &self,
         request: Request<pb::ListStatusRequest>,
     ) -> Result<Response<pb::ListStatusResponse>, Status> {
-        Ok(Response::new(self.list(&caller(&request)?, request.get_ref())?))
+        Ok(Response::new(self.list(caller(&request)?, request.get_ref())?))
     }
 
     async fn sign_jsapi(
         &self,
         request: Request<pb::SignJsapiRequest>,
     ) -> Result<Response<pb::SignJsapiResponse>, Status> {
-        Ok(Response::new(self.sign(&caller(&request)?, request.get_ref())?))
+        Ok(Response::new(self.sign(caller(&request)?, request.get_ref())?))
     }
 
     async fn exchange_code(
         &self,
         request: Request<pb::ExchangeCodeRequest>,
     ) -> Result<Response<pb::ExchangeCodeResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = caller(&request)?.clone();
         Ok(Response::new(self.exchange(&caller, request.into_inner()).await?))
     }
 
     async fn pause(&self, request: Request<pb::PauseRequest>) -> Result<Response<pb::PauseResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = caller(&request)?.clone();
         let keys = self.pause_keys(&caller, request.into_inner()).await?;
         Ok(Response::new(pb::PauseResponse { keys }))
     }
@@ -245,7 +249,7 @@ impl TokenControl for Face {
         &self,
         request: Request<pb::ResumeRequest>,
     ) -> Result<Response<pb::ResumeResponse>, Status> {
-        let caller = caller(&request)?;
+        let caller = caller(&request)?.clone();
         let keys = self.resume_keys(&caller, request.into_inner()).await?;
         Ok(Response::new(pb::ResumeResponse { keys }))
     }
@@ -253,6 +257,6 @@ impl TokenControl for Face {
         &self,
         request: Request<pb::ListAuditRequest>,
     ) -> Result<Response<pb::ListAuditResponse>, Status> {
-        Ok(Response::new(self.list_audit_rows(&caller(&request)?, request.get_ref()).await?))
+        Ok(Response::new(self.list_audit_rows(caller(&request)?, request.get_ref()).await?))
     }
 }

@@ -245,7 +245,7 @@ impl Watch {
         if part == ValuePart::Shown {
             self.audit.record(&self.caller, Act::Watch, On::key(key), Outcome::Served);
         }
-        let token = convert::token(key.appid.as_str(), key.kind, good, part, self.hub.clock());
+        let token = convert::token(key.appid.as_str(), key.kind, good, part, self.hub.clock().moment());
         Some(Event::Token(token))
     }
 

@@ -8,6 +8,7 @@
 pub mod business;
 pub mod business_api;
 pub mod database;
+pub mod forwarded;
 pub mod jssdk;
 pub mod menu;
 pub mod messages;

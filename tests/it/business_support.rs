@@ -26,6 +26,9 @@ use super::support::simulated::client_builder;
 /// The limits, where a test does not care.
 pub(crate) const CODES: qrcode::Limits = qrcode::Limits { permanent: 100_000, reserve: 1_000 };
 
+/// What events are signed with.
+pub(crate) const EVENTS: &str = "an-events-secret-of-the-tests";
+
 /// A menu of one button.
 pub(crate) const MENU: &str = r#"{"button":[{"type":"click","name":"今日歌曲","key":"V1"}]}"#;
 
@@ -112,7 +115,7 @@ impl Bench {
         let database = Database::new(&place, Api::schema()).unwrap();
         let clock = world.clock.clone();
         let parts = Parts { daemon, api: api.unwrap(), pictures: base, database, clock };
-        let api = Api::new(Live { codes }, parts);
+        let api = Api::new(Live { codes, events: Some(EVENTS.into()) }, parts);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let http = listener.local_addr().unwrap();
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());

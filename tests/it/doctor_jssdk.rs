@@ -82,3 +82,15 @@ async fn what_keeps_pages_from_being_signed_is_named_with_its_fix() {
     );
     daemon.stop().await;
 }
+
+#[tokio::test]
+async fn client_that_may_sign_in_place_of_reading_is_as_good() {
+    let _guard = Guard::start();
+    let wechat = wechat(&["wx1"]).await;
+    let (mut site, _port) = served(&wechat.base);
+    let may_sign = client().replace("\"read\", ", "\"sign\", ");
+    site.raw(&format!("{may_sign}[[jssdk.account]]\nappid = \"wx1\"\nhosts = [\"localhost\"]\n"));
+    let daemon = site.start_ready().await;
+    doctor(&site, &[]).await.says("ok", "daemon", &["signs the pages of wx1 for the service"]);
+    daemon.stop().await;
+}

@@ -21,10 +21,22 @@ fn python() -> PathBuf {
     python
 }
 
-/// What wechatpy says after doing this at a WeChat, with this token of an account.
+/// What wechatpy says after doing this about menus at a WeChat, with this token of an account.
 pub(crate) async fn wechatpy(base: &str, appid: &str, token: &str, act: &[&str], input: &str) -> Value {
+    said("wechatpy_menu.py", base, appid, token, act, input).await
+}
+
+/// The same of another program among the peers.
+pub(crate) async fn said(
+    program: &str,
+    base: &str,
+    appid: &str,
+    token: &str,
+    act: &[&str],
+    input: &str,
+) -> Value {
     let mut peer = Command::new(python())
-        .arg(root().join("tests/peers/wechatpy_menu.py"))
+        .arg(root().join("tests/peers").join(program))
         .args([base, appid, token])
         .args(act)
         .stdin(Stdio::piped())

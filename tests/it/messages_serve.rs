@@ -310,7 +310,7 @@ async fn wrong_configuration_is_exit_code_two_with_a_sentence() {
     let said = ran(command(&site(), &["serve", "menus"])).await;
     assert_eq!(said.code, Some(2), "{}", said.stderr);
     assert!(
-        said.stderr.contains("there is no such service; there is: messages, oauth, jssdk"),
+        said.stderr.contains("there is no such service; there is: messages, oauth, jssdk, business"),
         "{}",
         said.stderr
     );

@@ -247,6 +247,18 @@ async fn the_demos_page_is_signed_and_knows_who_has_logged_in_at_the_simulated_w
     assert_eq!((&hong["nickname"], &hong["debug"]), (&json!("小红"), &json!(false)), "{hong}");
     assert_eq!(hong["openid"], Person::new("hong", "").openid(SHOP));
 
+    // A business program's menu and code, with the token that the guide gives it.
+    let token = between(&guide, "export ZHONGKONG_TOKEN=", "\n");
+    let program = client_builder().build().unwrap();
+    let at = |path: &str| page.join(&format!("/business/v1/{SHOP}/{path}")).unwrap();
+    assert!(guide.contains(at("menu").as_str()), "{guide}");
+    let menu = r#"{"button":[{"type":"click","name":"Songs","key":"SONGS"}]}"#;
+    let pushed = program.put(at("menu")).bearer_auth(token).body(menu).send().await.unwrap();
+    assert_eq!(pushed.status(), 200, "{:?}", pushed.text().await);
+    let code = r#"{"scene":"table-7","life":"permanent"}"#;
+    let made = program.post(at("qrcodes")).bearer_auth(token).body(code).send().await.unwrap();
+    assert_eq!(made.status(), 201, "{:?}", made.text().await);
+
     demo.signal(Signal::INT);
     assert_eq!(demo.ended().await.code(), Some(0), "{}", demo.stderr());
     let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();

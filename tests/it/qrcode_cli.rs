@@ -2,67 +2,9 @@
 //! drawn.
 
 use serde_json::{Value, json};
-use zhongkong::simulator::{Endpoint, Fault, Script};
+use zhongkong::simulator::Fault;
 
-use crate::cli_support::{Done, Rig, Running, done};
-
-struct Codes {
-    rig: Rig,
-    config: String,
-}
-
-impl Codes {
-    async fn start() -> Self {
-        Self::start_with("").await
-    }
-
-    /// With further keys in `[business]`.
-    async fn start_with(keys: &str) -> Self {
-        let rig = Rig::start().await;
-        rig.run(&["get", "wx1", "--wait", "30s"]).await.ok();
-        let config = rig.config();
-        let text = std::fs::read_to_string(&config).unwrap();
-        let own = "database = \"business.db\"";
-        std::fs::write(&config, text.replace(own, &format!("{own}\n{keys}"))).unwrap();
-        Self { rig, config }
-    }
-
-    fn words<'a>(&'a self, words: &[&'a str]) -> Vec<&'a str> {
-        [&["qrcode"], words, &["--account", "shop", "--config", &self.config]].concat()
-    }
-
-    async fn run(&self, words: &[&str]) -> Done {
-        self.rig.run(&self.words(words)).await
-    }
-
-    fn file(&self, name: &str, text: &str) -> String {
-        let path = self.rig.path(name);
-        std::fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    }
-
-    fn asked(&self) -> u64 {
-        self.rig.wechat.control.count(Endpoint::QrcodeCreate, "wx1")
-    }
-
-    fn made(&self) -> u64 {
-        self.rig.wechat.control.issued(Endpoint::QrcodeCreate, "wx1")
-    }
-
-    fn script(&self, fault: Fault) {
-        self.rig.wechat.control.script(Script::once(Endpoint::QrcodeCreate, fault));
-    }
-
-    async fn list(&self) -> Value {
-        self.run(&["list", "--json"]).await.ok().json()
-    }
-}
-
-/// A table of so many permanent codes.
-fn table(count: usize) -> String {
-    (1..=count)
-        .fold("scene,note\n".to_owned(), |text, nth| text + format!("{nth},\"table {nth}\"\n").as_str())
-}
+use crate::qrcode_support::{Codes, read, table};
 
 #[tokio::test]
 async fn permanent_code_is_asked_for_once_and_handed_out_ever_after() {
@@ -181,44 +123,6 @@ async fn table_that_is_wrong_is_named_line_by_line_and_nothing_is_made() {
 }
 
 #[tokio::test]
-async fn bulk_run_that_is_killed_at_any_moment_goes_on_and_makes_none_twice() {
-    let codes = Codes::start().await;
-    let table = codes.file("tables.csv", &table(12));
-    let images = codes.rig.path("images");
-    let images = images.to_str().unwrap();
-    let bulk = ["bulk", &table, "--permanent", "--images", images];
-    // Between the answer and the row, between the row and the call, and in the middle of a call.
-    for place in ["qrcode.answered=kill:3", "qrcode.asked=kill:2"] {
-        let mut command = codes.rig.command(&codes.words(&bulk));
-        command.env("ZHONGKONG_FAILPOINTS", place);
-        assert_eq!(done(command).await.code, None, "killed at {place}");
-    }
-    codes.script(Fault::HoldAnswer);
-    let mut running = Running::start(codes.rig.command(&codes.words(&bulk)));
-    codes.rig.wechat.control.wait_held(1).await;
-    running.child.start_kill().unwrap();
-    running.child.wait().await.unwrap();
-
-    let before = codes.made();
-    assert!((1..12).contains(&before), "{before} were made before the last run");
-    let finished = codes.run(&[&bulk[..], &["--json"]].concat()).await.ok().json();
-    assert_eq!((&finished["lines"], &finished["failed"]), (&json!(12), &json!([])));
-    assert!(finished["reused"].as_u64().unwrap() > 0, "{finished}");
-    assert_eq!(codes.made(), 12, "each once");
-    assert_eq!(codes.rig.wechat.control.permanent_codes("wx1").len(), 12);
-    let asked = codes.asked();
-    assert!(asked <= 12 + 3, "only those whose answer was not written down are asked for again: {asked}");
-    let list = codes.list().await;
-    assert_eq!((list["codes"].as_array().unwrap().len(), &list["permanent_unsure"]), (12, &json!(0)));
-    let pictures: Vec<_> =
-        std::fs::read_dir(images).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(pictures.len(), 12, "{pictures:?}");
-    // Once more changes nothing and asks nobody.
-    codes.run(&bulk).await.ok();
-    assert_eq!(codes.asked(), asked);
-}
-
-#[tokio::test]
 async fn run_that_wechat_stops_says_how_far_it_came() {
     let codes = Codes::start().await;
     let table = codes.file("tables.csv", &table(3));
@@ -264,14 +168,4 @@ async fn code_is_drawn_in_the_terminal_as_png_as_svg_and_by_wechat() {
         let refused = codes.run(&args).await;
         assert!(refused.code == Some(2) && refused.err.contains(says), "{says}: {refused:?}");
     }
-}
-
-/// What another program reads in a PNG, and how wide it is.
-fn read(bytes: &[u8]) -> (String, usize) {
-    let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
-    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
-    let width = usize::try_from(reader.next_frame(&mut pixels).unwrap().width).unwrap();
-    let mut image =
-        rqrr::PreparedImage::prepare_from_greyscale(width, width, |x, y| pixels[(y * width + x) * 3]);
-    (image.detect_grids()[0].decode().unwrap().1, width)
 }

@@ -60,11 +60,14 @@ class Installed:
 
     # Sockets.
 
-    def http(self, port, method, path, body=None, timeout=10):
+    def http(self, port, method, path, body=None, timeout=10, token=None):
         def ask():
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
             text = None if body is None else json.dumps(body)
-            connection.request(method, path, text, {"content-type": "application/json"} if text else {})
+            headers = {"content-type": "application/json"} if text else {}
+            if token:
+                headers["authorization"] = f"Bearer {token}"
+            connection.request(method, path, text, headers)
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
         return self.network.submit(ask).result()

@@ -14,6 +14,8 @@ from installed import ADMIN, APPID, CONFIG, GRPC, SECOND, SECRETS, SOCKET, UNIT,
 MESSAGES, MESSAGES_PORT, MESSAGES_ADMIN = "zhongkong-messages.service", 7790, 7791
 LOGIN, LOGIN_PORT, LOGIN_ADMIN = "zhongkong-oauth.service", 7792, 7793
 PAGES, PAGES_PORT, PAGES_ADMIN = "zhongkong-jssdk.service", 7794, 7795
+BUSINESS, BUSINESS_PORT, BUSINESS_ADMIN = "zhongkong-business.service", 7796, 7797
+PROGRAM = "a-business-programs-token-0123456789"
 SEAL_KEY = "6b1f" * 16
 MESSAGE_TOKEN, MESSAGE_KEY = "8fa35e1c7d90b624", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 DEBIAN = {"DEBIAN_FRONTEND": "noninteractive"}
@@ -393,6 +395,48 @@ actions = ["read"]
     site.box.path(CONFIG).write_text(packaged)
     site.box.run("rm", "-rf", f"/etc/systemd/system/{LOGIN}.d", "/etc/zhongkong/secrets/oauth-seal-keys")
     site.systemctl("daemon-reload")
+    site.systemctl("reload", UNIT)
+
+
+@step
+def the_service_of_menus_and_codes_knows_its_callers_by_the_daemon(site):
+    # Everything that an administrator does: a client of the daemon's for the program. The service needs none.
+    packaged = site.box.path(CONFIG).read_text()
+    site.box.path(CONFIG).write_text(packaged + f"""
+[[client]]
+name = "crm"
+token_sha256 = "{hashlib.sha256(PROGRAM.encode()).hexdigest()}"
+accounts = ["{APPID}"]
+actions = ["read", "complain"]
+""")
+    site.systemctl("reload", UNIT)
+    mark = site.mark()
+    site.systemctl("start", BUSINESS)
+    assert site.show("ActiveState", "User", unit=BUSINESS) == ("active", "zhongkong-business")
+    wait_for("readiness without a but", lambda: site.http(BUSINESS_ADMIN, "GET", "/readyz") == (200, "ready\n"))
+    menu = f"/business/v1/{APPID}/menu"
+    assert site.http(BUSINESS_PORT, "GET", menu)[0] == 401
+    assert site.http(BUSINESS_PORT, "GET", menu, token="somebody-elses-token")[0] == 401
+    assert site.http(BUSINESS_PORT, "GET", menu.replace(APPID, "wx-of-nobody"), token=PROGRAM)[0] == 403
+    buttons = {"button": [{"type": "click", "name": "n", "key": "k"}]}
+    status, pushed = site.http(BUSINESS_PORT, "PUT", menu + "?why=unit", buttons, token=PROGRAM)
+    assert status == 200 and json.loads(pushed)["changed"], pushed
+    modes = site.box.run("stat", "-c", "%a %U", "/var/lib/zhongkong-business", "/var/lib/zhongkong-business/business.db").out
+    assert modes.splitlines() == ["700 zhongkong-business", "600 zhongkong-business"], modes
+    # root's commands use the same file, and leave it to the service.
+    history = json.loads(site.command("menu", "history", "--account", APPID, "--json").out)
+    assert history["pushes"][0]["why"] == "unit", history
+    site.command("menu", "delete", "--account", APPID, "--yes")
+    status, back = site.http(BUSINESS_PORT, "POST", menu + "/rollback", {"number": 1}, token=PROGRAM)
+    assert status == 200, back
+    pid = site.show("MainPID", unit=BUSINESS)
+    site.systemctl("reload", BUSINESS)
+    assert site.show("MainPID", unit=BUSINESS) == pid
+    site.systemctl("stop", BUSINESS)
+    assert site.show("ActiveState", "Result", "ExecMainStatus", unit=BUSINESS) == ("inactive", "success", "0")
+    assert PROGRAM not in site.journal(mark, BUSINESS)
+    # As if it had never been there, but for its database.
+    site.box.path(CONFIG).write_text(packaged)
     site.systemctl("reload", UNIT)
 
 

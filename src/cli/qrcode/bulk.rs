@@ -3,25 +3,34 @@
 //! Each is kept before the next is asked for, so a run that is cut off goes on when it is started
 //! again: what is there is used, and is not asked for a second time.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 
 use crate::cli::account::Whose;
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
 use crate::cli::words;
 use crate::config::Environment;
-use crate::services::qrcode::{Code, CodeError, How, Life, Listed, Reserve, read_list};
+use crate::services::qrcode::{Code, CodeError, How, Life, Listed, Logo, Reserve, Scene, read_list};
 
 use super::image::{Look, Picture, drawn};
 use super::{Desk, make};
 
 /// Largest table, in bytes.
 const LARGEST: u64 = 32 * 1024 * 1024;
+/// So long codes are waited for that another run asks for: a little longer than it can take.
+const PATIENCE: Duration = Duration::from_secs(150);
+/// Between two looks at them.
+const PAUSE: Duration = Duration::from_millis(300);
+/// Longest name of a file before what tells two of them apart; 255 bytes are the file system's limit.
+const LONGEST_NAME: usize = 200;
 
 /// What `qrcode bulk` takes.
 #[derive(Debug, clap::Args)]
@@ -42,7 +51,7 @@ pub(in crate::cli) struct Args {
     /// Go on when only the reserve is left
     #[arg(long)]
     use_reserve: bool,
-    /// Write a picture of each into this directory, as SCENE.png; what is there is not written again
+    /// Write a picture of each into this directory, as SCENE.png
     #[arg(long, value_name = "DIRECTORY")]
     images: Option<PathBuf>,
     /// Write SVG instead of PNG
@@ -70,6 +79,30 @@ struct Failed {
     why: String,
 }
 
+/// A run over a table.
+struct Run<'a> {
+    desk: &'a Desk,
+    reserve: Reserve,
+    pictures: Option<Pictures<'a>>,
+    bar: ProgressBar,
+    tally: Tally,
+}
+
+/// Whether another run is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    Left,
+    Over,
+}
+
+/// What came of a line.
+enum Came {
+    /// It is done, well or not.
+    ToAnEnd,
+    /// Another run asks for the same code.
+    UnderWay,
+}
+
 pub(super) async fn run(args: Args, config: &Path, out: Output, env: &Environment) -> Result<(), CliError> {
     let Args { file, permanent, span, use_reserve, images, svg, look, whose } = args;
     let life = if permanent { Some(Life::Permanent) } else { span.map(Life::Temporary) };
@@ -78,11 +111,8 @@ pub(super) async fn run(args: Args, config: &Path, out: Output, env: &Environmen
     let pictures = match &images {
         None => None,
         Some(directory) => {
-            let unusable =
-                |error: std::io::Error| CliError::File { path: directory.clone(), why: error.to_string() };
-            std::fs::create_dir_all(directory).map_err(unusable)?;
             let picture = if svg { Picture::Svg } else { Picture::Png };
-            Some(Pictures { directory, picture, logo: look.logo()?, look: &look })
+            Some(Pictures::of(directory, picture, &look, &list)?)
         }
     };
     let desk = Desk::open(whose, config, env).await?;
@@ -92,42 +122,67 @@ pub(super) async fn run(args: Args, config: &Path, out: Output, env: &Environmen
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len}, {eta} left") {
         bar.set_style(style);
     }
-    let mut tally = Tally { lines: list.len(), ..Tally::default() };
-    for Listed { line, spec, note } in &list {
-        match desk.codes.create(spec, note, reserve).await {
-            Ok((code, how)) => {
-                match how {
-                    How::Made => tally.made += 1,
-                    How::Reused => tally.reused += 1,
-                }
-                if let Some(pictures) = &pictures {
-                    pictures.write(&code)?;
-                }
-            }
-            Err(error) if error.ends_a_run() => {
-                bar.abandon();
-                let done = tally.made + tally.reused;
-                return Err(stopped(&desk, error, done, &tally));
-            }
-            Err(error) => {
-                let scene = spec.scene().to_string();
-                tally.failed.push(Failed { line: *line, scene, why: crate::cli::chain(&error) });
-            }
-        }
-        bar.inc(1);
-    }
+    let tally = Tally { lines: list.len(), ..Tally::default() };
+    let mut run = Run { desk: &desk, reserve, pictures, bar, tally };
+    run.over(&list).await?;
+    let Run { bar, tally, .. } = run;
     bar.finish_and_clear();
     let count = desk.codes.count().await.map_err(desk.failed())?;
     out.result(&tally, |_| {
         let mut text = format!("{} made, {} were there, of {}.", tally.made, tally.reused, tally.lines);
         for Failed { line, scene, why } in &tally.failed {
-            text.push_str(
-                &words::plain(&format!("\u{2028}line {line}, {scene}: {why}")).replacen('\u{2028}', "\n", 1),
-            );
+            text.push_str(&format!("\nline {line}, {}: {}", words::plain(scene), words::plain(why)));
         }
         format!("{text}\n{}", make::used(&desk, count))
     })?;
     if tally.failed.is_empty() { Ok(()) } else { Err(CliError::TOLD_FAILED) }
+}
+
+impl Run<'_> {
+    /// Line by line; those that another run is at come again at the end.
+    async fn over(&mut self, list: &[Listed]) -> Result<(), CliError> {
+        let mut left: Vec<&Listed> = list.iter().collect();
+        let begun = Instant::now();
+        loop {
+            let patience = if begun.elapsed() < PATIENCE { Patience::Left } else { Patience::Over };
+            let mut later = Vec::new();
+            for listed in left {
+                match self.line(listed, patience).await? {
+                    Came::ToAnEnd => self.bar.inc(1),
+                    Came::UnderWay => later.push(listed),
+                }
+            }
+            if later.is_empty() {
+                return Ok(());
+            }
+            left = later;
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn line(&mut self, listed: &Listed, patience: Patience) -> Result<Came, CliError> {
+        let Listed { line, spec, note } = listed;
+        match self.desk.codes.create(spec, note, self.reserve).await {
+            Ok((code, how)) => {
+                match how {
+                    How::Made => self.tally.made += 1,
+                    How::Reused => self.tally.reused += 1,
+                }
+                let written = self.pictures.as_ref().map_or(Ok(()), |pictures| pictures.write(&code));
+                written.inspect_err(|_| self.bar.abandon())?;
+            }
+            Err(CodeError::UnderWay) if patience == Patience::Left => return Ok(Came::UnderWay),
+            Err(error) if error.ends_a_run() => {
+                self.bar.abandon();
+                return Err(stopped(self.desk, error, &self.tally));
+            }
+            Err(error) => {
+                let scene = spec.scene().to_string();
+                self.tally.failed.push(Failed { line: *line, scene, why: crate::cli::chain(&error) });
+            }
+        }
+        Ok(Came::ToAnEnd)
+    }
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, CliError> {
@@ -148,12 +203,12 @@ fn read(file: &Path) -> Result<Vec<u8>, CliError> {
 
 /// Whether all permanent codes of a table can be made, before the first one is.
 async fn enough(desk: &Desk, list: &[Listed], reserve: Reserve) -> Result<(), CliError> {
-    let mut new = 0_u32;
-    for Listed { line: _, spec, note: _ } in list {
-        if spec.life() == Life::Permanent && desk.codes.find(spec).await.map_err(desk.failed())?.is_none() {
-            new += 1;
-        }
-    }
+    let there = desk.codes.permanent().await.map_err(desk.failed())?;
+    let new = list
+        .iter()
+        .filter(|it| it.spec.life() == Life::Permanent && !there.contains(it.spec.scene()))
+        .count();
+    let new = u32::try_from(new).unwrap_or(u32::MAX);
     let limits = desk.codes.limits();
     let count = desk.codes.count().await.map_err(desk.failed())?;
     // A question whose answer was lost is put again, and counts again.
@@ -173,7 +228,8 @@ async fn enough(desk: &Desk, list: &[Listed], reserve: Reserve) -> Result<(), Cl
 }
 
 /// A run that stopped, and how far it came.
-fn stopped(desk: &Desk, error: CodeError, done: usize, tally: &Tally) -> CliError {
+fn stopped(desk: &Desk, error: CodeError, tally: &Tally) -> CliError {
+    let done = tally.made + tally.reused;
     let said = vec![
         format!("{done} of {} are there, {} of them made now", tally.lines, tally.made),
         "the same command goes on from here; what is there is not asked for again".to_owned(),
@@ -185,32 +241,58 @@ fn stopped(desk: &Desk, error: CodeError, done: usize, tally: &Tally) -> CliErro
 struct Pictures<'a> {
     directory: &'a Path,
     picture: Picture,
-    logo: Option<crate::services::qrcode::Logo>,
+    logo: Option<Logo>,
     look: &'a Look,
 }
 
-impl Pictures<'_> {
+impl<'a> Pictures<'a> {
+    /// Makes the directory, and sees to it that each line has a file of its own.
+    fn of(directory: &'a Path, picture: Picture, look: &'a Look, list: &[Listed]) -> Result<Self, CliError> {
+        let mut lines = BTreeMap::new();
+        for Listed { line, spec, note: _ } in list {
+            if let Some(first) = lines.insert(file_name(spec.scene()), *line) {
+                return Err(CliError::Usage(format!(
+                    "lines {first} and {line} have the same scene, and would have the same picture: make two tables \
+                     of them, with two directories"
+                )));
+            }
+        }
+        let pictures = Self { directory, picture, logo: look.logo()?, look };
+        std::fs::create_dir_all(directory).map_err(|error| unwritable(directory, &error))?;
+        Ok(pictures)
+    }
+
     /// Writes the picture of a code, unless it is there: whole, or not at all.
     fn write(&self, code: &Code) -> Result<(), CliError> {
         let end = match self.picture {
             Picture::Png => "png",
             Picture::Svg => "svg",
         };
-        let path = self.directory.join(format!("{}.{end}", file_name(&code.scene.to_string())));
-        if path.exists() {
+        let path = self.directory.join(format!("{}.{end}", file_name(&code.scene)));
+        let bytes = drawn(code, self.picture, self.look, self.logo.clone())?;
+        // A temporary code that was made anew has another picture.
+        if std::fs::read(&path).is_ok_and(|there| there == bytes) {
             return Ok(());
         }
-        let bytes = drawn(code, self.picture, self.look, self.logo.clone())?;
-        let unusable = |error: std::io::Error| CliError::File { path: path.clone(), why: error.to_string() };
-        let begun = path.with_extension("part");
-        std::fs::write(&begun, bytes).and_then(|()| std::fs::rename(&begun, &path)).map_err(unusable)
+        // Another run may be at the same file.
+        let begun = path.with_extension(format!("{}.part", std::process::id()));
+        std::fs::write(&begun, bytes)
+            .and_then(|()| std::fs::rename(&begun, &path))
+            .map_err(|error| unwritable(&path, &error))
     }
 }
 
-/// A scene as the name of a file: what could lead elsewhere is percent-encoded.
-fn file_name(scene: &str) -> String {
+fn unwritable(path: &Path, error: &std::io::Error) -> CliError {
+    let why = format!("{error}; the codes themselves are kept, and the same command goes on from here");
+    CliError::File { path: path.to_owned(), why }
+}
+
+/// A scene as the name of a file: what could lead elsewhere is percent-encoded, digits that are a
+/// text are said to be one, and what is too long for a name ends with its hash.
+fn file_name(scene: &Scene) -> String {
+    let text = scene.to_string();
     let mut name = String::new();
-    for letter in scene.chars() {
+    for letter in text.chars() {
         if letter.is_alphanumeric() || matches!(letter, '-' | '_' | ' ' | '@') {
             name.push(letter);
         } else {
@@ -218,5 +300,28 @@ fn file_name(scene: &str) -> String {
             name.extend(letter.encode_utf8(&mut bytes).bytes().map(|byte| format!("%{byte:02X}")));
         }
     }
-    name
+    if name.len() > LONGEST_NAME {
+        let hash = hex::encode(&Sha256::digest(&text)[..8]);
+        let cut = (0..=LONGEST_NAME).rev().find(|at| name.is_char_boundary(*at)).unwrap_or_default();
+        name.truncate(cut);
+        name = format!("{name}~{hash}");
+    }
+    match scene {
+        Scene::Text(text) if Scene::of(text).kind() == "int" => format!("{name}.text"),
+        Scene::Text(_) | Scene::Number(_) => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_scene_has_a_file_name_of_its_own_that_leads_nowhere_else() {
+        let text = |text: &str| file_name(&Scene::Text(text.to_owned()));
+        assert_eq!((file_name(&Scene::Number(7)), text("7")), ("7".to_owned(), "7.text".to_owned()));
+        assert_eq!((text("门店 1"), text("../a.b")), ("门店 1".to_owned(), "%2E%2E%2Fa%2Eb".to_owned()));
+        let long = |last: &str| text(&format!("{}{last}", "😀".repeat(63)));
+        assert!(long("a").len() < 240 && long("a") != long("b"), "{}", long("a"));
+    }
 }

@@ -13,7 +13,7 @@ use crate::cli::words;
 use crate::config::Environment;
 use crate::services::qrcode::{Code, Drawing, Life, Logo, Png};
 
-use super::{CodeDocument, Desk, Typed, spec};
+use super::{CodeDocument, Desk, Typed, list, spec};
 
 /// Largest logo that is read, in bytes.
 const LARGEST_LOGO: u64 = 2 * 1024 * 1024;
@@ -64,6 +64,14 @@ pub(super) enum Picture {
 }
 
 #[derive(Serialize)]
+struct Known {
+    #[serde(flatten)]
+    code: CodeDocument,
+    #[serde(flatten)]
+    scans: list::ScansDocument,
+}
+
+#[derive(Serialize)]
 struct Written<'a> {
     file: &'a Path,
     #[serde(flatten)]
@@ -80,12 +88,16 @@ pub(super) async fn show(
     let desk = Desk::open(whose, config, env).await?;
     let code = found(&desk, &typed).await?;
     let drawing = Drawing::of(&code.url, None).map_err(|error| CliError::Usage(error.to_string()))?;
-    out.result(&desk.document(&code), |_| {
+    let scans = desk.codes.scans().await.map_err(desk.failed())?.of(&code);
+    let document = Known { code: desk.document(&code), scans: scans.into() };
+    out.result(&document, |_| {
         let end = match code.ends {
             None => "permanent".to_owned(),
             Some(ends) => format!("ends {}", words::until(desk.clock.wall(), ends)),
         };
-        format!("{}scene {}, {end}\n{}", drawing.terminal(), words::plain(&code.scene.to_string()), code.url)
+        let scene = words::plain(&code.scene.to_string());
+        let scans = list::scans(&desk, scans);
+        format!("{}scene {scene}, {end}, {scans}\n{}", drawing.terminal(), code.url)
     })
 }
 

@@ -97,7 +97,7 @@ pub(super) fn used(desk: &Desk, count: Count) -> String {
     );
     if count.unsure > 0 {
         let asked = words::count(usize::try_from(count.unsure).unwrap_or_default(), "question");
-        text = format!("{text} Among them {asked} whose answer was lost: create the same scene again.");
+        text = format!("{text} Among them {asked} without an answer: create the same scene again.");
     }
     text
 }

@@ -22,4 +22,10 @@ pub(in crate::config) struct Business {
     pub(in crate::config) daemon: Option<String>,
     /// PEM file of the authority that signed the daemon's certificate.
     pub(in crate::config) ca: Option<String>,
+    /// What the message service signs with, from a file …
+    pub(in crate::config) events_secret_file: Option<String>,
+    /// … or a systemd credential …
+    pub(in crate::config) events_secret_credential: Option<String>,
+    /// … or an environment variable.
+    pub(in crate::config) events_secret_env: Option<String>,
 }

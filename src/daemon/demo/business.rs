@@ -24,6 +24,9 @@ use super::{ACCOUNTS, DemoError, Ports, loopback};
 
 /// What is answered to what.
 const RULES: &str = include_str!("rules.toml");
+/// A menu to push, and codes to make.
+const MENU: &str = include_str!("menu.toml");
+const TABLES: &str = include_str!("tables.csv");
 /// The one page, in which [`SIMULATOR`] stands for the simulated WeChat's address.
 const PAGE: &str = include_str!("demo.html");
 const SIMULATOR: &str = "SIMULATOR";
@@ -91,6 +94,14 @@ impl Home {
         self.0.join("rules.toml")
     }
 
+    pub(super) fn menu(&self) -> PathBuf {
+        self.0.join("menu.toml")
+    }
+
+    pub(super) fn tables(&self) -> PathBuf {
+        self.0.join("tables.csv")
+    }
+
     pub(super) fn log(&self) -> PathBuf {
         self.0.join("messages.log")
     }
@@ -99,6 +110,8 @@ impl Home {
     fn fill(&self, around: &Around<'_>) -> io::Result<()> {
         let Around { upstream, daemon: _, token } = around;
         write(&self.rules(), RULES)?;
+        write(&self.menu(), MENU)?;
+        write(&self.tables(), TABLES)?;
         let pages = self.0.join("pages");
         DirBuilder::new().mode(0o700).create(&pages)?;
         write(&pages.join("demo.html"), &PAGE.replace(SIMULATOR, &upstream.to_string()))?;

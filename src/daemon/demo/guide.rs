@@ -29,6 +29,7 @@ impl Guide<'_> {
             .unwrap_or_else(|| "zhongkong".to_owned());
         let [(shop, shop_path, _), (club, club_path, _)] = ACCOUNTS;
         let (rules, log) = (home.rules().display().to_string(), home.log().display().to_string());
+        let (menu, tables) = (home.menu().display().to_string(), home.tables().display().to_string());
         let mut out = io::stdout().lock();
         writeln!(
         out,
@@ -68,9 +69,27 @@ Change what is answered, and send `hello` again two seconds later; then what cam
   cat {log}
   curl http://{serving}/readyz
 
+Give the account a menu, and its tables QR codes, of which a permanent one is never made twice:
+
+  zhongkong menu show {menu}
+  zhongkong menu push {menu} --account {shop_path} --yes --why trial
+  zhongkong menu history --account {shop_path}
+  zhongkong qrcode bulk {tables} --account {shop_path}
+  zhongkong qrcode show table-1 --account {shop_path}
+  zhongkong qrcode list --account {shop_path}
+
 Log in at the simulated WeChat, on a page that is signed for the JS-SDK: open this in a browser
 
   http://{http}/jssdk/{shop_path}/page/demo
+
+Be a business program: see what it may ask, push a menu, make a QR code and open its picture
+
+  curl http://{http}/business/v1/openapi.json
+  curl -X PUT http://{http}/business/v1/{shop}/menu -H \"authorization: Bearer $ZHONGKONG_TOKEN\" \\
+       --json '{{\"button\":[{{\"type\":\"click\",\"name\":\"Songs\",\"key\":\"SONGS\"}}]}}'
+  curl http://{http}/business/v1/{shop}/qrcodes -H \"authorization: Bearer $ZHONGKONG_TOKEN\" \\
+       --json '{{\"scene\":\"table-7\",\"life\":\"permanent\"}}'
+  curl http://{http}/business/v1/{shop}/qrcodes/table-7/image -H \"authorization: Bearer $ZHONGKONG_TOKEN\" -o table-7.png
 
 What the simulated WeChat saw, and the daemon's health and metrics:
 

@@ -13,7 +13,11 @@ pub use owner::{Fate, Owner};
 /// The tables.
 pub static SCHEMA: Schema = Schema {
     migrations: "business_migrations",
-    sqlite: &[include_str!("0001_menus.sql"), include_str!("0002_codes.sql")],
-    postgres: &[include_str!("0001_menus.sql"), include_str!("0002_codes.sql")],
+    sqlite: &[include_str!("0001_menus.sql"), include_str!("0002_codes.sql"), include_str!("0003_scans.sql")],
+    postgres: &[
+        include_str!("0001_menus.sql"),
+        include_str!("0002_codes.sql"),
+        include_str!("0003_scans.sql"),
+    ],
     seal_keys: None,
 };

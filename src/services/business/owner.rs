@@ -15,6 +15,8 @@ pub enum Fate {
     Lives,
     /// It has ended, and what it was doing with it.
     Died,
+    /// Nobody is at work.
+    Nobody,
     /// It is or was on another machine, or in another container: nobody here can tell.
     Elsewhere,
 }
@@ -24,6 +26,11 @@ impl Owner {
     pub fn this(clock: &Clock) -> Self {
         let pid = std::process::id();
         Self(format!("{}/{pid}/{}", place(clock), started(pid).unwrap_or_default()))
+    }
+
+    /// Nobody any more.
+    pub fn nobody() -> Self {
+        Self(String::new())
     }
 
     /// One that was written down.
@@ -38,6 +45,9 @@ impl Owner {
 
     /// Whether it still runs.
     pub fn fate(&self, clock: &Clock) -> Fate {
+        if self.0.is_empty() {
+            return Fate::Nobody;
+        }
         let Some((own, start)) = self.0.rsplit_once('/') else { return Fate::Elsewhere };
         let Some((place, pid)) = own.rsplit_once('/') else { return Fate::Elsewhere };
         match pid.parse() {
@@ -83,7 +93,8 @@ mod tests {
         let start = started(pid).unwrap_or_else(|| "7".to_owned());
         child.wait().unwrap();
         assert_eq!(Owner::written(format!("{here}/{pid}/{start}")).fate(&clock), Fate::Died);
-        for elsewhere in ["", "x", "other-boot/pid:[1]/1/1", "a/b"] {
+        assert_eq!(Owner::nobody().fate(&clock), Fate::Nobody);
+        for elsewhere in ["x", "other-boot/pid:[1]/1/1", "a/b"] {
             assert_eq!(Owner::written(elsewhere.to_owned()).fate(&clock), Fate::Elsewhere, "{elsewhere}");
         }
     }

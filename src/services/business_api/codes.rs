@@ -11,7 +11,7 @@ use crate::services::qrcode::{
 };
 
 use super::asked::{self, text};
-use super::documents::{Bulk, CodeDocument, Codes, Created, Found, made_now};
+use super::documents::{Bulk, CodeDocument, Codes, Created, Found, Other, Scanned, Unanswered, made_now};
 use super::door::Call;
 use super::operations::{answer, shown};
 use super::problem::Problem;
@@ -74,10 +74,13 @@ pub(super) async fn list(call: Call) -> Result<Response, Problem> {
     let which = call.query.word("all", &all)?.unwrap_or(Shown::Working);
     let codes = call.codes();
     let (found, count, limits) = (codes.list(which, most).await?, codes.count().await?, codes.limits());
+    let (counted, unanswered) = (codes.scans().await?, codes.unanswered(most).await?);
     let now = call.core.clock.wall();
     shown(&Codes {
         appid: call.appid().as_str(),
-        codes: found.iter().map(|code| CodeDocument::of(code, now)).collect(),
+        codes: found.iter().map(|code| Scanned::of(code, &counted, now)).collect(),
+        unanswered: unanswered.iter().map(Unanswered::from).collect(),
+        other_scans: counted.strays().into_iter().map(Other::from).collect(),
         permanent_used: count.permanent,
         permanent_unsure: count.unsure,
         permanent_limit: limits.permanent,
@@ -128,7 +131,8 @@ pub(super) async fn bulk(call: Call) -> Result<Response, Problem> {
 /// `GET …/qrcodes/{scene}`
 pub(super) async fn show(call: Call) -> Result<Response, Problem> {
     let code = found(&call).await?;
-    shown(&CodeDocument::of(&code, call.core.clock.wall()))
+    let counted = call.codes().scans().await?;
+    shown(&Scanned::of(&code, &counted, call.core.clock.wall()))
 }
 
 /// The code of the path's scene: the permanent one, or else the temporary one that works; or of
@@ -241,12 +245,9 @@ fn life_of(text: Option<&str>) -> Result<Life, String> {
 
 /// Whether all permanent codes of a list can be made, before the first one is.
 async fn enough(codes: &AccountCodes, specs: &[Spec], reserve: Reserve) -> Result<(), Problem> {
-    let mut new = 0_u32;
-    for spec in specs {
-        if spec.life() == Life::Permanent && codes.find(spec).await?.is_none() {
-            new += 1;
-        }
-    }
+    let there = codes.permanent().await?;
+    let news = |spec: &&Spec| spec.life() == Life::Permanent && !there.contains(spec.scene());
+    let new = u32::try_from(specs.iter().filter(news).count()).unwrap_or(u32::MAX);
     let (limits, used) = (codes.limits(), codes.count().await?.permanent);
     let most = match reserve {
         Reserve::Kept => limits.permanent.saturating_sub(limits.reserve),

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::clock::WallTime;
 use crate::services::menu::{self, Diff, Entry, Live, Menu, Menus, Step, Stopped};
-use crate::services::qrcode::{Code, How};
+use crate::services::qrcode::{Code, Counted, How, Scans, Stray};
 
 /// One thing that is wrong or odd in what was sent.
 #[derive(Clone, Debug, Serialize)]
@@ -200,6 +200,72 @@ impl CodeDocument {
     }
 }
 
+/// A code with its scans.
+#[derive(Serialize)]
+pub(super) struct Scanned {
+    #[serde(flatten)]
+    code: CodeDocument,
+    #[serde(flatten)]
+    scans: ScansDocument,
+}
+
+impl Scanned {
+    pub(super) fn of(code: &Code, counted: &Counted, now: WallTime) -> Self {
+        Self { code: CodeDocument::of(code, now), scans: counted.of(code).into() }
+    }
+}
+
+/// How often a code was scanned.
+#[derive(Serialize)]
+struct ScansDocument {
+    scans: u64,
+    /// Of these, the ones that made somebody follow the account.
+    follows: u64,
+    first_scan: Option<String>,
+    last_scan: Option<String>,
+}
+
+impl From<Scans> for ScansDocument {
+    fn from(scans: Scans) -> Self {
+        let Scans { count, follows, first, last } = scans;
+        Self {
+            scans: count,
+            follows,
+            first_scan: first.map(|at| at.to_string()),
+            last_scan: last.map(|at| at.to_string()),
+        }
+    }
+}
+
+/// A permanent code whose answer was lost, or is awaited.
+#[derive(Serialize)]
+pub(super) struct Unanswered {
+    scene: String,
+    kind: &'static str,
+    asked: String,
+}
+
+impl From<&Code> for Unanswered {
+    fn from(code: &Code) -> Self {
+        Self { scene: code.scene.to_string(), kind: code.scene.kind(), asked: code.made.to_string() }
+    }
+}
+
+/// Scans of a scene of which nobody knows the code.
+#[derive(Serialize)]
+pub(super) struct Other {
+    scene: String,
+    #[serde(flatten)]
+    scans: ScansDocument,
+}
+
+impl From<Stray> for Other {
+    fn from(stray: Stray) -> Self {
+        let Stray { scene, scans } = stray;
+        Self { scene, scans: scans.into() }
+    }
+}
+
 /// A code that was asked for.
 #[derive(Serialize)]
 pub(super) struct Created<'a> {
@@ -221,7 +287,11 @@ pub(super) fn made_now(how: How) -> bool {
 #[derive(Serialize)]
 pub(super) struct Codes<'a> {
     pub(super) appid: &'a str,
-    pub(super) codes: Vec<CodeDocument>,
+    pub(super) codes: Vec<Scanned>,
+    /// Permanent ones whose answer was lost, or is awaited.
+    pub(super) unanswered: Vec<Unanswered>,
+    /// Scans of codes that are not kept here, or cannot be told apart.
+    pub(super) other_scans: Vec<Other>,
     /// Permanent codes that WeChat may have made.
     pub(super) permanent_used: u32,
     /// Of these, questions whose answer was lost.

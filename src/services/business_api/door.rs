@@ -11,7 +11,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use axum::body::Bytes;
@@ -19,7 +19,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
-use axum::routing::{get, on};
+use axum::routing::{get, on, post};
 use axum::{Extension, Router};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
@@ -29,6 +29,7 @@ use crate::client::Client;
 use crate::clock::Clock;
 use crate::http::{Received, read_body};
 use crate::model::AppId;
+use crate::secret::Secret;
 use crate::services::business::SCHEMA;
 use crate::services::database::Database;
 use crate::services::menu::{AccountMenus, History, Pushes};
@@ -38,6 +39,7 @@ use crate::telemetry::{Said, services as metrics};
 
 use super::asked::Query;
 use super::callers::{Caller, Callers};
+use super::events;
 use super::operations::{OPERATIONS, Operation};
 use super::problem::Problem;
 use super::turns::{Turn, Turns};
@@ -50,6 +52,8 @@ const DESCRIPTION: &str = include_str!("../../../docs/business.openapi.json");
 pub struct Live {
     /// How many permanent codes an account may have.
     pub codes: Limits,
+    /// What the message service signs with; without one it has nothing to say here.
+    pub events: Option<Secret>,
 }
 
 /// What the answers stand on.
@@ -84,8 +88,10 @@ pub(super) struct Core {
     pub(super) codes: Turns<(AppId, String)>,
     /// Pictures that are drawn at once: each takes a processor for some milliseconds, and memory.
     pub(super) drawing: tokio::sync::Semaphore,
+    /// Of which accounts scans were told.
+    scans: Mutex<HashMap<AppId, Codes>>,
     work: TaskTracker,
-    said: Said,
+    pub(super) said: Said,
 }
 
 /// Pictures at once.
@@ -116,6 +122,7 @@ impl Api {
             pushes: Turns::default(),
             codes: Turns::default(),
             drawing: tokio::sync::Semaphore::new(DRAWING),
+            scans: Mutex::default(),
             work: TaskTracker::new(),
             said: Said::default(),
         }))
@@ -133,7 +140,9 @@ impl Api {
 
     /// What a listener serves, beside what is not here.
     pub fn router(&self) -> Router {
-        let mut router = Router::new().route("/business/v1/openapi.json", get(description));
+        let mut router = Router::new()
+            .route("/business/v1/openapi.json", get(description))
+            .route("/business/events", post(events::events));
         for operation in OPERATIONS {
             let handler = move |State(core): State<Arc<Core>>,
                                 Extension(received): Extension<Received>,
@@ -236,8 +245,24 @@ impl Core {
         }
     }
 
-    pub(super) fn limits(&self) -> Limits {
+    fn limits(&self) -> Limits {
         self.live.load().codes
+    }
+
+    /// What events are signed with.
+    pub(super) fn events_secret(&self) -> Option<Secret> {
+        self.live.load().events.clone()
+    }
+
+    /// Where scans of an account are counted: in nobody's name, for it asks WeChat nothing. One for
+    /// each account, which remembers when old scans were added up.
+    pub(super) fn scans_of(&self, appid: &AppId) -> Codes {
+        let mut scans = self.scans.lock().unwrap_or_else(PoisonError::into_inner);
+        scans.entry(appid.clone()).or_insert_with(|| self.codes_with(self.api.clone(), appid)).clone()
+    }
+
+    fn codes_with(&self, api: WechatApi, appid: &AppId) -> Codes {
+        Codes::new(api, appid.clone(), self.database.clone(), self.clock.clone(), self.limits())
     }
 }
 
@@ -259,9 +284,8 @@ impl Call {
 
     /// The account's codes, in the caller's name.
     pub(super) fn codes(&self) -> Codes {
-        let Core { api, database, clock, .. } = &*self.core;
-        let api = api.for_client(self.caller.client.clone());
-        Codes::new(api, self.appid().clone(), database.clone(), clock.clone(), self.core.limits())
+        let api = self.core.api.for_client(self.caller.client.clone());
+        self.core.codes_with(api, self.appid())
     }
 
     /// The turn to change the account's menus.

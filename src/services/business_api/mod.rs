@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! HTTP ─ door ─ callers ─┬ menus ─ menu   ─┬ WeChat, with the token that the caller may read
-//!                        └ codes ─ qrcode ─┘ business database
+//!                        └ codes ─ qrcode ─┤ business database
+//!      └ events, signed by the message service: scans are counted
 //! ```
 //!
 //! JSON in and out, as docs/business.openapi.json describes it, which is served, too ([`DESCRIPTION`]).
@@ -20,6 +21,7 @@ mod callers;
 mod codes;
 mod documents;
 mod door;
+mod events;
 mod image;
 mod menus;
 mod operations;

@@ -34,6 +34,12 @@ pub(super) struct Problem {
     pub(super) status: StatusCode,
     /// For programs, metrics and logs.
     pub(super) reason: &'static str,
+    told: Box<Told>,
+}
+
+/// What is told besides.
+#[derive(Debug, Default)]
+struct Told {
     /// For people.
     said: String,
     /// WeChat's number and request id.
@@ -65,16 +71,7 @@ struct Document<'a> {
 
 impl Problem {
     pub(super) fn new(status: StatusCode, reason: &'static str, said: impl Into<String>) -> Self {
-        Self {
-            status,
-            reason,
-            said: said.into(),
-            errcode: None,
-            rid: None,
-            problems: Vec::new(),
-            halt: None,
-            retry_after: None,
-        }
+        Self { status, reason, told: Box::new(Told { said: said.into(), ..Told::default() }) }
     }
 
     /// What was sent cannot be read: 400.
@@ -89,7 +86,9 @@ impl Problem {
 
     /// The same with everything that is wrong.
     pub(super) fn all_of(said: impl Into<String>, problems: Vec<Found>) -> Self {
-        Self { problems, ..Self::invalid(said) }
+        let mut problem = Self::invalid(said);
+        problem.told.problems = problems;
+        problem
     }
 
     /// There is no such push or code: 404.
@@ -111,33 +110,35 @@ impl Problem {
         )
     }
 
-    pub(super) fn after(self, wait: Duration) -> Self {
-        Self { retry_after: Some(wait), ..self }
+    pub(super) fn after(mut self, wait: Duration) -> Self {
+        self.told.retry_after = Some(wait);
+        self
     }
 
     /// The sentence, for the log.
     pub(super) fn said(&self) -> &str {
-        &self.said
+        &self.told.said
     }
 
     /// The answer.
     pub(super) fn answer(&self, id: &RequestId) -> Response {
+        let Told { said, errcode, rid, problems, halt, retry_after } = &*self.told;
         let document = Document {
-            error: &self.said,
+            error: said,
             reason: self.reason,
             request: id.text(),
-            errcode: self.errcode.map(|ErrCode(number)| number),
-            rid: self.rid.as_deref(),
-            problems: &self.problems,
-            push: self.halt.as_deref(),
+            errcode: errcode.map(|ErrCode(number)| number),
+            rid: rid.as_deref(),
+            problems,
+            push: halt.as_deref(),
         };
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let mut answer = Response::new(Body::from(body));
         *answer.status_mut() = self.status;
         let headers = answer.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(wait) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, seconds(wait).max(1).into());
+        if let Some(wait) = retry_after {
+            headers.insert(header::RETRY_AFTER, seconds(*wait).max(1).into());
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -146,8 +147,10 @@ impl Problem {
     }
 
     /// With WeChat's number and request id.
-    fn from_wechat(self, errcode: ErrCode, rid: Option<&str>) -> Self {
-        Self { errcode: Some(errcode), rid: rid.map(str::to_owned), ..self }
+    fn from_wechat(mut self, errcode: ErrCode, rid: Option<&str>) -> Self {
+        self.told.errcode = Some(errcode);
+        self.told.rid = rid.map(str::to_owned);
+        self
     }
 
     /// The daemon has no token to call with, or not for this caller.
@@ -167,9 +170,12 @@ impl Problem {
             Code::NotFound => "no_account",
             _ => "no_token",
         };
-        let wait = (status == StatusCode::SERVICE_UNAVAILABLE).then(|| refusal.retry_after.unwrap_or(AWAY));
-        let problem = Self { retry_after: wait, ..Self::new(status, reason, said) };
-        Self { errcode: refusal.errcode, rid: refusal.rid.clone(), ..problem }
+        let mut problem = Self::new(status, reason, said);
+        problem.told.retry_after =
+            (status == StatusCode::SERVICE_UNAVAILABLE).then(|| refusal.retry_after.unwrap_or(AWAY));
+        problem.told.errcode = refusal.errcode;
+        problem.told.rid.clone_from(&refusal.rid);
+        problem
     }
 
     fn refused(refusal: &Refusal, said: String) -> Self {
@@ -319,8 +325,10 @@ fn stopped_push(stopped: Stopped) -> Problem {
     let halt = Box::new(Halt::of(&stopped));
     let said = format!("{stopped}: {}", chain(&stopped.why));
     let next = if halt.done.is_empty() { "nothing was changed" } else { "push the same menus again" };
-    let why = Problem::from(stopped.why);
-    Problem { said: format!("{said}; {next}"), halt: Some(halt), ..why }
+    let mut problem = Problem::from(stopped.why);
+    problem.told.said = format!("{said}; {next}");
+    problem.told.halt = Some(halt);
+    problem
 }
 
 impl From<CodeError> for Problem {

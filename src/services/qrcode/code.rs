@@ -12,7 +12,7 @@ const LONGEST: Duration = Duration::from_hours(30 * 24);
 /// Highest number of a permanent code.
 const HIGHEST_PERMANENT: u32 = 100_000;
 /// Longest scene, in characters.
-const LONGEST_SCENE: usize = 64;
+pub(super) const LONGEST_SCENE: usize = 64;
 
 /// What the event of a scan says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,8 +1,12 @@
 //! The codes of an account: asked for once, and kept.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::Row as _;
+use sqlx::any::AnyRow;
+use tokio::time::Instant;
 use url::Url;
 
 use crate::clock::{Clock, WallTime};
@@ -12,11 +16,15 @@ use crate::services::business::{Fate, Owner};
 use crate::services::database::{Database, DatabaseError};
 use crate::services::wechat_api::{ApiError, WechatApi};
 
-use super::code::{Code, Life, Spec};
-use super::row::{COLUMNS, Claim, Claimed, Keep, Release, Row, find, row, used};
+use super::code::{Code, Life, Scene, Spec};
+use super::row::{Abandon, COLUMNS, Claim, Claimed, Keep, Release, Row, find, row, scene_of, used};
+use super::scan::{self, Scan, Scans, Told};
 
-/// After so long a question of another machine has ended, however it did.
-const LONGEST_MS: i64 = 60_000;
+/// After so long a question has ended, however it did: a token, a call, a complaint and another
+/// call have limits of some ten seconds each.
+const LONGEST_MS: u64 = 120_000;
+/// How often old scans are added up.
+const ADD_UP: Duration = Duration::from_hours(1);
 /// Most codes that are listed at once.
 const MOST: u32 = 200_000;
 
@@ -90,8 +98,8 @@ pub enum CodeError {
         /// How many there may be.
         limits: Limits,
     },
-    /// Another process asks for it.
-    #[error("another process is asking for this code: try again in a minute")]
+    /// Another process, or another task of this one, asks for it.
+    #[error("somebody else is asking for this code: try again in two minutes")]
     UnderWay,
 }
 
@@ -103,13 +111,41 @@ pub struct Codes {
     database: Database,
     clock: Clock,
     limits: Limits,
+    /// When old scans were added up, as far as this process did it.
+    added_up: Arc<Mutex<Option<Instant>>>,
+}
+
+/// Scans of a scene of which nobody knows the code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stray {
+    /// What the event says.
+    pub scene: String,
+    /// How often.
+    pub scans: Scans,
+}
+
+/// Scans by code.
+#[derive(Clone, Debug, Default)]
+pub struct Counted(BTreeMap<scan::Whose, Scans>);
+
+impl Counted {
+    /// Of this code.
+    pub fn of(&self, code: &Code) -> Scans {
+        self.0.get(&scan::whose(code.life.as_str(), &code.scene)).copied().unwrap_or_default()
+    }
+
+    /// Those of codes that are not kept here, or cannot be told apart.
+    pub fn strays(&self) -> Vec<Stray> {
+        let nobodys = self.0.iter().filter(|((life, _, _), _)| life.is_empty());
+        nobodys.map(|((_, _, scene), scans)| Stray { scene: scene.clone(), scans: *scans }).collect()
+    }
 }
 
 impl Codes {
     /// Of this account, in a database whose schema is
     /// [`SCHEMA`](crate::services::business::SCHEMA).
     pub fn new(api: WechatApi, appid: AppId, database: Database, clock: Clock, limits: Limits) -> Self {
-        Self { api, appid, database, clock, limits }
+        Self { api, appid, database, clock, limits, added_up: Arc::default() }
     }
 
     /// Makes the database, or says why it cannot be used.
@@ -143,20 +179,43 @@ impl Codes {
 
     /// The codes that are kept, the newest first.
     pub async fn list(&self, shown: Shown, most: u32) -> Result<Vec<Code>, CodeError> {
+        let after = match shown {
+            Shown::Working => self.clock.wall(),
+            Shown::All => WallTime(0),
+        };
+        self.rows("kept", after, most).await
+    }
+
+    /// Permanent codes that were asked for without an answer that was written down, the newest
+    /// first: WeChat may have made them. Among them are those that are asked for just now.
+    pub async fn unanswered(&self, most: u32) -> Result<Vec<Code>, CodeError> {
+        self.rows("asking", WallTime(0), most).await
+    }
+
+    async fn rows(&self, state: &'static str, after: WallTime, most: u32) -> Result<Vec<Code>, CodeError> {
         let select = format!(
-            "SELECT {COLUMNS} FROM qr_codes WHERE appid = $1 AND state = 'kept' AND (ends IS NULL OR ends > $2)
+            "SELECT {COLUMNS} FROM qr_codes WHERE appid = $1 AND state = '{state}' AND (ends IS NULL OR ends > $2)
              ORDER BY made DESC, scene LIMIT $3"
         );
-        let after = match shown {
-            Shown::Working => self.clock.wall().0,
-            Shown::All => 0,
-        };
         let query = sqlx::query(sqlx::AssertSqlSafe(select))
             .bind(self.appid.as_str().to_owned())
-            .bind(after)
+            .bind(after.0)
             .bind(i64::from(most.min(MOST)));
         let rows = self.database.conn().await?.all(query).await?;
         rows.iter().map(|it| Ok(row(it)?.code)).collect()
+    }
+
+    /// The scenes whose permanent code is kept.
+    pub async fn permanent(&self) -> Result<BTreeSet<Scene>, CodeError> {
+        const SCENES: &str = "SELECT scene_kind, scene FROM qr_codes
+            WHERE appid = $1 AND life = 'permanent' AND state = 'kept' LIMIT 1000000";
+        let scenes = sqlx::query(SCENES).bind(self.appid.as_str().to_owned());
+        let rows = self.database.conn().await?.all(scenes).await?;
+        let scene = |row: &AnyRow| -> Result<Scene, CodeError> {
+            let text = |name| row.try_get::<String, _>(name).map_err(DatabaseError::from);
+            Ok(scene_of(&text("scene_kind")?, text("scene")?))
+        };
+        rows.iter().map(scene).collect()
     }
 
     /// How many there are.
@@ -171,11 +230,38 @@ impl Codes {
         let unsure = conn.optional(sqlx::query(UNSURE).bind(appid.to_owned())).await?;
         let working = sqlx::query(WORKING).bind(appid.to_owned()).bind(self.clock.wall().0);
         let working = conn.optional(working).await?;
-        let number = |row: Option<sqlx::any::AnyRow>| -> Result<u32, DatabaseError> {
+        let number = |row: Option<AnyRow>| -> Result<u32, DatabaseError> {
             let count = row.map(|row| row.try_get::<i64, _>(0)).transpose()?.unwrap_or_default();
             Ok(u32::try_from(count).unwrap_or(u32::MAX))
         };
         Ok(Count { permanent, unsure: number(unsure)?, temporary: number(working)? })
+    }
+
+    /// Counts a scan: once, however often and in whatever order scans are told.
+    ///
+    /// # Errors
+    /// The database's only. Whoever told it may tell it again.
+    pub async fn scanned(&self, scan: &Scan) -> Result<Told, CodeError> {
+        let told = scan::tell(&self.database, &self.appid, scan, self.clock.wall()).await?;
+        if self.is_time_to_add_up() {
+            // What fails here is logged there, and done the next time.
+            let _ = scan::add_up(&self.database, self.clock.wall()).await;
+        }
+        Ok(told)
+    }
+
+    fn is_time_to_add_up(&self) -> bool {
+        let mut last = self.added_up.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|last| last.elapsed() >= ADD_UP);
+        if due {
+            *last = Some(Instant::now());
+        }
+        due
+    }
+
+    /// How often each code was scanned.
+    pub async fn scans(&self) -> Result<Counted, CodeError> {
+        Ok(Counted(scan::scans(&self.database, &self.appid).await?))
     }
 
     /// WeChat's own picture of a code, and its type.
@@ -190,6 +276,10 @@ impl Codes {
         note: &str,
         reserve: Reserve,
     ) -> Result<(Code, How), CodeError> {
+        // Most of a table that is read again is there, and needs no transaction.
+        if let Some(code) = self.find(spec).await? {
+            return Ok((code, How::Reused));
+        }
         let at = self.clock.wall();
         let clock = self.clock.clone();
         let claim = Claim {
@@ -201,9 +291,9 @@ impl Codes {
             owner: Owner::this(&self.clock),
             at,
             lives: move |row: &Row| match row.owner.fate(&clock) {
-                Fate::Lives => row.owner != Owner::this(&clock),
-                Fate::Died => false,
-                Fate::Elsewhere => at.0.saturating_sub(row.code.made.0) < LONGEST_MS,
+                Fate::Died | Fate::Nobody => false,
+                // A task of a process that goes on may have been dropped.
+                Fate::Lives | Fate::Elsewhere => at.0.abs_diff(row.code.made.0) < LONGEST_MS,
             },
         };
         match self.database.transaction(claim).await? {
@@ -215,13 +305,20 @@ impl Codes {
         let _ = failpoint::hit("qrcode.asked", &self.key());
         let asked = self.ask(spec, note, at).await;
         let _ = failpoint::hit("qrcode.answered", &self.key());
-        if let Err(CodeError::Api(error)) = &asked
-            && !matches!(error, ApiError::Lost(_))
-        {
-            // WeChat says that it did nothing, or has heard nothing.
-            self.database.transaction(Release { appid: self.appid.clone(), spec: spec.clone() }).await?;
-        }
-        let code = asked?;
+        let (appid, own) = (self.appid.clone(), spec.clone());
+        let code = match asked {
+            Ok(code) => code,
+            Err(error @ (CodeError::Api(ApiError::Lost(_)) | CodeError::Answer(_))) => {
+                // If this fails, too, the next one has to wait for a while.
+                let _ = self.database.transaction(Abandon { appid, spec: own }).await;
+                return Err(error);
+            }
+            Err(error) => {
+                // WeChat says that it did nothing, or has heard nothing.
+                self.database.transaction(Release { appid, spec: own }).await?;
+                return Err(error);
+            }
+        };
         self.keep(spec, &code).await?;
         Ok((code, How::Made))
     }

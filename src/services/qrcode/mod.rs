@@ -8,6 +8,8 @@
 //! the same one, and one that has it written down never asks again.
 //! **Invariant:** a call whose answer was lost counts as a code, whether WeChat made it or not.
 //!
+//! **Invariant:** a scan is counted once, however often it is told, and nothing is kept of who scanned.
+//!
 //! Deliberately absent: what is done when somebody scans one; that is the message service's.
 
 mod bulk;
@@ -17,10 +19,12 @@ mod draw;
 mod host;
 mod logo;
 mod row;
+mod scan;
 
 pub use bulk::{ListError, Listed, read_list};
 pub use code::{Code, Life, Scene, Spec, SpecError};
-pub use codes::{CodeError, Codes, Count, How, Limits, Reserve, Shown};
+pub use codes::{CodeError, Codes, Count, Counted, How, Limits, Reserve, Shown, Stray};
 pub use draw::{DrawError, Drawing, Png};
 pub use host::picture_host;
 pub use logo::{Logo, LogoError};
+pub use scan::{Scan, ScanEvent, Scans, Told};

@@ -42,11 +42,7 @@ pub(super) struct Row {
 pub(super) fn row(row: &AnyRow) -> Result<Row, DatabaseError> {
     let text = |name: &str| row.try_get::<String, _>(name);
     let (made, ends) = (row.try_get::<i64, _>("made")?, row.try_get::<Option<i64>, _>("ends")?);
-    let scene = text("scene")?;
-    let scene = match text("scene_kind")?.as_str() {
-        "int" => Scene::of(&scene),
-        _ => Scene::Text(scene),
-    };
+    let scene = scene_of(&text("scene_kind")?, text("scene")?);
     let span = |ends: i64| Duration::from_millis(u64::try_from(ends.saturating_sub(made)).unwrap_or(0));
     let life = match (text("life")?.as_str(), ends) {
         ("permanent", _) => Life::Permanent,
@@ -62,6 +58,11 @@ pub(super) fn row(row: &AnyRow) -> Result<Row, DatabaseError> {
         ends: ends.map(WallTime),
     };
     Ok(Row { code, kept: text("state")? == "kept", owner: Owner::written(text("owner")?) })
+}
+
+/// A scene as it is written down.
+pub(super) fn scene_of(kind: &str, text: String) -> Scene {
+    if kind == "int" { Scene::of(&text) } else { Scene::Text(text) }
 }
 
 /// A statement about one code.
@@ -154,6 +155,24 @@ impl Work for Release {
         conn.execute(about(&less, appid, spec)).await?;
         let none = format!("DELETE FROM qr_codes WHERE {ONE} AND state = 'asking' AND asks <= 0");
         conn.execute(about(&none, appid, spec)).await?;
+        Ok(())
+    }
+}
+
+/// Writes down that nobody asks any more, and nobody knows what WeChat did.
+pub(super) struct Abandon {
+    pub(super) appid: AppId,
+    pub(super) spec: Spec,
+}
+
+#[async_trait]
+impl Work for Abandon {
+    type Made = ();
+
+    async fn on(&self, conn: &mut Conn) -> Result<(), DatabaseError> {
+        let Self { appid, spec } = self;
+        let nobody = format!("UPDATE qr_codes SET owner = '' WHERE {ONE} AND state = 'asking'");
+        conn.execute(about(&nobody, appid, spec)).await?;
         Ok(())
     }
 }

@@ -15,6 +15,9 @@ use crate::secret::Secret;
 use super::super::finding::Finding;
 use super::{LIMIT, Needed, Profile, list};
 
+/// A page that nobody has.
+const NOBODYS: &str = "https://zhongkong.invalid/";
+
 pub(super) async fn findings(profile: &Profile, needed: &Needed<'_>, callers: &[Caller]) -> Vec<Finding> {
     let Profile { group, without, .. } = *profile;
     let Needed { link, appids } = needed;
@@ -51,19 +54,30 @@ pub(super) async fn findings(profile: &Profile, needed: &Needed<'_>, callers: &[
         match profile.kinds.first() {
             Some(kind) => {
                 let key = Key::new((*first).clone(), *kind);
-                Ok::<_, Error>(client.get(&key, Duration::ZERO).await?.value.is_some())
+                match client.get(&key, Duration::ZERO).await {
+                    Err(error) if signs(profile) && error.code() == Some(Code::PermissionDenied) => {
+                        // It may not read; if it may not sign either, the first refusal is told.
+                        let signed = client.sign_jsapi(first, NOBODYS).await;
+                        signed.map(|_| Given::Signature).map_err(|_| error)
+                    }
+                    Ok(token) if token.value.is_none() => Ok(Given::Nothing),
+                    got => got.map(|_| Given::Thing),
+                }
             }
             // No code: the daemon says whether it would take one, and asks WeChat nothing.
             None => match client.exchange_code(first, &Secret::from(""), Flow::Web).await {
-                Err(Error::Refused(refusal)) if refusal.code == Code::InvalidArgument => Ok(true),
-                other => other.map(|_| true),
+                Err(Error::Refused(refusal)) if refusal.code == Code::InvalidArgument => Ok(Given::Thing),
+                other => other.map(|_| Given::Thing),
             },
         }
     };
     let appid = *first;
     let thing = profile.kinds.first().map_or("exchange of codes".to_owned(), |kind| thing(*kind));
     vec![about(match timeout(LIMIT, asked).await {
-        Ok(Ok(true)) => {
+        Ok(Ok(Given::Signature)) => {
+            Finding::ok(group, "daemon", format!("signs the pages of {appid} for the service"))
+        }
+        Ok(Ok(Given::Thing)) => {
             // Nothing but this was tried.
             let tried = if profile.kinds.is_empty() { Action::Exchange } else { Action::Read };
             let besides = list(profile.needs.iter().filter(|need| **need != tried));
@@ -75,7 +89,7 @@ pub(super) async fn findings(profile: &Profile, needed: &Needed<'_>, callers: &[
             };
             Finding::ok(group, "daemon", format!("gives the service the {thing} of {appid}{granted}"))
         }
-        Ok(Ok(false)) => {
+        Ok(Ok(Given::Nothing)) => {
             let detail = format!("does not let the service read the {thing} of {appid}: {without}");
             Finding::fail(group, "daemon", detail, "add read to the actions of its [[client]]")
         }
@@ -87,11 +101,29 @@ pub(super) async fn findings(profile: &Profile, needed: &Needed<'_>, callers: &[
     })]
 }
 
+/// What the daemon gave.
+enum Given {
+    /// What was asked for.
+    Thing,
+    /// A page's signature in place of the ticket.
+    Signature,
+    /// An answer without it.
+    Nothing,
+}
+
+/// Whether the daemon's signature is as good as what the service reads: pages need no more.
+fn signs(profile: &Profile) -> bool {
+    profile.kinds == [Kind::JsapiTicket] && profile.needs.contains(&Action::Read)
+}
+
 /// What a caller lacks to be this service.
 fn lacks(profile: &Profile, caller: &Caller, appids: &[&AppId]) -> Option<Finding> {
     let (name, without) = (&caller.name, profile.without);
     let fail = |detail: String, fix: String| Some(Finding::fail(profile.group, "daemon", detail, fix));
-    let missing: Vec<_> = profile.needs.iter().filter(|need| !caller.grants.actions.contains(need)).collect();
+    let actions = &caller.grants.actions;
+    let instead = signs(profile) && actions.contains(&Action::Sign);
+    let lacking = |need: &&Action| !actions.contains(*need) && !(**need == Action::Read && instead);
+    let missing: Vec<_> = profile.needs.iter().filter(lacking).collect();
     if !missing.is_empty() {
         let missing = list(missing);
         return fail(

@@ -23,13 +23,15 @@ pub struct CheckedBusiness {
     pub permanent_codes: u32,
     /// The last of them.
     pub permanent_reserve: u32,
+    /// Whether the message service can tell of scans.
+    pub events: bool,
 }
 
 /// Makes what a start would make, as far as that leaves nothing behind, with its summary.
 pub(in crate::launch::services) fn check(
     settings: &BusinessSettings,
 ) -> Result<(String, CheckedBusiness), BusinessError> {
-    let BusinessSettings { daemon, wechat: _, database: place, codes } = settings;
+    let BusinessSettings { daemon, wechat: _, database: place, codes, events_secret } = settings;
     let database = Database::new(place, Api::schema())?;
     if let Place::Sqlite(path) = place {
         // SQLite makes files beside it.
@@ -42,6 +44,7 @@ pub(in crate::launch::services) fn check(
         daemon: daemon.addr.clone(),
         permanent_codes: codes.permanent,
         permanent_reserve: codes.reserve,
+        events: events_secret.is_some(),
     };
     Ok((summary().to_owned(), checked))
 }

@@ -2,7 +2,8 @@
 //!
 //! It has no accounts of its own and nothing to show to the daemon: its callers have. So it looks
 //! whether the daemon serves at all. It starts and serves without the daemon and without a database
-//! that is away: programs are then told to come again. A reload changes the numbers of codes.
+//! that is away: programs are then told to come again. A reload changes the numbers of codes and the
+//! secret of events.
 
 use std::time::Duration;
 
@@ -63,7 +64,7 @@ impl Business {
         clock: &Clock,
         bell: Bell,
     ) -> Result<Self, BusinessError> {
-        let BusinessSettings { daemon, wechat, database, codes: _ } = settings;
+        let BusinessSettings { daemon, wechat, database, codes: _, events_secret: _ } = settings;
         let client = Client::lazy(&daemon.addr, daemon.credentials.clone())?;
         let api = WechatApi::new(
             client.clone(),
@@ -138,7 +139,7 @@ impl Served for Business {
 
 /// What changes live.
 fn live(settings: &BusinessSettings) -> Live {
-    Live { codes: settings.codes }
+    Live { codes: settings.codes, events: settings.events_secret.clone() }
 }
 
 /// Looks for ever whether the daemon serves, so that its absence is known before a program asks.

@@ -129,7 +129,7 @@ impl History {
     fn is_dead(&self, entry: &Entry) -> bool {
         match entry.owner.fate(&self.clock) {
             Fate::Lives => self.own == OwnRows::Abandoned && entry.owner == Owner::this(&self.clock),
-            Fate::Died => true,
+            Fate::Died | Fate::Nobody => true,
             Fate::Elsewhere => self.clock.wall().0.saturating_sub(entry.began.0) > LONGEST_MS,
         }
     }

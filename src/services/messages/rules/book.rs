@@ -21,6 +21,7 @@ use super::hours::Zone;
 use super::load::load;
 use super::source::{Problem, nearest};
 use super::template::{Context, RenderError, Templates};
+use super::words::{Collected, Words};
 
 /// Biggest rules file, in bytes. A thousand rules with long texts have half of it.
 const BIGGEST: u64 = 4 << 20;
@@ -106,6 +107,8 @@ impl Rule {
 pub struct Book {
     pub(super) rules: Vec<Rule>,
     pub(super) fallback: Option<Rule>,
+    /// What the conditions look for in texts, all together.
+    words: Words,
     zone: Zone,
     templates: Templates,
     /// Of the text that it was made from.
@@ -151,8 +154,16 @@ pub struct Step {
 }
 
 impl Book {
-    pub(super) fn new(rules: Vec<Rule>, fallback: Option<Rule>, zone: Zone, templates: Templates) -> Self {
-        Self { rules, fallback, zone, templates, digest: Digest::default() }
+    pub(super) fn new(
+        mut rules: Vec<Rule>,
+        mut fallback: Option<Rule>,
+        zone: Zone,
+        templates: Templates,
+    ) -> Self {
+        let mut words = Collected::default();
+        let all = rules.iter_mut().chain(&mut fallback);
+        all.flat_map(|rule| &mut rule.conditions).for_each(|condition| condition.collect(&mut words));
+        Self { rules, fallback, words: words.build(), zone, templates, digest: Digest::default() }
     }
 
     /// The same for books of the same text.
@@ -208,8 +219,13 @@ impl Book {
         self.zone.instant(text, now)
     }
 
-    pub(super) fn facts<'a>(&self, account: &'a Account, message: &'a Message, now: WallTime) -> Facts<'a> {
-        Facts::new(account, message, self.zone.local(now))
+    pub(super) fn facts<'a>(
+        &'a self,
+        account: &'a Account,
+        message: &'a Message,
+        now: WallTime,
+    ) -> Facts<'a> {
+        Facts::new(account, message, self.zone.local(now), &self.words)
     }
 
     fn context(&self, rule: &Rule, facts: &Facts<'_>, now: WallTime) -> Context {

@@ -11,6 +11,7 @@ use crate::services::messages::message::Message;
 
 use super::hours::{DAYS, Hours, Local};
 use super::text::{Presence, Subject, TextTest};
+use super::words::{Collected, Words};
 
 /// Longest piece of a message that an explanation quotes, in characters.
 const QUOTED: usize = 40;
@@ -28,7 +29,9 @@ pub(super) struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    pub(super) fn new(account: &'a Account, message: &'a Message, local: Local) -> Self {
+    /// `words` are those that the rules look for.
+    pub(super) fn new(account: &'a Account, message: &'a Message, local: Local, words: &'a Words) -> Self {
+        let searched = |text| Subject::searched(text, words);
         let kind = message.msg_type();
         let content = if kind.eq_ignore_ascii_case("text") { message.fields().text("Content") } else { None };
         Self {
@@ -37,9 +40,9 @@ impl<'a> Facts<'a> {
             local,
             kind,
             event: message.event(),
-            key: message.event_key().map(Subject::new),
-            content: content.map(Subject::new),
-            scene: message.scene().map(Subject::new),
+            key: message.event_key().map(searched),
+            content: content.map(searched),
+            scene: message.scene().map(searched),
         }
     }
 
@@ -124,6 +127,19 @@ impl Condition {
                 (found, Presence::Forbidden) => found.is_none(),
                 (None, Presence::Needed) => false,
             },
+        }
+    }
+
+    /// Has its words looked for with those of all rules, if many rules are about the same.
+    pub(super) fn collect(&mut self, collected: &mut Collected) {
+        match self {
+            Self::Text(About::Content | About::Key | About::Scene, test) => test.collect(collected),
+            Self::Text(About::Field(_), _)
+            | Self::Type(_)
+            | Self::Event(_)
+            | Self::From(_)
+            | Self::Account(_)
+            | Self::Hours(_) => {}
         }
     }
 

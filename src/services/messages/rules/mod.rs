@@ -24,6 +24,7 @@ mod template;
 mod text;
 mod watch;
 mod when;
+mod words;
 
 #[cfg(test)]
 mod tests;

@@ -7,18 +7,31 @@ use std::sync::OnceLock;
 
 use regex::{Regex, RegexBuilder};
 
+use super::words::{Collected, Found, Word, Words};
+
 /// Most memory that one compiled expression takes, in bytes: `\w{100}` fits, a bomb does not.
 const MOST_REGEX: usize = 1 << 20;
 
-/// A text of a message, lower-cased once if anybody asks.
+/// A text of a message, lower-cased and searched once if anybody asks.
 pub(super) struct Subject<'a> {
     text: &'a str,
     lower: OnceLock<String>,
+    /// What is searched for in one pass, if it is.
+    words: Option<&'a Words>,
+    found: OnceLock<Found>,
+    found_in_lower: OnceLock<Found>,
 }
 
 impl<'a> Subject<'a> {
+    /// A text that few ask about.
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, lower: OnceLock::new() }
+        let (found, found_in_lower) = (OnceLock::new(), OnceLock::new());
+        Self { text, lower: OnceLock::new(), words: None, found, found_in_lower }
+    }
+
+    /// A text in which any rule may look for its words, which are these.
+    pub(super) fn searched(text: &'a str, words: &'a Words) -> Self {
+        Self { words: Some(words), ..Self::new(text) }
     }
 
     pub(super) fn text(&self) -> &'a str {
@@ -27,6 +40,25 @@ impl<'a> Subject<'a> {
 
     fn lower(&self) -> &str {
         self.lower.get_or_init(|| self.text.to_lowercase())
+    }
+
+    fn in_case(&self, case: Case) -> &str {
+        match case {
+            Case::Counts => self.text,
+            Case::Ignored => self.lower(),
+        }
+    }
+
+    fn contains(&self, case: Case, word: &Word) -> bool {
+        let search = self.words.and_then(|words| words.of(case));
+        let (Some(search), Some(number)) = (search, word.number()) else {
+            return self.in_case(case).contains(&*word.text);
+        };
+        let found = match case {
+            Case::Counts => &self.found,
+            Case::Ignored => &self.found_in_lower,
+        };
+        found.get_or_init(|| search.within(self.in_case(case))).has(number)
     }
 }
 
@@ -61,7 +93,7 @@ pub(super) enum Presence {
 enum Form {
     Is(Vec<Box<str>>),
     Prefix(Vec<Box<str>>),
-    Contains(Vec<Box<str>>),
+    Contains(Vec<Word>),
     Regex(Vec<Regex>),
 }
 
@@ -82,8 +114,18 @@ impl TextTest {
     }
 
     pub(super) fn contains(&mut self, words: &[&str]) {
-        let words = self.words(words);
+        let words = self.words(words).into_iter().map(Word::new).collect();
         self.forms.push(Form::Contains(words));
+    }
+
+    /// Has the words that a text may contain looked for with those of all rules.
+    pub(super) fn collect(&mut self, collected: &mut Collected) {
+        for form in &mut self.forms {
+            match form {
+                Form::Contains(words) => words.iter_mut().for_each(|word| collected.add(self.case, word)),
+                Form::Is(_) | Form::Prefix(_) | Form::Regex(_) => {}
+            }
+        }
     }
 
     /// # Errors
@@ -117,14 +159,11 @@ impl TextTest {
 
     /// Whether a text that is there passes.
     pub(super) fn accepts(&self, subject: &Subject<'_>) -> bool {
-        let text = || match self.case {
-            Case::Counts => subject.text,
-            Case::Ignored => subject.lower(),
-        };
+        let text = || subject.in_case(self.case);
         self.forms.iter().all(|form| match form {
             Form::Is(words) => words.iter().any(|word| **word == *text()),
             Form::Prefix(words) => words.iter().any(|word| text().starts_with(&**word)),
-            Form::Contains(words) => words.iter().any(|word| text().contains(&**word)),
+            Form::Contains(words) => words.iter().any(|word| subject.contains(self.case, word)),
             Form::Regex(all) => all.iter().any(|regex| regex.is_match(subject.text)),
         })
     }

@@ -12,10 +12,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::Deserialize;
-use sha2::Sha256;
-use subtle::ConstantTimeEq as _;
 
 use super::super::records::RecordId;
 use super::super::users::OpenId;
@@ -23,13 +20,11 @@ use super::{Asked, Core};
 use crate::clock::WallTime;
 use crate::http::{self, read_body};
 use crate::model::AppId;
-use crate::secret::Secret;
+use crate::services::forwarded::{NotGenuine, genuine};
 use crate::telemetry::services as metrics;
 
 /// The largest push of WeChat's, as JSON, and some.
 const LARGEST: usize = 256 * 1024;
-/// How far the sender's clock may be from ours.
-const WINDOW: Duration = Duration::from_secs(300);
 /// How long is remembered what was told: longer than it stays genuine.
 const REMEMBERED: Duration = Duration::from_secs(660);
 
@@ -93,7 +88,7 @@ pub(super) async fn events(State(core): State<Arc<Core>>, asked: Asked, body: Bo
 async fn take(core: &Core, asked: &Asked, body: Body) -> Result<(), Refusal> {
     let secret = asked.live.events.as_ref().ok_or(Refusal::Closed)?;
     let body = read_body(&asked.headers, body, LARGEST).await.map_err(|_| Refusal::Body)?;
-    genuine(asked, secret, core.clock.wall(), &body)?;
+    genuine(&asked.headers, secret, core.clock.wall(), &body)?;
     let told: Told = serde_json::from_slice(&body).map_err(|_| Refusal::Json)?;
     let act = match told.message.event.as_deref() {
         Some("user_authorization_revoke" | "user_authorization_cancellation") => Act::Forget,
@@ -144,26 +139,13 @@ async fn take(core: &Core, asked: &Asked, body: Body) -> Result<(), Refusal> {
     }
 }
 
-fn genuine(asked: &Asked, secret: &Secret, now: WallTime, body: &[u8]) -> Result<(), Refusal> {
-    let timestamp = asked.header("x-zhongkong-timestamp").ok_or(Refusal::Unsigned)?;
-    let seconds = Some(timestamp).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    let seconds: i64 = seconds.and_then(|text| text.parse().ok()).ok_or(Refusal::Unsigned)?;
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).expect("HMAC takes keys of every length");
-    mac.update(timestamp.as_bytes());
-    mac.update(b".");
-    mac.update(body);
-    let expected = format!("v1={}", hex::encode(mac.finalize().into_bytes()));
-    let given = asked.header("x-zhongkong-signature").ok_or(Refusal::Unsigned)?;
-    let right = given.split(',').any(|one| bool::from(one.trim().as_bytes().ct_eq(expected.as_bytes())));
-    if !right {
-        return Err(Refusal::Unsigned);
+impl From<NotGenuine> for Refusal {
+    fn from(not: NotGenuine) -> Self {
+        match not {
+            NotGenuine::Unsigned => Self::Unsigned,
+            NotGenuine::Old => Self::Old,
+        }
     }
-    // After the signature, so that a stranger learns nothing about our clock.
-    if now.seconds().abs_diff(seconds) > WINDOW.as_secs() {
-        return Err(Refusal::Old);
-    }
-    Ok(())
 }
 
 impl Core {
