@@ -208,6 +208,6 @@ async fn supervise(bed: Bed, mut refresher: Box<Refresher>, stop: CancellationTo
 fn log_loss(loss: &JoinError) {
     // Its text may quote a secret; what can be shown of the panic was logged where it happened.
     if loss.is_panic() {
-        tracing::error!("a supervisor panicked; its key is not refreshed until the next reload");
+        tracing::error!("a supervisor panicked; its key is not refreshed until the daemon is restarted");
     }
 }

@@ -289,6 +289,19 @@ fn classic_keys_in_their_places_stay_there() {
 }
 
 #[test]
+fn busiest_minute_of_a_hundred_thousand_hashed_phases_is_near_the_mean() {
+    let mut minutes = [0_u32; 95];
+    for number in 0..100_000 {
+        let key = Key::new(format!("wx{number:016x}").parse().unwrap(), crate::model::Kind::AccessToken);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 94")]
+        let minute = (phase(&key) * 95.0) as usize;
+        minutes[minute] += 1;
+    }
+    let busiest = f64::from(*minutes.iter().max().unwrap()) * 95.0 / 100_000.0;
+    assert!(busiest < 1.15, "{busiest}");
+}
+
+#[test]
 fn phases_of_appids_in_a_row_are_spread_like_chance() {
     // Accounts are often numbered: their hashes must not be neighbours.
     let mut tenths = [0_u32; 10];
