@@ -173,12 +173,10 @@ impl State {
             }
             Endpoint::CallbackIp => {
                 self.check_token(request.query("access_token"), now)?;
-                let list = json!({ "ip_list": ["127.0.0.1", "127.0.0.0/24"] });
-                Ok(Done::ok(object(list)))
+                Ok(Done::ok(object(json!({ "ip_list": ["127.0.0.1", "127.0.0.0/24"] }))))
             }
             Endpoint::ClearQuota => {
-                require(request, "POST", 43002)?;
-                let owner = self.check_token(request.query("access_token"), now)?;
+                let owner = self.poster(request, now)?;
                 if request.field("appid") != owner {
                     return Err(Refusal::new(40013));
                 }
@@ -213,12 +211,10 @@ impl State {
             }
             Endpoint::MiniLogin => {
                 let appid = self.sns_account(request)?;
-                let fields = self.login_mini(&appid, request.query("js_code"), now)?;
-                Ok(Done::ok(fields))
+                self.login_mini(&appid, request.query("js_code"), now).map(Done::ok)
             }
             Endpoint::CustomSend => {
-                require(request, "POST", 43002)?;
-                let owner = self.check_token(request.query("access_token"), now)?;
+                let owner = self.poster(request, now)?;
                 self.send_custom(owner, request, now)?;
                 Ok(Done::ok(fine()))
             }

@@ -4,6 +4,7 @@
 //! again: what is there is used, and is not asked for a second time.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -131,7 +132,7 @@ pub(super) async fn run(args: Args, config: &Path, out: Output, env: &Environmen
     out.result(&tally, |_| {
         let mut text = format!("{} made, {} were there, of {}.", tally.made, tally.reused, tally.lines);
         for Failed { line, scene, why } in &tally.failed {
-            text.push_str(&format!("\nline {line}, {}: {}", words::plain(scene), words::plain(why)));
+            let _ = write!(text, "\nline {line}, {}: {}", words::plain(scene), words::plain(why));
         }
         format!("{text}\n{}", make::used(&desk, count))
     })?;

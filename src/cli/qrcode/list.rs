@@ -1,5 +1,6 @@
 //! `qrcode list`.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use comfy_table::{ContentArrangement, Table, presets};
@@ -133,11 +134,11 @@ pub(super) async fn run(args: Args, config: &Path, out: Output, env: &Environmen
         for code in unanswered.iter().take(MOST_LINES) {
             let scene = words::plain(&code.scene.to_string());
             let (kind, made) = (code.scene.kind(), code.made);
-            text.push_str(&format!("\nNo answer: scene {scene} ({kind}), asked for {made}."));
+            let _ = write!(text, "\nNo answer: scene {scene} ({kind}), asked for {made}.");
         }
         for Stray { scene, scans } in strays.iter().take(MOST_LINES) {
             let (scene, told) = (words::plain(scene), self::scans(&desk, *scans));
-            text.push_str(&format!("\nOf a code that is not kept here: scene {scene}, {told}."));
+            let _ = write!(text, "\nOf a code that is not kept here: scene {scene}, {told}.");
         }
         text
     })

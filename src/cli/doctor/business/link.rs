@@ -122,7 +122,7 @@ fn lacks(profile: &Profile, caller: &Caller, appids: &[&AppId]) -> Option<Findin
     let fail = |detail: String, fix: String| Some(Finding::fail(profile.group, "daemon", detail, fix));
     let actions = &caller.grants.actions;
     let instead = signs(profile) && actions.contains(&Action::Sign);
-    let lacking = |need: &&Action| !actions.contains(*need) && !(**need == Action::Read && instead);
+    let lacking = |need: &&Action| !(actions.contains(*need) || **need == Action::Read && instead);
     let missing: Vec<_> = profile.needs.iter().filter(lacking).collect();
     if !missing.is_empty() {
         let missing = list(missing);
