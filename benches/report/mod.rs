@@ -120,13 +120,6 @@ pub(crate) struct Findings {
     pub(crate) notes: Vec<String>,
 }
 
-/// Of a scenario that prints by itself.
-impl From<()> for Findings {
-    fn from((): ()) -> Self {
-        Self::new("")
-    }
-}
-
 impl Findings {
     pub(crate) fn new(title: &str) -> Self {
         Self { title: title.to_owned(), measurements: Vec::new(), plots: Vec::new(), notes: Vec::new() }
