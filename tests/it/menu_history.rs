@@ -1,5 +1,7 @@
 //! What is kept of pushes: the history, the way back, and pushes whose process died.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use serde_json::{Value, json};
 use zhongkong::simulator::{Endpoint, Fault, Script};
 
@@ -137,7 +139,6 @@ async fn story(kept: &Kept) {
 async fn every_push_is_kept_and_one_is_current_in_sqlite() {
     let kept = Kept::start().await;
     story(&kept).await;
-    use std::os::unix::fs::MetadataExt as _;
     assert_eq!(kept.rig.path("business.db").metadata().unwrap().mode() & 0o777, 0o600);
 }
 
