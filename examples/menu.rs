@@ -4,6 +4,8 @@
 //! cargo run --example menu -- wx0123456789abcdef menu.toml    # ZHONGKONG_ADDR, ZHONGKONG_TOKEN
 //! ```
 
+#![allow(clippy::print_stdout, reason = "it talks to whoever runs it")]
+
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};

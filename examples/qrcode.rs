@@ -4,6 +4,8 @@
 //! cargo run --example qrcode -- wx0123456789abcdef table-7    # ZHONGKONG_ADDR, ZHONGKONG_TOKEN
 //! ```
 
+#![allow(clippy::print_stdout, reason = "it talks to whoever runs it")]
+
 use std::time::Duration;
 
 use anyhow::Context as _;

@@ -5,9 +5,11 @@
 
 use std::time::Duration;
 
+pub(crate) const QUICK: &str = "ZHONGKONG_BENCH_QUICK";
+
 /// Whether little is asked for.
 pub(crate) fn is_quick() -> bool {
-    std::env::var_os("ZHONGKONG_BENCH_QUICK").is_some_and(|value| value != "0")
+    std::env::var_os(QUICK).is_some_and(|value| value != "0")
 }
 
 /// So many rounds.

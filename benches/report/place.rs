@@ -36,7 +36,10 @@ impl Place {
             Command::new(std::env::var_os("RUSTC").unwrap_or("rustc".into())).arg("--version").output();
         let rustc = rustc.map(|said| String::from_utf8_lossy(&said.stdout).into_owned()).unwrap_or_default();
         let mut overridden: Vec<String> = std::env::vars()
-            .filter(|(name, _)| name.starts_with("CARGO_PROFILE_") || name.ends_with("RUSTFLAGS"))
+            .filter(|(name, _)| {
+                let ours = name.starts_with("ZHONGKONG_BENCH_") && name != effort::QUICK;
+                ours || name.starts_with("CARGO_PROFILE_") || name.ends_with("RUSTFLAGS")
+            })
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
         overridden.sort();

@@ -12,8 +12,10 @@ use report::Findings;
 
 mod callback;
 mod caller;
+mod daemon;
 mod day;
 mod engine_day;
+mod filled;
 mod fleet;
 mod grpc;
 mod h2;
@@ -73,7 +75,6 @@ fn main() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-#[allow(clippy::unit_arg, reason = "some scenarios still print by themselves")]
 fn run(scenario: &str) -> anyhow::Result<Findings> {
     Ok(match scenario {
         "reads" => reads::run()?,
@@ -81,9 +82,9 @@ fn run(scenario: &str) -> anyhow::Result<Findings> {
         "local" => block_on_all_cores(local::run())?,
         "watch" => watchers::run()?,
         "stampede" => block_on_all_cores(stampede::run())?,
-        "fleet" => block_on_all_cores(fleet::run())?.into(),
-        "day" => day::run().into(),
-        "engine-day" => engine_day::run()?.into(),
+        "fleet" => block_on_all_cores(fleet::run())?,
+        "day" => day::run(),
+        "engine-day" => engine_day::run()?,
         "pipeline" => pipeline::messages()?,
         "callback" => callback::run()?,
         "callback-peers" => callback::beside_others()?,

@@ -1,19 +1,6 @@
-//! The lines that are printed: what was measured, the number, what it must be.
-
-#![expect(clippy::print_stdout, reason = "this is the output of the bench")]
+//! Shares of samples.
 
 use std::time::Duration;
-
-/// Prints the name of a scenario.
-pub(crate) fn title(text: &str) {
-    println!("\n## {text}");
-}
-
-/// Prints one measured thing, with what it is to be where there is such a line.
-pub(crate) fn row(what: &str, measured: impl std::fmt::Display, wanted: &str) {
-    let wanted = if wanted.is_empty() { String::new() } else { format!("  (wanted: {wanted})") };
-    println!("{what:<58} {measured}{wanted}");
-}
 
 /// The value below which this share of the samples lies. Sorts them.
 pub(crate) fn quantile(samples: &mut [Duration], share: f64) -> Duration {

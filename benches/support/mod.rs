@@ -27,6 +27,19 @@ use zhongkong::wechat::{self, WeChat};
 /// What WeChat says of a token's life.
 pub(crate) const LIFE: Duration = Duration::from_secs(7_200);
 
+/// How many keys the scenarios of scale are run with. `ZHONGKONG_BENCH_KEYS=1000,10000` takes
+/// others; a quick run leaves the large ones out.
+pub(crate) fn sizes() -> Vec<usize> {
+    const ALL: [usize; 4] = [1_000, 10_000, 100_000, 200_000];
+    match std::env::var("ZHONGKONG_BENCH_KEYS") {
+        Ok(text) => text.split(',').filter_map(|size| size.trim().parse().ok()).collect(),
+        Err(_) if std::env::var_os("ZHONGKONG_BENCH_QUICK").is_some_and(|value| value != "0") => {
+            ALL[..2].to_vec()
+        }
+        Err(_) => ALL.to_vec(),
+    }
+}
+
 /// A simulated WeChat that grants any number of calls, on a free port of this machine.
 pub(crate) struct Upstream {
     pub(crate) control: Control,

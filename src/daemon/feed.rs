@@ -100,6 +100,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const BURST: Duration = Duration::from_millis(200);
 /// The same once it is: of 20,000 keys some change in every second.
 const CALM: Duration = Duration::from_secs(1);
+/// And then never more than this part of a core: of 100,000 keys a look takes 50 ms.
+const SHARE: u32 = 50;
 /// A look without a change: values also end by time alone.
 const LOOK: Duration = Duration::from_secs(30);
 
@@ -127,7 +129,9 @@ impl ReadinessWatch {
             let mut changes = self.hub.subscribe_plans();
             let waited = self.hub.clock().boot().since(begun);
             let patience = if waited < PATIENCE { Patience::Lasts } else { Patience::Over };
+            let began = tokio::time::Instant::now();
             let stock = hub::stock(&self.hub);
+            let took = began.elapsed();
             let trouble = trouble(&stock, patience);
             let ready = trouble.is_none();
             self.stand(&stock, trouble.as_ref(), patience);
@@ -151,11 +155,11 @@ impl ReadinessWatch {
                     if change == Change::Closed {
                         return;
                     }
-                    tokio::time::sleep(if ready { CALM } else { BURST }).await;
+                    tokio::time::sleep(if ready { CALM.max(took * SHARE) } else { BURST }).await;
                 }
                 () = tokio::time::sleep(match patience {
-                    Patience::Lasts => Duration::from_secs(1),
-                    Patience::Over => LOOK,
+                    Patience::Lasts if !ready => Duration::from_secs(1),
+                    Patience::Lasts | Patience::Over => LOOK,
                 }) => {}
             }
         }

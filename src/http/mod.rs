@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 mod answer;
 mod body;
+mod heads;
 mod limit;
 mod proxy;
 mod serve;

@@ -26,6 +26,7 @@ const REST: Duration = Duration::from_secs(1);
 
 /// The refreshers of all keys, to be run.
 pub struct Tasks {
+    #[expect(clippy::vec_box, reason = "they stay where they are: only the boxes go from list to list")]
     pub(super) first: Vec<Box<Refresher>>,
     pub(super) handover: mpsc::Receiver<Box<Refresher>>,
     pub(super) pings: mpsc::Receiver<oneshot::Sender<()>>,
@@ -91,6 +92,7 @@ impl Tasks {
 }
 
 impl Ward {
+    #[expect(clippy::vec_box, reason = "as they come from the hub")]
     fn new(first: Vec<Box<Refresher>>, stop: CancellationToken) -> Self {
         let mut beds = Vec::with_capacity(first.len());
         let mut alarms = Vec::with_capacity(first.len());
@@ -206,6 +208,6 @@ async fn supervise(bed: Bed, mut refresher: Box<Refresher>, stop: CancellationTo
 fn log_loss(loss: &JoinError) {
     // Its text may quote a secret; what can be shown of the panic was logged where it happened.
     if loss.is_panic() {
-        tracing::error!("a supervisor panicked; its key is not refreshed until the next reload");
+        tracing::error!("a supervisor panicked; its key is not refreshed until the daemon is restarted");
     }
 }

@@ -5,8 +5,9 @@
 //! is an instant or a hold with its reason, there is no default delay, and every round
 //! passes a floor, so an upstream that hands out nearly dead values cannot make it spin.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
 
 use crate::clock::BootTime;
 use crate::model::Key;
@@ -249,16 +250,15 @@ fn classic_margins(life: Duration) -> (Duration, Duration) {
 
 /// The key's own place in every round, in 0..1: the same in every run.
 pub fn phase(key: &Key) -> f64 {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    // The upper half, which a float holds exactly.
-    f64::from((hasher.finish() >> 32) as u32) / (f64::from(u32::MAX) + 1.0)
+    let hash = Sha256::digest(key.to_string());
+    let [a, b, c, d, ..] = hash.into();
+    f64::from(u32::from_be_bytes([a, b, c, d])) / (f64::from(u32::MAX) + 1.0)
 }
 
 /// The jitter with which a classic value's renewal comes nearer to the key's phase.
 ///
-/// Chance alone spreads keys that were fetched together only in half a day, and never better than
-/// chance. So each key aims at an instant of its own in every mean round, and each renewal takes
+/// Drawn anew in each round, jitter spreads keys that were fetched together only in half a day. So
+/// each key aims at an instant of its own in every mean round, and each renewal takes
 /// back as much of what it is off by as the window is of the round (0.3): the least that lets the
 /// farthest key stay in the window, so that keys of one moment fill it evenly at once, and twice
 /// and three times as much in the rounds after it.

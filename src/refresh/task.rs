@@ -266,6 +266,9 @@ impl Refresher {
             // A panic that repeats must not call WeChat once a second.
             self.fail(Lane::Soon, interrupted());
         }
+        // The panic may have fallen between the bell's answer and the mail: who joins what waits in
+        // the box rings no more.
+        self.shared.bell.ring(Ring::Mail);
     }
 
     /// An issuing call without an end: nobody knows its outcome.

@@ -64,6 +64,32 @@ async fn many_commits_at_once_are_all_answered_and_all_durable() {
 }
 
 #[tokio::test]
+async fn rows_of_many_accounts_that_count_no_more_are_dropped_a_slice_with_each_write() {
+    // 9,000 calls of yesterday: looking at all of them would hold up the write that does it.
+    let (dir, clock) = (StateDir::new(), clock());
+    let ledger = dir.open(&clock).await.ledger;
+    let calls = (0..300).flat_map(|number| (1..=30).map(move |attempt| (format!("wx{number:03}"), attempt)));
+    let ends = calls.map(|(appid, attempt)| {
+        let call = call(&key(&appid), attempt, &clock);
+        let ledger = &ledger;
+        async move { ledger.finish(&call, CallEnd::Refused(ErrCode(1))).await.unwrap() }
+    });
+    join_all(ends).await;
+    let doubt = call(&key("wx150"), 31, &clock);
+    ledger.begin(&doubt).await.unwrap();
+    clock.suspend(25 * HOUR);
+    let mut left = Vec::new();
+    for _ in 0..4 {
+        ledger.record(&event(clock.wall(), None, "a write")).await.unwrap();
+        left.push(dir.rows("calls").await);
+    }
+    assert_eq!(left[3], 1, "{left:?}");
+    assert!(left.windows(2).all(|pair| pair[0] - pair[1] <= 4_100) && left[0] > 4_900, "{left:?}");
+    let kept = ledger.load_key(&key("wx150")).await.unwrap().calls;
+    assert_eq!(kept.first().map(|past| past.call.attempt), Some(Generation(31)), "a doubt is kept");
+}
+
+#[tokio::test]
 async fn a_caller_that_leaves_spoils_nothing_for_the_others() {
     // The engine's second is over: it drops its future, queued or not.
     let (dir, clock) = (StateDir::new(), clock());

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use sqlx::Connection as _;
 use zhongkong::clock::{BootTime, Clock, Stamp, WallTime};
 use zhongkong::ledger::sqlite::{Opened, Settings, SqliteLedger};
 use zhongkong::ledger::{Call, Event, Ledger, StoredValue, seal};
@@ -97,6 +98,14 @@ impl StateDir {
             std::fs::copy(self.path().join(name), copy.path().join(name)).unwrap();
         }
         copy
+    }
+
+    /// How many rows the table has, while the ledger is open or not.
+    pub(crate) async fn rows(&self, table: &'static str) -> i64 {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.db()).read_only(true);
+        let mut conn = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+        let count = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+        sqlx::query_scalar(count).fetch_one(&mut conn).await.unwrap()
     }
 
     /// Every byte of every file.

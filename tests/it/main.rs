@@ -29,6 +29,7 @@ mod business_codes;
 mod business_events;
 mod business_menus;
 mod business_openapi;
+mod business_scans;
 mod business_serve;
 mod business_support;
 mod callback_support;

@@ -26,6 +26,7 @@ use write::Write;
 use writer::{Op, QUEUE, Reply, Writer};
 
 mod audit;
+mod check;
 mod failure;
 mod open;
 mod peek;
@@ -71,7 +72,8 @@ impl SqliteLedger {
         let open::Sound { conn, records, set_aside, set_aside_recently } =
             open::open(&settings, &clock).await?;
         let (queue, ops) = mpsc::channel(QUEUE);
-        let writer = Writer { settings, clock, conn: Some(conn), loaded: Some(records), pruned: None, lock };
+        let (conn, loaded) = (Some(conn), Some(records));
+        let writer = Writer { settings, clock, conn, loaded, pruned: None, pruning: None, lock };
         let mut task = JoinSet::new();
         task.spawn(writer.run(ops));
         let ledger = Self { queue, _task: Arc::new(task) };

@@ -4,7 +4,7 @@
 //! of a newer version and a seal key that does not fit are no corruption: they are refused.
 
 use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -16,13 +16,12 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, SqlSafeStr as _};
 
+use super::check;
 use super::failure::Failure;
-use super::rows::{self, Day};
-use super::write::Write;
 use crate::clock::{Clock, WallTime};
 use crate::ledger::lock::{FILE_MODE, StateDir};
 use crate::ledger::seal::Keys;
-use crate::ledger::{Event, LedgerError, Record, WINDOW};
+use crate::ledger::{LedgerError, Record, WINDOW};
 use crate::model::Key;
 
 /// How long SQLite waits for somebody who reads the file with another program. Shorter than
@@ -53,7 +52,7 @@ struct Unsound(Failure, Option<Box<SqliteConnection>>);
 
 /// What was at the path.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Before {
+pub(super) enum Before {
     /// Nothing, or an empty file, which is the same.
     Nothing,
     /// A file.
@@ -142,7 +141,7 @@ async fn try_open(settings: &Settings, clock: &Clock, aside: Option<PathBuf>) ->
     let without = |failure| Unsound(failure, None);
     let before = prepare_file(&settings.path).map_err(without)?;
     let mut conn = try_connect(settings).await?;
-    match check(&mut conn, settings, clock, before, aside.as_deref()).await {
+    match check::check(&mut conn, settings, clock, before, aside.as_deref()).await {
         Ok((records, set_aside_recently)) => {
             Ok(Sound { conn, records, set_aside: aside, set_aside_recently })
         }
@@ -207,36 +206,9 @@ async fn tune(conn: &mut SqliteConnection, settings: &Settings) -> Result<(), Fa
     Ok(())
 }
 
-/// Migrates and reads everything once: what cannot be read is not a ledger.
-async fn check(
-    conn: &mut SqliteConnection,
-    settings: &Settings,
-    clock: &Clock,
-    before: Before,
-    aside: Option<&Path>,
-) -> Result<(HashMap<Key, Record>, bool), Failure> {
-    let verdict: String = sqlx::query("PRAGMA quick_check(1)").fetch_one(&mut *conn).await?.try_get(0)?;
-    if verdict != "ok" {
-        return Err(Failure::unsound(verdict));
-    }
-    migrate(conn).await?;
-    // A process may have died between setting a ledger aside and noting it in the new one.
-    let earlier = match before {
-        Before::Nothing => aside_within_a_day(&settings.path, clock.wall())?,
-        Before::File => None,
-    };
-    if let Some(file) = aside.and_then(Path::file_name).map(OsStr::to_owned).or(earlier) {
-        note_set_aside(conn, settings, clock, &file.to_string_lossy()).await?;
-    }
-    let day = Day::until_now(clock);
-    let records = rows::load(conn, None, &day, &settings.seal).await.map_err(missing_is_unsound)?;
-    rows::events(conn, None, 1).await.map_err(missing_is_unsound)?;
-    Ok((records, rows::set_aside_since(conn, &day).await.map_err(missing_is_unsound)?))
-}
-
 /// Brings the tables up to date. A disk that is full or read-only must not keep an older ledger
 /// from being served: without the audit's table the audit is dropped and counted, that is all.
-async fn migrate(conn: &mut SqliteConnection) -> Result<(), Failure> {
+pub(super) async fn migrate(conn: &mut SqliteConnection) -> Result<(), Failure> {
     const FIRST: &str = "SELECT count(*) FROM sqlite_schema WHERE name = 'set_asides'";
     let failure = match migrations().run_direct(None, &mut *conn, false).await.map_err(Failure::from) {
         Ok(()) => return Ok(()),
@@ -258,35 +230,7 @@ async fn migrate(conn: &mut SqliteConnection) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The migrations are all applied: when a table or a column is missing all the same, somebody
-/// or something has changed the schema.
-fn missing_is_unsound(failure: Failure) -> Failure {
-    match failure {
-        Failure::Other(source) if source.to_string().contains("no such ") => Failure::Corrupt(source),
-        other => other,
-    }
-}
-
-async fn note_set_aside(
-    conn: &mut SqliteConnection,
-    settings: &Settings,
-    clock: &Clock,
-    file: &str,
-) -> Result<(), Failure> {
-    let event = Event {
-        at: clock.wall(),
-        key: None,
-        what: "ledger_set_aside".to_owned(),
-        detail: format!("the ledger was corrupt and is kept as {file}; each value is fetched anew"),
-    };
-    let mut transaction = conn.begin().await?;
-    rows::note_set_aside(&mut transaction, &clock.stamp(), file).await?;
-    Write::Record(event).apply(&mut transaction, &settings.seal).await?;
-    transaction.commit().await?;
-    Ok(())
-}
-
-fn migrations() -> Migrator {
+pub(super) fn migrations() -> Migrator {
     // Migrator::run cannot take a connection that is borrowed across an await; run_direct can.
     let ledger = include_str!("../migrations/0001_ledger.sql").into_sql_str();
     let audit = include_str!("../migrations/0002_audit.sql").into_sql_str();
@@ -351,7 +295,7 @@ fn set_aside(path: &Path, now: WallTime) -> io::Result<PathBuf> {
 }
 
 /// The name of a ledger that was set aside less than a day ago.
-fn aside_within_a_day(path: &Path, now: WallTime) -> io::Result<Option<OsString>> {
+pub(super) fn aside_within_a_day(path: &Path, now: WallTime) -> io::Result<Option<OsString>> {
     let since = date(WallTime(now.0.saturating_sub(i64::try_from(WINDOW.as_millis()).unwrap_or(0))));
     let prefix = with_tail(path, ".corrupt-");
     let prefix = prefix.file_name().unwrap_or_default().to_string_lossy().into_owned();

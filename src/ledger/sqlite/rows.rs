@@ -52,7 +52,7 @@ const VALUES: (&str, &str) = per_key!(
 /// boot, ?2 and ?3 a day ago on its clock and on the wall.
 const CALLS: (&str, &str) = per_key!(
     "SELECT appid, kind, group_concat(concat_ws(char(31), attempt, mode, cause, sent_wall, sent_boot,
-        sent_boot_id, coalesce(ended, ''), coalesce(errcode, '')), char(30) ORDER BY attempt)
+        sent_boot_id, coalesce(ended, ''), coalesce(errcode, '')), char(30))
      FROM calls",
     "(CASE sent_boot_id WHEN ?1 THEN sent_boot > ?2 ELSE sent_wall > ?3 END
        OR (coalesce(ended, 'unknown') = 'unknown' AND mode IN ('classic', 'stable_forced')))",
@@ -81,13 +81,28 @@ impl Day {
     }
 }
 
-/// Drops what counts no more. Keeps the bound of [`CALLS`].
-pub(super) async fn prune(conn: &mut SqliteConnection, day: &Day) -> Result<(), Failure> {
-    const OLD_CALLS: &str = "DELETE FROM calls WHERE
-        CASE sent_boot_id WHEN ?1 THEN sent_boot <= ?2 ELSE sent_wall <= ?3 END
+/// Calls that one slice of a prune looks at, or all of one account's if those are more. A day of
+/// 100,000 keys has five million of them, and the engine's writes wait for no more than a slice.
+const SLICE: i64 = 4_000;
+
+/// Drops what counts no more, of the accounts after this one in the order of their names. Says
+/// after which to go on; `None` when that was the last. Keeps the bound of [`CALLS`].
+pub(super) async fn prune(
+    conn: &mut SqliteConnection,
+    day: &Day,
+    after: Option<&str>,
+) -> Result<Option<String>, Failure> {
+    const THROUGH: &str = "SELECT appid FROM calls WHERE appid > ? ORDER BY appid LIMIT 1 OFFSET ?";
+    const OLD_CALLS: &str = "DELETE FROM calls WHERE appid > ?4 AND appid <= ?5
+        AND CASE sent_boot_id WHEN ?1 THEN sent_boot <= ?2 ELSE sent_wall <= ?3 END
         AND NOT (coalesce(ended, 'unknown') = 'unknown' AND mode IN ('classic', 'stable_forced'))";
-    day.bind(OLD_CALLS).execute(conn).await?;
-    Ok(())
+    /// After every appid.
+    const LAST: &str = "\u{7f}";
+    let after = after.unwrap_or_default().to_owned();
+    let row = sqlx::query(THROUGH).bind(after.clone()).bind(SLICE).fetch_optional(&mut *conn).await?;
+    let through = row.map(|row| row.try_get::<String, _>(0)).transpose()?;
+    day.bind(OLD_CALLS).bind(after).bind(through.clone().unwrap_or(LAST.to_owned())).execute(conn).await?;
+    Ok(through)
 }
 
 /// How many calls of each key count in its budget.
@@ -159,6 +174,9 @@ pub(super) async fn load(
         for fields in text.split(CALL) {
             past.push(reader.call(fields, &key)?);
         }
+        // They come in the order of the primary key, which SQL does not promise; a look costs less
+        // than to have SQLite sort each key's.
+        past[from..].sort_by_key(|past: &PastCall| past.call.attempt);
         parts.push((key, from..past.len()));
     }
     drop(calls);

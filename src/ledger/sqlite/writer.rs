@@ -29,7 +29,7 @@ use crate::model::{AppId, Key};
 const BATCH: usize = 256;
 /// How many operations wait in the queue before their callers do.
 pub(super) const QUEUE: usize = 1_024;
-/// How often rows that count no more are dropped, within a write that is made anyway.
+/// How often rows that count no more are dropped, slice by slice within writes that are made anyway.
 const PRUNE_EVERY: Duration = Duration::from_mins(10);
 
 /// Where an answer goes.
@@ -54,8 +54,10 @@ pub(super) struct Writer {
     pub(super) conn: Option<SqliteConnection>,
     /// What was read to check the file at open; the first `load` takes it.
     pub(super) loaded: Option<HashMap<Key, Record>>,
-    /// When the last prune was; `None` before the first.
+    /// When the last prune was over; `None` before the first.
     pub(super) pruned: Option<BootTime>,
+    /// After which account the prune that is under way goes on with the next write.
+    pub(super) pruning: Option<String>,
     /// Held as long as the connection is.
     pub(super) lock: StateLock,
 }
@@ -101,7 +103,7 @@ impl Writer {
                 answer(reply, self.append_audit(&entries, max_rows).await);
             }
         }
-        let Self { conn, lock, settings: _, clock: _, loaded: _, pruned: _ } = self;
+        let Self { conn, lock, settings: _, clock: _, loaded: _, pruned: _, pruning: _ } = self;
         let closed = match conn {
             // Closing the last connection empties the WAL into the file.
             Some(conn) => conn.close().await.map_err(Failure::from),
@@ -136,19 +138,21 @@ impl Writer {
 
     async fn transact(&mut self, writes: &[Write]) -> Result<Vec<Committed>, Failure> {
         let now = self.clock.boot();
-        let prune = self.pruned.is_none_or(|pruned| pruned + PRUNE_EVERY <= now);
+        let prune = self.pruning.is_some() || self.pruned.is_none_or(|pruned| pruned + PRUNE_EVERY <= now);
         let day = Day::until_now(&self.clock);
         let conn = connection(&mut self.conn, &self.settings).await?;
         let mut transaction = conn.begin_with("BEGIN IMMEDIATE").await?;
         if prune {
-            rows::prune(&mut transaction, &day).await?;
+            // On to the next slice also if this transaction fails: what is full may have rows to
+            // drop there.
+            self.pruning = rows::prune(&mut transaction, &day, self.pruning.as_deref()).await?;
         }
         let mut done = Vec::with_capacity(writes.len());
         for write in writes {
             done.push(write.apply(&mut transaction, &self.settings.seal).await?);
         }
         transaction.commit().await?;
-        if prune {
+        if prune && self.pruning.is_none() {
             self.pruned = Some(now);
         }
         Ok(done)

@@ -188,7 +188,7 @@ proptest! {
         let renewed = renewal(Shape::Classic, &value, jitter);
         prop_assert!(renewed >= value.expires - most && renewed <= value.expires - least);
 
-        let round = (seconds(life_seconds) - (least + most) / 2).as_secs_f64() * 1_000.0;
+        let round = seconds(life_seconds).saturating_sub((least + most) / 2).as_secs_f64() * 1_000.0;
         prop_assume!(round > 1_000.0);
         #[expect(clippy::cast_precision_loss, reason = "boot times of centuries are exact")]
         let off = |at: BootTime| {
@@ -286,6 +286,19 @@ fn classic_keys_in_their_places_stay_there() {
         place
     });
     assert!(busiest.iter().all(|busiest| *busiest < 1.05), "{busiest:?}");
+}
+
+#[test]
+fn busiest_minute_of_a_hundred_thousand_hashed_phases_is_near_the_mean() {
+    let mut minutes = [0_u32; 95];
+    for number in 0..100_000 {
+        let key = Key::new(format!("wx{number:016x}").parse().unwrap(), crate::model::Kind::AccessToken);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 94")]
+        let minute = (phase(&key) * 95.0) as usize;
+        minutes[minute] += 1;
+    }
+    let busiest = f64::from(*minutes.iter().max().unwrap()) * 95.0 / 100_000.0;
+    assert!(busiest < 1.15, "{busiest}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! A parameter that there is not is refused, as a key of the configuration is: it was meant.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
@@ -92,7 +93,7 @@ fn decoded(text: &str) -> Result<String, Problem> {
     let plain = text.replace('+', " ");
     let decoded = percent_decode_str(&plain).decode_utf8();
     decoded
-        .map(|text| text.into_owned())
+        .map(Cow::into_owned)
         .map_err(|_| Problem::unreadable("not_text", "the query is not UTF-8: percent-encode UTF-8"))
 }
 

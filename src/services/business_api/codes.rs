@@ -6,12 +6,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
-use crate::services::qrcode::{
-    Code, CodeError, Codes as AccountCodes, How, Life, Reserve, Scene, Shown, Spec,
-};
+use crate::services::qrcode::{Code, CodeError, Codes, How, Life, Reserve, Scene, Shown, Spec};
 
 use super::asked::{self, text};
-use super::documents::{Bulk, CodeDocument, Codes, Created, Found, Other, Scanned, Unanswered, made_now};
+use super::documents::{Bulk, CodeDocument, Created, Found, Listed, Other, Scanned, Unanswered, made_now};
 use super::door::Call;
 use super::operations::{answer, shown};
 use super::problem::Problem;
@@ -76,7 +74,7 @@ pub(super) async fn list(call: Call) -> Result<Response, Problem> {
     let (found, count, limits) = (codes.list(which, most).await?, codes.count().await?, codes.limits());
     let (counted, unanswered) = (codes.scans().await?, codes.unanswered(most).await?);
     let now = call.core.clock.wall();
-    shown(&Codes {
+    shown(&Listed {
         appid: call.appid().as_str(),
         codes: found.iter().map(|code| Scanned::of(code, &counted, now)).collect(),
         unanswered: unanswered.iter().map(Unanswered::from).collect(),
@@ -162,7 +160,7 @@ pub(super) async fn found(call: &Call) -> Result<Code, Problem> {
 /// One question at a time for a code: the second finds what the first was answered.
 async fn made(
     call: &Call,
-    codes: &AccountCodes,
+    codes: &Codes,
     spec: &Spec,
     note: &str,
     reserve: Reserve,
@@ -244,7 +242,7 @@ fn life_of(text: Option<&str>) -> Result<Life, String> {
 }
 
 /// Whether all permanent codes of a list can be made, before the first one is.
-async fn enough(codes: &AccountCodes, specs: &[Spec], reserve: Reserve) -> Result<(), Problem> {
+async fn enough(codes: &Codes, specs: &[Spec], reserve: Reserve) -> Result<(), Problem> {
     let there = codes.permanent().await?;
     let news = |spec: &&Spec| spec.life() == Life::Permanent && !there.contains(spec.scene());
     let new = u32::try_from(specs.iter().filter(news).count()).unwrap_or(u32::MAX);

@@ -109,7 +109,7 @@ pub(super) struct Pushed<'a> {
 
 /// What a deletion came to.
 #[derive(Serialize)]
-pub(super) struct Deleted<'a> {
+pub(super) struct Removed<'a> {
     pub(super) appid: &'a str,
     pub(super) deleted: bool,
     pub(super) number: Option<i64>,
@@ -285,7 +285,7 @@ pub(super) fn made_now(how: How) -> bool {
 
 /// The codes of an account.
 #[derive(Serialize)]
-pub(super) struct Codes<'a> {
+pub(super) struct Listed<'a> {
     pub(super) appid: &'a str,
     pub(super) codes: Vec<Scanned>,
     /// Permanent ones whose answer was lost, or is awaited.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::services::menu::{Diff, Entry, Kind, MOST, Menus, New, Number, Plan, Pushes, Read, read};
 
 use super::asked::{self, text};
-use super::documents::{Deleted, Differing, Found, History, Pushed, Row, Shown, Tried, words};
+use super::documents::{Differing, Found, History, Pushed, Removed, Row, Shown, Tried, words};
 use super::door::Call;
 use super::operations::shown;
 use super::problem::Problem;
@@ -72,12 +72,12 @@ pub(super) async fn delete(call: Call) -> Result<Response, Problem> {
     let mut seen = pushes.look().await?;
     let appid = call.appid().as_str();
     if seen.live().menus() == Menus::default() {
-        return shown(&Deleted { appid, deleted: false, number: None, found: None });
+        return shown(&Removed { appid, deleted: false, number: None, found: None });
     }
     let found = pushes.note_found(&mut seen).await?.map(|number| number.0);
     let new = New { kind: Kind::Delete, back_to: None, who: call.who(who), why: why.to_owned() };
     let number = pushes.delete(&new, &seen).await?;
-    shown(&Deleted { appid, deleted: true, number: Some(number.0), found })
+    shown(&Removed { appid, deleted: true, number: Some(number.0), found })
 }
 
 /// `GET …/menu/history`

@@ -6,7 +6,7 @@
 //!      └ events, signed by the message service: scans are counted
 //! ```
 //!
-//! JSON in and out, as docs/business.openapi.json describes it, which is served, too ([`DESCRIPTION`]).
+//! JSON in and out, as docs/business.openapi.json describes it, which is served, too ([`Api::router`]).
 //!
 //! **Invariant:** who may is the daemon's word, asked in the caller's own name; a stranger learns
 //! nothing, also not which accounts there are.

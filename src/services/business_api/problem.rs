@@ -147,7 +147,7 @@ impl Problem {
     }
 
     /// With WeChat's number and request id.
-    fn from_wechat(mut self, errcode: ErrCode, rid: Option<&str>) -> Self {
+    fn of_wechat(mut self, errcode: ErrCode, rid: Option<&str>) -> Self {
         self.told.errcode = Some(errcode);
         self.told.rid = rid.map(str::to_owned);
         self
@@ -200,7 +200,7 @@ impl Problem {
             46_003 => Self::new(StatusCode::NOT_FOUND, "no_menu", said),
             _ => Self::new(StatusCode::BAD_GATEWAY, "wechat_refused", said),
         };
-        problem.from_wechat(refusal.errcode, refusal.rid.as_deref())
+        problem.of_wechat(refusal.errcode, refusal.rid.as_deref())
     }
 
     /// It is for who runs the service, or the account, and not for who asked.
@@ -256,16 +256,17 @@ impl From<ApiError> for Problem {
             ApiError::DaemonAway { .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "daemon_away", said).after(AWAY)
             }
-            ApiError::NoToken { source, .. } => Self::no_token(said, source),
             ApiError::MayNotRead { .. } => Self::new(StatusCode::FORBIDDEN, "forbidden", said),
             ApiError::Complaint { errcode, source, .. } if source.code() == Some(Code::PermissionDenied) => {
                 let said = "WeChat says that the access token is dead, and this client may not tell the daemon: add \
                             `complain` to the actions of its [[client]] there";
-                Self::new(StatusCode::FORBIDDEN, "may_not_complain", said).from_wechat(*errcode, None)
+                Self::new(StatusCode::FORBIDDEN, "may_not_complain", said).of_wechat(*errcode, None)
             }
-            ApiError::Complaint { source, .. } => Self::no_token(said, source),
+            ApiError::NoToken { source, .. } | ApiError::Complaint { source, .. } => {
+                Self::no_token(said, source)
+            }
             ApiError::StillDead(refusal) => Self::new(StatusCode::BAD_GATEWAY, "dead_token", said)
-                .from_wechat(refusal.errcode, refusal.rid.as_deref()),
+                .of_wechat(refusal.errcode, refusal.rid.as_deref()),
             ApiError::Refused(refusal) => Self::refused(refusal, said),
             ApiError::NotSent(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "wechat_away", said).after(AWAY)

@@ -140,8 +140,22 @@ fn clean(text: &str) -> Cow<'_, str> {
 
 /// Of which characters the names of elements are.
 fn in_names(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte) || !byte.is_ascii()
+    IN_NAMES[usize::from(byte)]
 }
+
+/// A table, because it is asked of each byte of each name.
+const IN_NAMES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = u8::MIN;
+    loop {
+        let letter = byte.is_ascii_alphanumeric() || !byte.is_ascii();
+        table[byte as usize] = letter || matches!(byte, b'_' | b'-' | b'.' | b':');
+        if byte == u8::MAX {
+            break table;
+        }
+        byte += 1;
+    }
+};
 
 /// White space as XML defines it; others, such as U+3000, are text.
 fn blank(c: char) -> bool {
