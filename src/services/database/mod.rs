@@ -37,6 +37,8 @@ const MIGRATE: Duration = Duration::from_secs(30);
 /// not each wait for a server that does not answer.
 const PATIENCE: u64 = 3;
 const REST: Duration = Duration::from_secs(1);
+/// Longest pause after the first collision, twice that after the second, and so on.
+const COLLIDED: Duration = Duration::from_millis(20);
 /// Transactions that others may get in the way of, in a row, before it is a failure.
 const COLLISIONS: u8 = 8;
 
@@ -172,9 +174,12 @@ impl Database {
     /// Nothing was done, unless it is [`DatabaseError::Slow`] or [`DatabaseError::Away`]: then
     /// nobody knows.
     pub async fn transaction<W: Work>(&self, work: W) -> Result<W::Made, DatabaseError> {
-        for _ in 0..COLLISIONS {
+        for nth in 1..=u32::from(COLLISIONS) {
             match self.attempt(&work).await {
-                Err(error) if error.collided() => {}
+                // Those that collided do not all come again at once.
+                Err(error) if error.collided() => {
+                    tokio::time::sleep(COLLIDED.mul_f64(rand::random::<f64>() * f64::from(nth))).await;
+                }
                 result => return result,
             }
         }
@@ -210,7 +215,14 @@ impl Database {
         if let Some(pool) = self.current()? {
             return Ok(pool);
         }
-        let _one = self.0.opening.lock().await;
+        let one = timeout(CONNECT, self.0.opening.lock()).await;
+        let _one = one.map_err(|_| DatabaseError::Slow(CONNECT))?;
+        // Whoever opened it has perhaps learnt that it is away.
+        if let Some((until, error)) = &self.trouble().rests
+            && Instant::now() < *until
+        {
+            return Err(error.clone());
+        }
         if let Some(pool) = self.current()? {
             return Ok(pool);
         }
