@@ -43,6 +43,8 @@ impl Configured {
         let begun = Instant::now();
         let mut child = Command::new(program)
             .args(["run".as_ref(), "--config".as_ref(), config.as_os_str()])
+            // As its unit file says.
+            .env("MALLOC_ARENA_MAX", "2")
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()?;

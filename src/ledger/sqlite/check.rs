@@ -45,7 +45,11 @@ pub(super) async fn check(
         Some(_) | None => rows::load(conn, None, &day, &settings.seal).await.map_err(missing_is_unsound)?,
     };
     rows::events(conn, None, 1).await.map_err(missing_is_unsound)?;
-    Ok((records, rows::set_aside_since(conn, &day).await.map_err(missing_is_unsound)?))
+    let set_aside_recently = rows::set_aside_since(conn, &day).await.map_err(missing_is_unsound)?;
+    // The verdict went over every page, and those in the cache would stay there: megabytes that
+    // nobody reads again.
+    sqlx::raw_sql("PRAGMA shrink_memory").execute(conn).await?;
+    Ok((records, set_aside_recently))
 }
 
 async fn verdict(conn: &mut SqliteConnection) -> Result<String, Failure> {
