@@ -250,8 +250,7 @@ fn classic_margins(life: Duration) -> (Duration, Duration) {
 
 /// The key's own place in every round, in 0..1: the same in every run.
 pub fn phase(key: &Key) -> f64 {
-    let hash = Sha256::digest(key.to_string());
-    let [a, b, c, d, ..] = hash.into();
+    let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(key.to_string()).into();
     f64::from(u32::from_be_bytes([a, b, c, d])) / (f64::from(u32::MAX) + 1.0)
 }
 
