@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 
 use report::place::Place;
-use report::store::{Outcome, Record, all, keep, publish};
+use report::store::{Kept, Outcome, Record, all, keep, publish};
 use report::{Bound, Findings, Measurement, Middle, Plot, Unit, Verdict, figures, page};
 
 #[path = "../benches/report/mod.rs"]
@@ -48,7 +48,8 @@ fn record(scenario: &str, at: &str, outcome: Outcome) -> Record {
         quick: false,
     };
     let scenario = scenario.to_owned();
-    Record { scenario, at: at.to_owned(), took_seconds: 7, load_before: 0.25, place, outcome }
+    let at = at.to_owned();
+    Record { scenario, at, took_seconds: 7, load_before: 0.25, place, outcome, failed_since: None }
 }
 
 fn page(docs: &Path) -> String {
@@ -84,6 +85,30 @@ fn goal_about_a_side_that_is_missing_is_neither_met_nor_missed() {
     let measured = rates();
     let verdicts: Vec<Verdict> = measured.goals.iter().map(|goal| measured.verdict(goal)).collect();
     assert_eq!(verdicts, [Verdict::Missed, Verdict::Unknown, Verdict::Met]);
+}
+
+#[test]
+fn what_must_never_be_otherwise_is_judged_by_every_round() {
+    // Nine rounds without a dead token and one with one are not "no dead token".
+    for (rounds, verdict) in [
+        ([0.0, 0.0, 0.0, 0.0, 1.0], Verdict::Missed),
+        ([-1.0, 0.0, 0.0, 0.0, 0.0], Verdict::Missed),
+        ([0.0; 5], Verdict::Met),
+    ] {
+        let measured = Measurement::new("dead tokens", Unit::Count).ours(rounds).goal(Bound::Exactly(0.0));
+        assert_eq!(measured.verdict(&measured.goals[0]), verdict, "{rounds:?}");
+    }
+}
+
+#[test]
+fn sides_with_other_rounds_or_nothing_to_divide_by_have_no_ratio() {
+    for against in [vec![1.0, 2.0], vec![1.0, 0.0, 1.0]] {
+        let measured = Measurement::new("calls", Unit::PerSecond)
+            .ours([1.0, 2.0, 3.0])
+            .beside("other", against)
+            .ratio("other", Bound::AtLeast(0.1));
+        assert_eq!(measured.verdict(&measured.goals[0]), Verdict::Unknown);
+    }
 }
 
 #[test]
@@ -144,6 +169,35 @@ fn run_of_one_scenario_leaves_the_data_of_the_others() {
 }
 
 #[test]
+fn run_that_fails_leaves_the_figures_of_the_one_before_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("performance");
+    keep(&data, &record("reads", "2026-11-28 01:00", Outcome::Found(findings("Good")))).unwrap();
+    keep(&data, &record("reads", "2026-11-29 02:53", Outcome::failed("no taskset"))).unwrap();
+    let page = page(dir.path());
+    for words in
+        ["| Good |", "Measured 2026-11-28 01:00 UTC", "run again**, 2026-11-29 02:53 UTC: no taskset"]
+    {
+        assert!(page.contains(words), "{words:?} is not in\n{page}");
+    }
+    keep(&data, &record("reads", "2026-11-29 03:00", Outcome::Found(findings("Better")))).unwrap();
+    assert_eq!(all(&data).unwrap()[0].failed_since, None, "a good run ends it");
+}
+
+#[test]
+fn figures_worth_reading_are_not_replaced_by_some_that_are_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path();
+    let good = record("reads", "2026-11-28 01:00", Outcome::Found(findings("Good")));
+    let mut quick = record("reads", "2026-11-29 02:53", Outcome::Found(findings("Quick")));
+    quick.place.quick = true;
+    assert_eq!(keep(data, &quick).unwrap(), Kept::Kept, "better than nothing");
+    assert_eq!(keep(data, &good).unwrap(), Kept::Kept);
+    assert_eq!(keep(data, &quick).unwrap(), Kept::Refused);
+    assert_eq!(all(data).unwrap(), [good]);
+}
+
+#[test]
 fn scenario_that_failed_is_told_with_its_error_and_without_paths_of_the_machine() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("socket");
@@ -163,7 +217,7 @@ fn page_says_each_goal_what_was_measured_and_why_a_side_is_missing() {
     let records = [record("reads", "2026-11-29 02:53", Outcome::Found(findings("Reads")))];
     let page = page::render(TEMPLATE, &records).unwrap();
     for words in [
-        "1 of 3 goals are met.",
+        "1 of 3 goals are met. Of 16 scenarios nothing is known, and their goals are not counted: `audit`,",
         "| `reads` | calls | ≥ 0.92 × bare tonic | 0.90 × (0.80 × to 1.20 ×) | **missed** |",
         "| `reads` | calls | ≥ 0.50 × Redis | not measured | not measured |",
         "| Reads | zhongkong | bare tonic | Redis | is to be |",

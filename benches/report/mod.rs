@@ -120,13 +120,6 @@ pub(crate) struct Findings {
     pub(crate) notes: Vec<String>,
 }
 
-/// Of a scenario that prints by itself.
-impl From<()> for Findings {
-    fn from((): ()) -> Self {
-        Self::new("")
-    }
-}
-
 impl Findings {
     pub(crate) fn new(title: &str) -> Self {
         Self { title: title.to_owned(), measurements: Vec::new(), plots: Vec::new(), notes: Vec::new() }
@@ -202,11 +195,15 @@ impl Measurement {
         self.sides.iter().find(|side| side.name == name)
     }
 
-    /// What a goal speaks of: a side's rounds, or ratios of two sides, each within one round.
+    /// What a goal speaks of: a side's rounds, or ratios of two sides, each within one round. None
+    /// if a side is missing, if one has other rounds than the other, or if there is nothing to divide by.
     pub(crate) fn judged(&self, goal: &Goal) -> Option<Middle> {
         let rounds = &self.side(&goal.of)?.rounds;
         let Some(against) = &goal.against else { return Middle::of(rounds) };
         let against = &self.side(against)?.rounds;
+        if rounds.len() != against.len() {
+            return None;
+        }
         let ratios: Vec<f64> = rounds.iter().zip(against).map(|(ours, theirs)| ours / theirs).collect();
         Middle::of(&ratios)
     }
@@ -214,6 +211,14 @@ impl Measurement {
     pub(crate) fn verdict(&self, goal: &Goal) -> Verdict {
         match self.judged(goal) {
             None => Verdict::Unknown,
+            // What must never be otherwise is judged by every round, and not by most of them.
+            Some(found) if matches!(goal.bound, Bound::Exactly(_)) => {
+                if goal.bound.holds(found.least) && goal.bound.holds(found.most) {
+                    Verdict::Met
+                } else {
+                    Verdict::Missed
+                }
+            }
             Some(found) if goal.bound.holds(found.median) => Verdict::Met,
             Some(_) => Verdict::Missed,
         }

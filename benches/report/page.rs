@@ -6,8 +6,8 @@
 use std::fmt::Write as _;
 
 use super::figures::{bound, figure, spread};
-use super::store::{Outcome, Record};
-use super::{Findings, Goal, Measurement, OURS, Unit, Verdict};
+use super::store::{Failure, Outcome, Record};
+use super::{Findings, Goal, Measurement, OURS, Unit, Verdict, run};
 
 /// The page. Who edits it is told to edit the template.
 ///
@@ -47,11 +47,22 @@ fn summary(records: &[Record]) -> String {
     let mut rows = String::new();
     let (mut met, mut all) = (0, 0);
     let mut failures = String::new();
+    let never = run::ALL.iter().filter(|name| !records.iter().any(|record| record.scenario == **name));
+    let mut without: Vec<String> = never.map(|name| format!("`{name}`")).collect();
     for record in records {
+        if let Some(Failure { at, why }) = &record.failed_since {
+            let name = &record.scenario;
+            let _ = write!(
+                failures,
+                "\n`{name}` **failed** when it was run again, {at} UTC, and its figures are from before: {}\n",
+                cell(why)
+            );
+        }
         let findings = match &record.outcome {
             Outcome::Found(findings) => findings,
             Outcome::Failed(why) => {
                 let _ = write!(failures, "\n`{}` **failed**: {}\n", record.scenario, cell(why));
+                without.push(format!("`{}`", record.scenario));
                 continue;
             }
         };
@@ -75,8 +86,17 @@ fn summary(records: &[Record]) -> String {
             }
         }
     }
+    let without = if without.is_empty() {
+        String::new()
+    } else {
+        let count = without.len();
+        format!(
+            " Of {count} scenarios nothing is known, and their goals are not counted: {}.",
+            without.join(", ")
+        )
+    };
     format!(
-        "{met} of {all} goals are met.\n\n| scenario | what | is to be | measured: median (least to most) | |\n\
+        "{met} of {all} goals are met.{without}\n\n| scenario | what | is to be | measured: median (least to most) | |\n\
          |---|---|---|---|---|\n{rows}{failures}"
     )
 }
@@ -111,6 +131,9 @@ fn section(record: &Record) -> String {
         Outcome::Found(findings) => table(findings),
         Outcome::Failed(why) => format!("**The scenario failed**: {}\n", cell(why)),
     };
+    if let Some(Failure { at, why }) = &record.failed_since {
+        let _ = write!(text, "\n**It failed when it was run again**, {at} UTC: {}\n", cell(why));
+    }
     let _ = write!(
         text,
         "\nMeasured {} UTC in {} s, load before {:.2}; [raw data](performance/{}.json).",

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use zhongkong::clock::Clock;
 
 use super::place::{Place, load};
-use super::store::{Outcome, Record};
+use super::store::{Kept, Outcome, Record};
 use super::{Findings, page, store};
 
 /// No scenario takes longer, also on a busy machine.
@@ -93,10 +93,19 @@ pub(crate) fn main(
                 load_before: before,
                 place: place.clone(),
                 outcome,
+                failed_since: None,
             };
-            store::keep(&docs.join("performance"), &record)?;
+            if store::keep(&docs.join("performance"), &record)? == Kept::Refused {
+                say(&format!(
+                    "{name}: not written, because what is there is of the bench profile and full rounds, and this \
+                     is not; remove docs/performance/{name}.json first to have it nevertheless"
+                ));
+            }
             // After each: what is cut off has a page of what it did.
-            store::publish(&docs, TEMPLATE)?;
+            if let Err(error) = store::publish(&docs, TEMPLATE) {
+                say(&format!("the page was not written: {error:#}"));
+                code = ExitCode::FAILURE;
+            }
         }
     }
     Ok(code)

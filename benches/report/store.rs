@@ -26,6 +26,23 @@ pub(crate) struct Record {
     pub(crate) load_before: f64,
     pub(crate) place: Place,
     pub(crate) outcome: Outcome,
+    /// The scenario's later run, which had no figures to put in the place of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failed_since: Option<Failure>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Failure {
+    pub(crate) at: String,
+    pub(crate) why: String,
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    Kept,
+    /// It is of another build or of cut rounds, and what is there is not.
+    Refused,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,13 +70,29 @@ impl Outcome {
     }
 }
 
-/// Keeps a record in place of the one before it of the same scenario.
-pub(crate) fn keep(data: &Path, record: &Record) -> anyhow::Result<()> {
+/// Keeps a record in place of the one before it of the same scenario. Figures stay when the new run
+/// has none, and are said to be from before it; and figures that are worth reading are not replaced
+/// by some that are not.
+pub(crate) fn keep(data: &Path, record: &Record) -> anyhow::Result<Kept> {
     fs::create_dir_all(data)?;
+    let path = data.join(format!("{}.json", record.scenario));
+    let before = fs::read_to_string(&path).ok().and_then(|text| serde_json::from_str::<Record>(&text).ok());
+    let before = before.filter(|before| matches!(before.outcome, Outcome::Found(_)));
+    let mut kept = record.clone();
+    if let Some(before) = before {
+        if before.place.is_worth_reading() && !record.place.is_worth_reading() {
+            return Ok(Kept::Refused);
+        }
+        if let Outcome::Failed(why) = &record.outcome {
+            let failure = Failure { at: record.at.clone(), why: why.clone() };
+            kept = Record { failed_since: Some(failure), ..before };
+        }
+    }
     let mut text = String::new();
-    write_value(&mut text, &serde_json::to_value(record)?, 0);
+    write_value(&mut text, &serde_json::to_value(&kept)?, 0);
     text.push('\n');
-    replace(&data.join(format!("{}.json", record.scenario)), &text)
+    replace(&path, &text)?;
+    Ok(Kept::Kept)
 }
 
 /// All records, in the order in which they are measured.

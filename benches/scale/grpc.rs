@@ -25,8 +25,8 @@ use zhongkong::audit;
 use zhongkong::clock::Clock;
 use zhongkong::grpc::settings::{Listen, Settings};
 use zhongkong::grpc::{Listener, Readiness, Server};
-use zhongkong::ledger::Ledger as _;
-use zhongkong::ledger::memory::MemoryLedger;
+use zhongkong::ledger::sqlite::{self, SqliteLedger};
+use zhongkong::ledger::{Ledger as _, seal};
 use zhongkong::model::{CallMode, Fingerprint, Key, Kind, TokenMode};
 use zhongkong::pb;
 use zhongkong::pb::token_control_client::TokenControlClient;
@@ -94,7 +94,11 @@ pub(crate) fn serve(which: &str, socket: &str) -> anyhow::Result<()> {
             metrics::install()?;
         }
         let clock = Clock::system();
-        let ledger = Arc::new(MemoryLedger::new(clock.clone()));
+        // As the daemon has it: the audit's rows end in this file.
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("ledger.db");
+        let file = sqlite::Settings { path, seal: seal::Keys::none(), max_bytes: None };
+        let ledger = Arc::new(SqliteLedger::open(file, clock.clone()).await?.ledger);
         let key = Key::new(appid(0), Kind::AccessToken);
         let (call, mut stored) = issued(&clock, &key, CallMode::Classic, std::time::Duration::ZERO);
         stored.value = Secret::from("T".repeat(VALUE));

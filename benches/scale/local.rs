@@ -14,6 +14,7 @@ use zhongkong::client::cache::Cache;
 use zhongkong::clock::Clock;
 use zhongkong::model::{Key, Kind};
 
+use crate::pinned;
 use crate::report::{Bound, Findings, Measurement, Unit, effort};
 use crate::support::appid;
 use crate::support::jssdk::Service;
@@ -22,57 +23,60 @@ const ROUNDS: usize = 7;
 const READS: usize = 2_000_000;
 const LOOKED_UP: &str = "looked up by its key";
 const CLOCK: &str = "the clock alone";
+const ONE: &str = "one thread";
 
 pub(crate) async fn run() -> anyhow::Result<Findings> {
     let service = Service::start().await?;
     let key = Key::new(appid(0), Kind::JsapiTicket);
     let (copy, clock) = (service.copy.clone(), Clock::system());
     let cores = std::thread::available_parallelism()?.get();
-    tokio::task::spawn_blocking(move || {
-        let mut found = Findings::new("Reads of the client library's copy");
-        for threads in [1, cores] {
-            let mut rounds: [Vec<f64>; 3] = Default::default();
-            for _ in 0..effort::rounds(ROUNDS) {
-                let mut reader = copy.reader(key.clone());
-                anyhow::ensure!(reader.read().is_some(), "the copy has no value");
-                rounds[0].push(each(threads, || {
-                    let mut reader = reader.clone();
-                    move || black_box(reader.read().is_some())
-                })?);
-                rounds[1].push(each(threads, || {
-                    let (copy, key): (Cache, Key) = (copy.clone(), key.clone());
-                    move || black_box(copy.get(black_box(&key)).is_some())
-                })?);
-                rounds[2].push(each(threads, || {
-                    let clock = clock.clone();
-                    move || black_box(clock.boot().0 > 0)
-                })?);
+    tokio::task::spawn_blocking(move || measure(&copy, &key, &clock, cores)).await?
+}
+
+fn measure(copy: &Cache, key: &Key, clock: &Clock, cores: usize) -> anyhow::Result<Findings> {
+    let reader = copy.reader(key.clone());
+    anyhow::ensure!(reader.clone().read().is_some(), "the copy has no value");
+    // Of one thread and of all, each of the three.
+    let mut rounds: [[Vec<f64>; 3]; 2] = Default::default();
+    let sizes: &[usize] = if cores > 1 { &[1, cores] } else { &[1] };
+    for round in 0..effort::rounds(ROUNDS) {
+        for turn in 0..3 {
+            let side = (round + turn) % 3;
+            for (size, threads) in sizes.iter().enumerate() {
+                rounds[size][side].push(match side {
+                    0 => each(*threads, || {
+                        let mut reader = reader.clone();
+                        move || black_box(reader.read().is_some())
+                    })?,
+                    1 => each(*threads, || {
+                        let (copy, key) = (copy.clone(), key.clone());
+                        move || black_box(copy.get(black_box(&key)).is_some())
+                    })?,
+                    _ => each(*threads, || {
+                        let clock = clock.clone();
+                        move || black_box(clock.boot().0 > 0)
+                    })?,
+                });
             }
-            let [ours, looked_up, clock] = rounds;
-            let what = if threads == 1 {
-                "a read, one thread".to_owned()
-            } else {
-                format!("a read, {threads} threads, each on its core")
-            };
-            found.add(
-                Measurement::new(&what, Unit::Seconds)
-                    .ours(ours)
-                    .beside(LOOKED_UP, looked_up)
-                    .beside(CLOCK, clock)
-                    .goal(Bound::Below(50e-9)),
-            );
         }
-        let [one, all] = [0, 1].map(|place| found.measurements[place].sides[0].rounds.clone());
-        let one_thread = "one thread";
-        found.add(
-            Measurement::new("a read on all cores ÷ on one", Unit::Seconds)
-                .ours(all)
-                .beside(one_thread, one)
-                .ratio(one_thread, Bound::AtMost(1.25)),
-        );
-        Ok(found)
-    })
-    .await?
+    }
+    let mut found = Findings::new("Reads of the client library's copy");
+    let [one, all] = rounds;
+    let told = |what: &str, [ours, looked_up, clock]: [Vec<f64>; 3]| {
+        let measurement = Measurement::new(what, Unit::Seconds).ours(ours).beside(LOOKED_UP, looked_up);
+        measurement.beside(CLOCK, clock).goal(Bound::Below(50e-9))
+    };
+    let alone = one[0].clone();
+    found.add(told("a read, one thread", one));
+    if cores == 1 {
+        found.note("There is one core: nothing is known of threads that read at the same time.");
+        return Ok(found);
+    }
+    let contended = Measurement::new("a read on all cores ÷ on one", Unit::Seconds);
+    let contended = contended.ours(all[0].clone()).beside(ONE, alone);
+    found.add(told(&format!("a read, {cores} threads, each on its core"), all));
+    found.add(contended.ratio(ONE, Bound::AtMost(1.25)));
+    Ok(found)
 }
 
 /// How long one read takes of so many threads that read at the same time: the mean of the slowest.
@@ -83,22 +87,24 @@ fn each<F: FnMut() -> bool + Send>(threads: usize, reader: impl Fn() -> F) -> an
     let slowest = std::thread::scope(|scope| {
         let running: Vec<_> = readers
             .into_iter()
-            .map(|mut read| {
+            .enumerate()
+            .map(|(core, mut read)| {
                 let together = &together;
                 scope.spawn(move || {
+                    let held = pinned::hold_this_thread(core);
                     together.wait();
                     let begun = Instant::now();
                     let good = (0..reads).filter(|_| read()).count();
-                    (begun.elapsed(), good)
+                    held.map(|()| (begun.elapsed(), good))
                 })
             })
             .collect();
         running.into_iter().try_fold(Duration::ZERO, |slowest, thread| {
-            let (took, good) = thread.join().ok()?;
-            (good == reads).then_some(slowest.max(took))
+            let (took, good) = thread.join().ok().context("a thread panicked")??;
+            anyhow::ensure!(good == reads, "{} of {reads} reads found nothing", reads - good);
+            Ok(slowest.max(took))
         })
-    });
-    let slowest = slowest.context("a read found nothing")?;
+    })?;
     #[expect(clippy::cast_precision_loss, reason = "two million")]
     Ok(slowest.as_secs_f64() / reads as f64)
 }

@@ -141,6 +141,17 @@ pub(crate) fn load() -> anyhow::Result<Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
+/// Holds the calling thread on a core.
+pub(crate) fn hold_this_thread(core: usize) -> anyhow::Result<()> {
+    let thread = std::fs::read_link("/proc/thread-self")?;
+    let thread = thread.file_name().context("a thread has a number")?;
+    let mut taskset = Command::new("taskset");
+    taskset.args(["-c", "-p", &core.to_string()]).arg(thread).stdout(Stdio::null());
+    let done = taskset.status().context("taskset, of util-linux, is needed")?;
+    anyhow::ensure!(done.success(), "taskset could not hold a thread on core {core}");
+    Ok(())
+}
+
 /// What a server says to who started it.
 #[expect(clippy::print_stdout, reason = "this is how the two processes talk")]
 pub(crate) fn say(line: &str) {

@@ -1,7 +1,7 @@
 //! Parametric QR codes: which codes there are, and their pictures.
 //!
 //! A permanent scene has one code for ever: asking again brings the same ticket and is not counted
-//! again. Left out: what a scan does, which `/_sim/push` plays, and that temporary codes end.
+//! again. WeChat's pages do not say so; a test can have it otherwise. Left out: what a scan does, which `/_sim/push` plays, and that temporary codes end.
 
 use std::collections::HashMap;
 
@@ -30,6 +30,8 @@ pub(super) struct Codes {
     /// What is in the picture of a ticket.
     pictures: HashMap<String, String>,
     made: u64,
+    /// Whether asking for a permanent scene again makes another code.
+    pub(super) anew: bool,
 }
 
 #[derive(Debug, Default)]
@@ -101,7 +103,7 @@ impl State {
         let life = body.get("expire_seconds").map_or(Some(SHORTEST_LIFE), Value::as_u64);
         let life =
             life.filter(|life| (1..=LONGEST_LIFE).contains(life)).ok_or_else(|| Refusal::new(40035))?;
-        let known = if permanent { account.permanent.get(&key).cloned() } else { None };
+        let known = if permanent && !self.codes.anew { account.permanent.get(&key).cloned() } else { None };
         let novelty = if known.is_some() { Novelty::Same } else { Novelty::New };
         if permanent && known.is_none() && account.permanent.len() >= limits.permanent_codes {
             return Err(Refusal::new(45029));

@@ -35,6 +35,12 @@ impl Control {
         self.look(|state| state.codes.permanent(appid))
     }
 
+    /// From now on asking for a permanent scene again makes another code, which counts: WeChat's pages
+    /// do not say that it does not.
+    pub fn make_permanent_codes_anew(&self) {
+        self.act(|state| state.codes.anew = true);
+    }
+
     /// Somebody makes a menu in the console: the list `button` of `selfmenu_info`.
     pub fn set_console_menu(&self, appid: &str, buttons: Value) {
         self.act(|state| state.menus.account(appid).set_console(buttons));

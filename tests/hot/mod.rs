@@ -1,4 +1,4 @@
-//! The five paths that are walked most, each as one call that waits for nobody: what the guards of
+//! The paths that are walked most, each as one call that waits for nobody: what the guards of
 //! instructions and of allocations count.
 //!
 //! A simulated WeChat, a daemon, a client's copy and two services stand behind them; none of them
@@ -12,12 +12,13 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request};
 use futures_util::FutureExt as _;
 use prost::Message as _;
+use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tower::Service as _;
 use zhongkong::audit::{self, Recorder, Writer};
-use zhongkong::client::cache::Held;
+use zhongkong::client::cache::{Held, Reader};
 use zhongkong::grpc::{Readiness, Server};
 use zhongkong::ledger::memory::MemoryLedger;
 use zhongkong::model::{Key, Kind};
@@ -32,6 +33,9 @@ use support::jssdk::{PAGE, Service as Pages, TOKEN, one_reader};
 #[path = "../../benches/support/mod.rs"]
 mod support;
 
+/// Enough for a word of the daemon's to reach the copy, over both ends of a connection.
+const TURNS: usize = 100;
+
 /// What the paths lead through, with metrics and audit on.
 pub(crate) struct Hot {
     pages: Pages,
@@ -41,6 +45,7 @@ pub(crate) struct Hot {
     rpcs: Routes,
     asked: Bytes,
     key: Key,
+    reader: Reader,
     _audit: Writer,
 }
 
@@ -66,6 +71,7 @@ impl Hot {
             pushed: 0,
             rpcs: server.rpcs(CancellationToken::new()).prepare(),
             asked: frame(&asked)?,
+            reader: pages.copy.reader(key.clone()),
             key,
             pages,
             _audit: audit,
@@ -83,6 +89,22 @@ impl Hot {
     #[inline(never)]
     pub(crate) fn cached_read(&self) -> Option<Arc<Held>> {
         self.pages.copy.get(black_box(&self.key))
+    }
+
+    /// The same through a key that was resolved once.
+    #[inline(never)]
+    pub(crate) fn resolved_read(&mut self) -> Option<&Arc<Held>> {
+        black_box(&mut self.reader).read()
+    }
+
+    /// Gives what stands behind the paths its turn: on a busy machine the daemon's last word could
+    /// become too old for its copy meanwhile.
+    pub(crate) fn turn(runtime: &Runtime) {
+        runtime.block_on(async {
+            for _ in 0..TURNS {
+                tokio::task::yield_now().await;
+            }
+        });
     }
 
     /// What arrives with a `GetToken`, when HTTP/2 has been read.

@@ -8,7 +8,7 @@ use std::process::Command;
 pub(crate) type Counted = BTreeMap<String, u64>;
 
 /// What follows [`PATHS`] in a name is the path's.
-const PATHS: [&str; 5] = ["cached_read", "grpc_read", "hub_read", "message", "signature"];
+const PATHS: [&str; 6] = ["cached_read", "grpc_read", "hub_read", "message", "resolved_read", "signature"];
 
 /// Runs the test, which walks each path so many times.
 pub(crate) fn count(test: &str, walks: usize) -> Counted {

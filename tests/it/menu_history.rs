@@ -1,5 +1,7 @@
 //! What is kept of pushes: the history, the way back, and pushes whose process died.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use serde_json::{Value, json};
 use zhongkong::simulator::{Endpoint, Fault, Script};
 
@@ -137,7 +139,6 @@ async fn story(kept: &Kept) {
 async fn every_push_is_kept_and_one_is_current_in_sqlite() {
     let kept = Kept::start().await;
     story(&kept).await;
-    use std::os::unix::fs::MetadataExt as _;
     assert_eq!(kept.rig.path("business.db").metadata().unwrap().mode() & 0o777, 0o600);
 }
 
@@ -246,6 +247,80 @@ async fn push_that_was_agreed_to_is_not_made_over_another_one_that_came_in_betwe
     while !first.err_line().await.contains("push 2 by lin came in between") {}
     assert_eq!(first.child.wait().await.unwrap().code(), Some(1));
     assert_eq!((kept.live().0, kept.history().await.len()), (json!("c"), 2));
+}
+
+#[tokio::test]
+async fn late_settler_does_not_make_an_old_push_current_again() {
+    // Two commands find a push whose process died after WeChat's answer. One of them is held up, and
+    // meanwhile the other one settles it and somebody pushes again.
+    let kept = Kept::start().await;
+    kept.push(&menu("a", None), "").await.ok();
+    let file = kept.file(&menu("b", None));
+    let mut command = kept.rig.command(&kept.words(&["push", "FILE", "--yes"], &file));
+    command.env("ZHONGKONG_FAILPOINTS", "menu.answered=kill");
+    assert_eq!(done(command).await.code, None, "killed");
+    kept.rig.wechat.control.script(Script::once(Endpoint::MenuGet, Fault::HoldAnswer));
+    let mut late = Running::start(kept.rig.command(&kept.words(&["history"], "")));
+    kept.rig.wechat.control.wait_held(1).await;
+    let told = kept.run(&["history"]).await.ok();
+    assert!(told.err.contains("it is live, and is noted as such"), "{told:?}");
+    kept.push(&menu("c", None), "").await.ok();
+    kept.rig.wechat.control.release();
+    assert_eq!(late.child.wait().await.unwrap().code(), Some(0));
+    let rows = kept.history().await;
+    assert_eq!((current(&rows), &rows[1]["state"]), (vec![3], &json!("done")), "{rows:?}");
+}
+
+#[tokio::test]
+async fn delete_or_push_whose_answer_is_lost_is_kept_as_what_wechat_says_of_it() {
+    let kept = Kept::start().await;
+    let script = |endpoint, fault| kept.rig.wechat.control.script(Script::once(endpoint, fault));
+    kept.push(&menu("a", None), "").await.ok();
+    // It was carried out.
+    script(Endpoint::MenuDelete, Fault::AnswerLost);
+    kept.run(&["delete", "--yes"]).await.ok();
+    let rows = kept.history().await;
+    assert_eq!((current(&rows), &rows[0]["state"]), (vec![2], &json!("done")), "{rows:?}");
+    // It was not.
+    kept.push(&menu("a", None), "").await.ok();
+    script(Endpoint::MenuDelete, Fault::TornConnection);
+    assert_eq!(kept.run(&["delete", "--yes"]).await.code, Some(1));
+    let rows = kept.history().await;
+    assert_eq!((current(&rows), &rows[0]["state"]), (vec![3], &json!("failed")), "{rows:?}");
+    script(Endpoint::MenuCreate, Fault::TornConnection);
+    assert_eq!(kept.push(&menu("b", None), "").await.code, Some(1));
+    assert_eq!(current(&kept.history().await), [3], "nothing was changed");
+    // Nobody can say: the answer is late, and WeChat answers nothing afterwards. No row may claim to be live.
+    let config = std::fs::read_to_string(&kept.config).unwrap();
+    let config = config.replace("[wechat]", "[wechat]\nconnect_timeout = \"1s\"\ntimeout = \"2s\"");
+    std::fs::write(&kept.config, config).unwrap();
+    script(Endpoint::MenuDelete, Fault::HoldAnswer);
+    let mut late = Running::start(kept.rig.command(&kept.words(&["delete", "--yes"], "")));
+    kept.rig.wechat.control.wait_held(1).await;
+    script(Endpoint::SelfmenuInfo, Fault::errcode(-1));
+    assert_eq!(late.child.wait().await.unwrap().code(), Some(1));
+    let rows = kept.history().await;
+    assert_eq!((current(&rows), &rows[0]["kind"]), (Vec::new(), &json!("delete")), "{rows:?}");
+}
+
+#[tokio::test]
+async fn way_back_to_a_menu_of_the_console_puts_its_texts_and_pictures_into_what_a_program_may_set() {
+    let kept = Kept::start().await;
+    let console = json!([
+        { "type": "text", "name": "ask", "value": "write to us" },
+        { "name": "more", "sub_button": { "list": [
+            { "type": "img", "name": "map", "value": "MEDIA_ID" },
+            { "type": "news", "name": "news", "value": "NEWS_ID", "news_info": { "list": [
+                { "title": "t", "content_url": "http://mp.weixin.qq.com/s?1" }] } }] } }]);
+    kept.rig.wechat.control.set_console_menu("wx1", console);
+    kept.push(&menu("a", None), "").await.ok();
+    let back = kept.run(&["rollback", "1", "--yes"]).await.ok();
+    assert!(back.err.contains("when.key = \"reply_1\", reply = \"write to us\""), "{back:?}");
+    let live = kept.rig.wechat.control.menus("wx1").default.unwrap();
+    assert_eq!(live["button"][0]["key"], "reply_1");
+    let list = &live["button"][1]["sub_button"];
+    assert_eq!((&list[0]["media_id"], &list[0]["type"]), (&json!("MEDIA_ID"), &json!("media_id")));
+    assert_eq!(list[1]["media_id"], "NEWS_ID");
 }
 
 #[tokio::test]

@@ -206,3 +206,32 @@ async fn refusals_are_sentences_and_give_the_code_back() {
     codes.run(&["create", "a", "--permanent"]).await.ok();
     assert_eq!((codes.made(), codes.list().await["unanswered"].clone()), (1, json!([])));
 }
+
+#[tokio::test]
+async fn refusal_of_one_code_does_not_stop_a_table_and_a_spent_minute_is_waited_for() {
+    let codes = Codes::start().await;
+    codes.run(&["create", "a", "--permanent"]).await.ok();
+    let table = codes.file("t.csv", "scene\na\nb\nc\n");
+    codes.script(Fault::errcode(40_053));
+    let bulk = codes.run(&["bulk", &table, "--permanent", "--json"]).await;
+    let document = bulk.json();
+    assert_eq!(bulk.code, Some(1), "{bulk:?}");
+    assert_eq!((&document["made"], &document["reused"]), (&json!(1), &json!(1)), "{document}");
+    assert_eq!((&document["failed"][0]["line"], &document["failed"][0]["scene"]), (&json!(3), &json!("b")));
+
+    codes.script(Fault::errcode(45_011));
+    let waited = codes.run(&["bulk", &table, "--permanent", "--pause", "1s"]).await;
+    assert_eq!(waited.code, Some(0), "{waited:?}");
+    assert!(waited.err.contains("calls of this minute are used up: going on in 1s"), "{waited:?}");
+    assert!(waited.out.starts_with("1 made, 2 were there, of 3."), "{waited:?}");
+
+    // What is refused again and again is no matter of single codes.
+    let many = codes.file("many.csv", &crate::qrcode_support::table(30));
+    for _ in 0..30 {
+        codes.script(Fault::errcode(40_053));
+    }
+    let asked = codes.asked();
+    let stopped = codes.run(&["bulk", &many, "--permanent"]).await;
+    assert!(stopped.code == Some(1) && stopped.err.contains("0 of 30 are there"), "{stopped:?}");
+    assert_eq!(codes.asked(), asked + 11);
+}

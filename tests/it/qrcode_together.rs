@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use tokio::process::Command;
+use tokio::task::JoinSet;
 use zhongkong::simulator::{Endpoint, Fault};
 
 use crate::cli_support::{Running, done};
@@ -54,6 +55,40 @@ async fn bulk_run_that_is_killed_at_any_moment_goes_on_and_makes_none_twice_in_s
 async fn bulk_run_that_is_killed_at_any_moment_goes_on_and_makes_none_twice_in_postgresql() {
     let server = Postgres::start();
     killed_and_gone_on_with(&Codes::in_postgres(&server).await).await;
+}
+
+#[tokio::test]
+async fn count_is_no_less_than_what_wechat_made_even_if_it_makes_another_code_each_time() {
+    // WeChat's pages do not say what asking for a permanent scene again does. Here it makes another.
+    let codes = Codes::start().await;
+    codes.rig.wechat.control.make_permanent_codes_anew();
+    let table = codes.file("tables.csv", &table(6));
+    let bulk = ["bulk", &table, "--permanent"];
+    for place in ["qrcode.answered=kill:2", "qrcode.answered=kill", "qrcode.asked=kill"] {
+        let mut command = codes.rig.command(&codes.words(&bulk));
+        command.env("ZHONGKONG_FAILPOINTS", place);
+        assert_eq!(done(command).await.code, None, "killed at {place}");
+    }
+    codes.run(&bulk).await.ok();
+    let (made, used) = (codes.made(), codes.list().await["permanent_used"].as_u64().unwrap());
+    assert_eq!(made, 8, "two answers were lost, and their scene was asked for again");
+    assert!(made <= used, "{made} were made, and {used} are counted");
+}
+
+#[tokio::test]
+async fn ten_at_once_get_their_codes_in_postgresql() {
+    let server = Postgres::start();
+    let codes = Codes::in_postgres(&server).await;
+    codes.run(&["list"]).await.ok();
+    let mut all = JoinSet::new();
+    for nth in 0..10 {
+        let scene = format!("table-{nth}");
+        all.spawn(done(codes.rig.command(&codes.words(&["create", &scene, "--permanent"]))));
+    }
+    while let Some(one) = all.join_next().await {
+        one.unwrap().ok();
+    }
+    assert_eq!((codes.made(), codes.list().await["permanent_used"].clone()), (10, json!(10)));
 }
 
 /// Two processes with the same table. The first waits for WeChat's answer about its first code

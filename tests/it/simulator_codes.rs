@@ -24,7 +24,8 @@ impl Account {
 }
 
 fn code(action: &str, scene: Value, expire: Option<u64>) -> Value {
-    let mut body = json!({ "action_name": action, "action_info": { "scene": scene } });
+    let mut body = json!({ "action_name": action });
+    body["action_info"]["scene"] = scene;
     if let Some(seconds) = expire {
         body["expire_seconds"] = seconds.into();
     }

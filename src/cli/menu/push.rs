@@ -142,7 +142,9 @@ pub(super) async fn rollback(
     let (who, why) = reason.given(env);
     let new = New { kind: Kind::Rollback, back_to: Some(number), who, why };
     let called = PathBuf::from(number.to_string());
-    make_live(&desk, &entry.menus, &called, &new, Agreed::by(yes), out).await
+    let (menus, notes) = entry.settable();
+    warn(&notes);
+    make_live(&desk, &menus, &called, &new, Agreed::by(yes), out).await
 }
 
 /// Shows, asks, and does.
@@ -205,7 +207,7 @@ async fn make_live(
 
 /// A push that stopped, in words: what was done, what is live, and the ways on.
 pub(super) fn half_way(desk: &Desk, stopped: Stopped) -> CliError {
-    let Stopped { wanted, done, at, left, why, live } = stopped;
+    let Stopped { before: _, wanted, done, at, left, why, live } = stopped;
     let mut said = Vec::new();
     match done.as_slice() {
         [] => said.push("nothing was done before it".to_owned()),
@@ -266,7 +268,7 @@ pub(super) async fn delete(
     let found = desk.pushes.note_found(&mut seen).await.map_err(desk.unpushed())?;
     let (who, why) = reason.given(env);
     let new = New { kind: Kind::Delete, back_to: None, who, why };
-    let before = desk.pushes.list(1).await?.first().map(|entry| entry.number);
+    let before = desk.pushes.current().await?.map(|entry| entry.number);
     desk.pushes.delete(&new, &seen).await.map_err(desk.unpushed())?;
     let document = Deleted { appid, deleted: true };
     out.result(&document, |_| {

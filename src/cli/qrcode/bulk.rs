@@ -16,10 +16,10 @@ use tokio::time::Instant;
 
 use crate::cli::account::Whose;
 use crate::cli::error::CliError;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, note as note_to_people};
 use crate::cli::words;
 use crate::config::Environment;
-use crate::services::qrcode::{Code, CodeError, How, Life, Listed, Logo, Reserve, Scene, read_list};
+use crate::services::qrcode::{Code, CodeError, How, Life, Listed, Logo, Reserve, Scene, Spec, read_list};
 
 use super::image::{Look, Picture, drawn};
 use super::{Desk, make};
@@ -27,7 +27,11 @@ use super::{Desk, make};
 /// Largest table, in bytes.
 const LARGEST: u64 = 32 * 1024 * 1024;
 /// So long codes are waited for that another run asks for: a little longer than it can take.
-const PATIENCE: Duration = Duration::from_secs(150);
+const PATIENCE: Duration = Duration::from_secs(330);
+/// Pauses in a row after which it is no matter of minutes.
+const PAUSES: usize = 5;
+/// Refusals in a row after which it is not the codes that are wrong.
+const REFUSALS: usize = 10;
 /// Between two looks at them.
 const PAUSE: Duration = Duration::from_millis(300);
 /// Longest name of a file before what tells two of them apart; 255 bytes are the file system's limit.
@@ -52,6 +56,9 @@ pub(in crate::cli) struct Args {
     /// Go on when only the reserve is left
     #[arg(long)]
     use_reserve: bool,
+    /// How long to wait when WeChat's calls of the minute are used up
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = words::parse_span)]
+    pause: Duration,
     /// Write a picture of each into this directory, as SCENE.png
     #[arg(long, value_name = "DIRECTORY")]
     images: Option<PathBuf>,
@@ -84,6 +91,10 @@ struct Failed {
 struct Run<'a> {
     desk: &'a Desk,
     reserve: Reserve,
+    /// Until WeChat has calls again.
+    pause: Duration,
+    /// Refusals since the last code that was had.
+    refusals: usize,
     pictures: Option<Pictures<'a>>,
     bar: ProgressBar,
     tally: Tally,
@@ -105,7 +116,7 @@ enum Came {
 }
 
 pub(super) async fn run(args: Args, config: &Path, out: Output, env: &Environment) -> Result<(), CliError> {
-    let Args { file, permanent, span, use_reserve, images, svg, look, whose } = args;
+    let Args { file, permanent, span, use_reserve, pause, images, svg, look, whose } = args;
     let life = if permanent { Some(Life::Permanent) } else { span.map(Life::Temporary) };
     let list =
         read_list(&read(&file)?, life).map_err(|problems| CliError::List { path: file.clone(), problems })?;
@@ -124,7 +135,7 @@ pub(super) async fn run(args: Args, config: &Path, out: Output, env: &Environmen
         bar.set_style(style);
     }
     let tally = Tally { lines: list.len(), ..Tally::default() };
-    let mut run = Run { desk: &desk, reserve, pictures, bar, tally };
+    let mut run = Run { desk: &desk, reserve, pause, refusals: 0, pictures, bar, tally };
     run.over(&list).await?;
     let Run { bar, tally, .. } = run;
     bar.finish_and_clear();
@@ -163,8 +174,9 @@ impl Run<'_> {
 
     async fn line(&mut self, listed: &Listed, patience: Patience) -> Result<Came, CliError> {
         let Listed { line, spec, note } = listed;
-        match self.desk.codes.create(spec, note, self.reserve).await {
+        match self.had(spec, note).await {
             Ok((code, how)) => {
+                self.refusals = 0;
                 match how {
                     How::Made => self.tally.made += 1,
                     How::Reused => self.tally.reused += 1,
@@ -173,16 +185,33 @@ impl Run<'_> {
                 written.inspect_err(|_| self.bar.abandon())?;
             }
             Err(CodeError::UnderWay) if patience == Patience::Left => return Ok(Came::UnderWay),
-            Err(error) if error.ends_a_run() => {
+            Err(error) if error.ends_a_run() || self.refusals >= REFUSALS => {
                 self.bar.abandon();
                 return Err(stopped(self.desk, error, &self.tally));
             }
             Err(error) => {
+                self.refusals += 1;
                 let scene = spec.scene().to_string();
                 self.tally.failed.push(Failed { line: *line, scene, why: crate::cli::chain(&error) });
             }
         }
         Ok(Came::ToAnEnd)
+    }
+
+    /// A code; where the calls of the minute are used up, after a pause.
+    async fn had(&self, spec: &Spec, note: &str) -> Result<(Code, How), CodeError> {
+        for _ in 0..PAUSES {
+            match self.desk.codes.create(spec, note, self.reserve).await {
+                Err(error) if error.asks_for_a_pause() => {
+                    let pause = humantime::format_duration(self.pause);
+                    let said = format!("WeChat's calls of this minute are used up: going on in {pause}");
+                    self.bar.suspend(|| note_to_people(&said));
+                    tokio::time::sleep(self.pause).await;
+                }
+                came => return came,
+            }
+        }
+        self.desk.codes.create(spec, note, self.reserve).await
     }
 }
 

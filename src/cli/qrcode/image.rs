@@ -88,7 +88,7 @@ pub(super) async fn show(
     let desk = Desk::open(whose, config, env).await?;
     let code = found(&desk, &typed).await?;
     let drawing = Drawing::of(&code.url, None).map_err(|error| CliError::Usage(error.to_string()))?;
-    let scans = desk.codes.scans().await.map_err(desk.failed())?.of(&code);
+    let scans = desk.codes.scans_of(&code).await.map_err(desk.failed())?;
     let document = Known { code: desk.document(&code), scans: scans.into() };
     out.result(&document, |_| {
         let end = match code.ends {

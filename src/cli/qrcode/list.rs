@@ -101,7 +101,7 @@ pub(super) async fn run(args: Args, config: &Path, out: Output, env: &Environmen
     let count = desk.codes.count().await.map_err(desk.failed())?;
     let counted = desk.codes.scans().await.map_err(desk.failed())?;
     let unanswered = desk.codes.unanswered(limit).await.map_err(desk.failed())?;
-    let strays = counted.strays();
+    let strays = counted.strays(limit);
     let limits = desk.codes.limits();
     let listed = |code| Listed { code: desk.document(code), scans: counted.of(code).into() };
     let document = Document {

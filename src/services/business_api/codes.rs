@@ -83,7 +83,7 @@ pub(super) async fn list(call: Call) -> Result<Response, Problem> {
         appid: call.appid().as_str(),
         codes: found.iter().map(|code| Scanned::of(code, &counted, now)).collect(),
         unanswered: unanswered.iter().map(Unanswered::from).collect(),
-        other_scans: counted.strays().into_iter().map(Other::from).collect(),
+        other_scans: counted.strays(most).into_iter().map(Other::from).collect(),
         permanent_used: count.permanent,
         permanent_unsure: count.unsure,
         permanent_limit: limits.permanent,

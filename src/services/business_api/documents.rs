@@ -45,7 +45,7 @@ pub(super) struct Halt {
 
 impl Halt {
     pub(super) fn of(stopped: &Stopped) -> Self {
-        let Stopped { wanted, done, at, left, why: _, live } = stopped;
+        let Stopped { before: _, wanted, done, at, left, why: _, live } = stopped;
         let still = live.as_ref().ok().map(|live| Diff::between(&live.menus(), wanted));
         Self { done: words(done), stopped_at: at.to_string(), left: words(left), still_to_change: still }
     }

@@ -58,7 +58,8 @@ pub(super) async fn rollback(call: Call) -> Result<Response, Problem> {
         .map_err(|why| Problem::invalid(format!("there is no way back to {}: {why}", entry.number)))?;
     let new =
         New { kind: Kind::Rollback, back_to: Some(entry.number), who: call.who(who), why: why.to_owned() };
-    make_live(&call, &entry.menus, &new, Vec::new()).await
+    let (menus, notes) = entry.settable();
+    make_live(&call, &menus, &new, notes.iter().map(Found::from).collect()).await
 }
 
 /// `DELETE …/menu`

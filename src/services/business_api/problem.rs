@@ -325,7 +325,7 @@ impl From<PushError> for Problem {
 fn stopped_push(stopped: Stopped) -> Problem {
     let halt = Box::new(Halt::of(&stopped));
     let said = format!("{stopped}: {}", chain(&stopped.why));
-    let next = if halt.done.is_empty() { "nothing was changed" } else { "push the same menus again" };
+    let next = if stopped.changed_nothing() { "nothing was changed" } else { "push the same menus again" };
     let mut problem = Problem::from(stopped.why);
     problem.told.said = format!("{said}; {next}");
     problem.told.halt = Some(halt);

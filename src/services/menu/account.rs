@@ -56,15 +56,9 @@ impl AccountMenus {
         Ok(Live::matched(&answer)?)
     }
 
-    /// Removes all menus, the conditional ones too. Made again when the answer was lost: it does
-    /// no more the second time.
+    /// Removes all menus, the conditional ones too.
     pub async fn delete(&self) -> Result<(), MenuError> {
-        let delete = || self.api.get(&self.appid, "/cgi-bin/menu/delete", &[]);
-        match delete().await {
-            Err(ApiError::Lost(_)) => delete().await.map(drop)?,
-            done => done.map(drop)?,
-        }
-        Ok(())
+        Ok(self.api.get(&self.appid, "/cgi-bin/menu/delete", &[]).await.map(drop)?)
     }
 
     pub(super) async fn create(&self, menu: &Menu) -> Result<(), ApiError> {

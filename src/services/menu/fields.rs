@@ -1,6 +1,6 @@
 //! The way through a tree, key by key: what is missing, strange, or there twice is noted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::node::{Node, Value};
 use super::problem::Findings;
@@ -65,9 +65,10 @@ impl Reader {
             return None;
         };
         let mut left: Vec<(&str, &Node)> = Vec::with_capacity(entries.len());
+        let mut known = HashSet::new();
         for (key, node) in entries {
             let place = join(place, key);
-            if left.iter().any(|(known, _)| known == key) {
+            if !known.insert(key.as_str()) {
                 self.findings.error(&place, "it stands here twice");
                 continue;
             }

@@ -32,6 +32,9 @@ impl fmt::Display for Problem {
     }
 }
 
+/// Of each kind so many are told: nobody mends more at once.
+const MOST: usize = 100;
+
 /// Everything that was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
@@ -43,10 +46,14 @@ pub struct Findings {
 
 impl Findings {
     pub(super) fn error(&mut self, place: impl Into<String>, message: impl Into<String>) {
-        self.errors.push(Problem::new(place, message));
+        if self.errors.len() < MOST {
+            self.errors.push(Problem::new(place, message));
+        }
     }
 
     pub(super) fn warn(&mut self, place: impl Into<String>, message: impl Into<String>) {
-        self.warnings.push(Problem::new(place, message));
+        if self.warnings.len() < MOST {
+            self.warnings.push(Problem::new(place, message));
+        }
     }
 }

@@ -53,6 +53,7 @@ impl fmt::Display for Step {
 /// The calls that make these menus live.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
+    before: Menus,
     wanted: Menus,
     known: Vec<String>,
     steps: Vec<Step>,
@@ -62,6 +63,8 @@ pub struct Plan {
 #[derive(Debug, thiserror::Error)]
 #[error("the push stopped: it could not {at}")]
 pub struct Stopped {
+    /// What was live before it.
+    pub before: Menus,
     /// What was to be live.
     pub wanted: Menus,
     /// What was done, in order.
@@ -75,6 +78,20 @@ pub struct Stopped {
     pub why: MenuError,
     /// What is live now, as far as WeChat tells.
     pub live: Result<Live, MenuError>,
+}
+
+impl Stopped {
+    /// Whether all is as it was before: no call was carried out.
+    pub fn changed_nothing(&self) -> bool {
+        let first = self.done.is_empty();
+        match &self.why {
+            // The call may have been carried out; only what is live tells.
+            MenuError::Api(ApiError::Lost(_)) | MenuError::Answer(_) => {
+                first && self.live.as_ref().is_ok_and(|live| live.menus() == self.before)
+            }
+            MenuError::Api(_) => first,
+        }
+    }
 }
 
 impl Plan {
@@ -111,7 +128,7 @@ impl Plan {
             steps.append(&mut removed);
         }
         let known = live.conditional.iter().map(|old| old.menuid.clone()).collect();
-        Ok(Self { wanted: wanted.clone(), known, steps })
+        Ok(Self { before: live.menus(), wanted: wanted.clone(), known, steps })
     }
 
     /// What is to be live after it.
@@ -133,6 +150,7 @@ impl Plan {
             if let Err(why) = self.one(step, account).await {
                 let (done, left) = self.steps.split_at(nth);
                 return Err(Box::new(Stopped {
+                    before: self.before.clone(),
                     wanted: self.wanted.clone(),
                     done: done.to_vec(),
                     at: step.clone(),

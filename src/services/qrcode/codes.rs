@@ -10,21 +10,20 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::clock::{Clock, WallTime};
-use crate::failpoint;
-use crate::model::{AppId, Key, Kind};
-use crate::services::business::{Fate, Owner};
+use crate::model::{AppId, ErrCode};
 use crate::services::database::{Database, DatabaseError};
 use crate::services::wechat_api::{ApiError, WechatApi};
 
 use super::code::{Code, Life, Scene, Spec};
-use super::row::{Abandon, COLUMNS, Claim, Claimed, Keep, Release, Row, find, row, scene_of, used};
+use super::row::{COLUMNS, find, row, scene_of, used};
 use super::scan::{self, Scan, Scans, Told};
 
-/// After so long a question has ended, however it did: a token, a call, a complaint and another
-/// call have limits of some ten seconds each.
-const LONGEST_MS: u64 = 120_000;
 /// How often old scans are added up.
 const ADD_UP: Duration = Duration::from_hours(1);
+/// What WeChat says about one code and no other: a wrong parameter, kind, scene.
+const THIS_CODE: [ErrCode; 3] = [ErrCode(40_035), ErrCode(40_052), ErrCode(40_053)];
+/// The calls of the minute are used up.
+const NEXT_MINUTE: ErrCode = ErrCode(45_011);
 /// Most codes that are listed at once.
 const MOST: u32 = 200_000;
 
@@ -99,17 +98,17 @@ pub enum CodeError {
         limits: Limits,
     },
     /// Another process, or another task of this one, asks for it.
-    #[error("somebody else is asking for this code: try again in two minutes")]
+    #[error("somebody else is asking for this code: try again in five minutes")]
     UnderWay,
 }
 
 /// The codes of an account. A clone is the same.
 #[derive(Clone, Debug)]
 pub struct Codes {
-    api: WechatApi,
-    appid: AppId,
-    database: Database,
-    clock: Clock,
+    pub(super) api: WechatApi,
+    pub(super) appid: AppId,
+    pub(super) database: Database,
+    pub(super) clock: Clock,
     limits: Limits,
     /// When old scans were added up, as far as this process did it.
     added_up: Arc<Mutex<Option<Instant>>>,
@@ -135,9 +134,15 @@ impl Counted {
     }
 
     /// Those of codes that are not kept here, or cannot be told apart.
-    pub fn strays(&self) -> Vec<Stray> {
+    ///
+    /// So many at most, by their scenes.
+    pub fn strays(&self, most: u32) -> Vec<Stray> {
         let nobodys = self.0.iter().filter(|((life, _, _), _)| life.is_empty());
-        nobodys.map(|((_, _, scene), scans)| Stray { scene: scene.clone(), scans: *scans }).collect()
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        nobodys
+            .take(most)
+            .map(|((_, _, scene), scans)| Stray { scene: scene.clone(), scans: *scans })
+            .collect()
     }
 }
 
@@ -261,119 +266,20 @@ impl Codes {
 
     /// How often each code was scanned.
     pub async fn scans(&self) -> Result<Counted, CodeError> {
-        Ok(Counted(scan::scans(&self.database, &self.appid).await?))
+        Ok(Counted(scan::scans(&self.database, &self.appid, None).await?))
+    }
+
+    /// How often this code was scanned.
+    pub async fn scans_of(&self, code: &Code) -> Result<Scans, CodeError> {
+        let scene = code.scene.to_string();
+        let counted = Counted(scan::scans(&self.database, &self.appid, Some(&scene)).await?);
+        Ok(counted.of(code))
     }
 
     /// WeChat's own picture of a code, and its type.
     pub async fn picture(&self, base: &Url, code: &Code) -> Result<(Vec<u8>, String), CodeError> {
         let query = [("ticket", code.ticket.as_str())];
         Ok(self.api.picture(base, "/cgi-bin/showqrcode", &query).await?)
-    }
-
-    async fn create_permanent(
-        &self,
-        spec: &Spec,
-        note: &str,
-        reserve: Reserve,
-    ) -> Result<(Code, How), CodeError> {
-        // Most of a table that is read again is there, and needs no transaction.
-        if let Some(code) = self.find(spec).await? {
-            return Ok((code, How::Reused));
-        }
-        let at = self.clock.wall();
-        let clock = self.clock.clone();
-        let claim = Claim {
-            appid: self.appid.clone(),
-            spec: spec.clone(),
-            note: note.to_owned(),
-            limits: self.limits,
-            reserve,
-            owner: Owner::this(&self.clock),
-            at,
-            lives: move |row: &Row| match row.owner.fate(&clock) {
-                Fate::Died | Fate::Nobody => false,
-                // A task of a process that goes on may have been dropped.
-                Fate::Lives | Fate::Elsewhere => at.0.abs_diff(row.code.made.0) < LONGEST_MS,
-            },
-        };
-        match self.database.transaction(claim).await? {
-            Claimed::Ours => {}
-            Claimed::Exists(code) => return Ok((*code, How::Reused)),
-            Claimed::UnderWay => return Err(CodeError::UnderWay),
-            Claimed::Full(used) => return Err(CodeError::Full { used, limits: self.limits }),
-        }
-        let _ = failpoint::hit("qrcode.asked", &self.key());
-        let asked = self.ask(spec, note, at).await;
-        let _ = failpoint::hit("qrcode.answered", &self.key());
-        let (appid, own) = (self.appid.clone(), spec.clone());
-        let code = match asked {
-            Ok(code) => code,
-            Err(error @ (CodeError::Api(ApiError::Lost(_)) | CodeError::Answer(_))) => {
-                // If this fails, too, the next one has to wait for a while.
-                let _ = self.database.transaction(Abandon { appid, spec: own }).await;
-                return Err(error);
-            }
-            Err(error) => {
-                // WeChat says that it did nothing, or has heard nothing.
-                self.database.transaction(Release { appid, spec: own }).await?;
-                return Err(error);
-            }
-        };
-        self.keep(spec, &code).await?;
-        Ok((code, How::Made))
-    }
-
-    async fn create_temporary(
-        &self,
-        spec: &Spec,
-        note: &str,
-        life: Duration,
-    ) -> Result<(Code, How), CodeError> {
-        let now = self.clock.wall();
-        if let Some(code) = self.find(spec).await? {
-            let half = i64::try_from(life.as_millis() / 2).unwrap_or(i64::MAX);
-            if code.ends.is_some_and(|ends| ends.0.saturating_sub(now.0) >= half) {
-                return Ok((code, How::Reused));
-            }
-        }
-        let code = self.ask(spec, note, now).await?;
-        self.keep(spec, &code).await?;
-        Ok((code, How::Made))
-    }
-
-    async fn ask(&self, spec: &Spec, note: &str, at: WallTime) -> Result<Code, CodeError> {
-        let answer = self.api.post(&self.appid, "/cgi-bin/qrcode/create", &spec.body()).await?;
-        let text = |name: &'static str| {
-            let found = answer.get(name).and_then(serde_json::Value::as_str);
-            found.filter(|text| !text.is_empty()).map(str::to_owned).ok_or(CodeError::Answer(name))
-        };
-        let ends = match spec.life() {
-            Life::Permanent => None,
-            Life::Temporary(wished) => {
-                // What WeChat grants counts; an answer without it grants what was asked.
-                let granted = answer.get("expire_seconds").and_then(serde_json::Value::as_u64);
-                let life = granted.map_or(wished, Duration::from_secs);
-                Some(WallTime(at.0.saturating_add(i64::try_from(life.as_millis()).unwrap_or(i64::MAX))))
-            }
-        };
-        Ok(Code {
-            scene: spec.scene().clone(),
-            life: spec.life(),
-            ticket: text("ticket")?,
-            url: text("url")?,
-            note: note.to_owned(),
-            made: at,
-            ends,
-        })
-    }
-
-    async fn keep(&self, spec: &Spec, code: &Code) -> Result<(), CodeError> {
-        let keep = Keep { appid: self.appid.clone(), spec: spec.clone(), code: code.clone() };
-        Ok(self.database.transaction(keep).await?)
-    }
-
-    fn key(&self) -> Key {
-        Key::new(self.appid.clone(), Kind::AccessToken)
     }
 }
 
@@ -382,8 +288,14 @@ impl CodeError {
     /// would end in the same way now.
     pub fn ends_a_run(&self) -> bool {
         match self {
+            Self::Api(ApiError::Refused(refusal)) => !THIS_CODE.contains(&refusal.errcode),
             Self::Api(_) | Self::Database(_) | Self::Full { .. } => true,
             Self::Answer(_) | Self::UnderWay => false,
         }
+    }
+
+    /// Whether WeChat asks for a pause until the next minute.
+    pub fn asks_for_a_pause(&self) -> bool {
+        matches!(self, Self::Api(ApiError::Refused(refusal)) if refusal.errcode == NEXT_MINUTE)
     }
 }

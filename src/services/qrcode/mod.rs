@@ -8,13 +8,14 @@
 //! the same one, and one that has it written down never asks again.
 //! **Invariant:** a call whose answer was lost counts as a code, whether WeChat made it or not.
 //!
-//! **Invariant:** a scan is counted once, however often it is told, and nothing is kept of who scanned.
+//! **Invariant:** a scan is counted once, however often it is told, and no openid is kept.
 //!
 //! Deliberately absent: what is done when somebody scans one; that is the message service's.
 
 mod bulk;
 mod code;
 mod codes;
+mod create;
 mod draw;
 mod host;
 mod logo;

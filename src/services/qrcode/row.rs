@@ -138,41 +138,49 @@ impl<F: Fn(&Row) -> bool + Sync> Work for Claim<F> {
     }
 }
 
-/// Writes down that WeChat made nothing of a claim.
-pub(super) struct Release {
+/// A claim that was made: nothing is written about another one of the same code.
+pub(super) struct Mine {
     pub(super) appid: AppId,
     pub(super) spec: Spec,
+    pub(super) owner: Owner,
+    pub(super) at: WallTime,
 }
+
+impl Mine {
+    fn statement(&self, text: &str) -> Statement<'static> {
+        let Self { appid, spec, owner, at } = self;
+        let text = format!("{text} WHERE {ONE} AND state = 'asking' AND owner = $5 AND made = $6");
+        about(&text, appid, spec).bind(owner.as_str().to_owned()).bind(at.0)
+    }
+}
+
+/// Writes down that WeChat made nothing of a claim.
+pub(super) struct Release(pub(super) Mine);
 
 #[async_trait]
 impl Work for Release {
     type Made = ();
 
     async fn on(&self, conn: &mut Conn) -> Result<(), DatabaseError> {
-        let Self { appid, spec } = self;
-        let less =
-            format!("UPDATE qr_codes SET asks = asks - 1, owner = '' WHERE {ONE} AND state = 'asking'");
-        conn.execute(about(&less, appid, spec)).await?;
-        let none = format!("DELETE FROM qr_codes WHERE {ONE} AND state = 'asking' AND asks <= 0");
-        conn.execute(about(&none, appid, spec)).await?;
+        let Self(mine) = self;
+        if conn.execute(mine.statement("UPDATE qr_codes SET asks = asks - 1, owner = ''")).await? > 0 {
+            let none = format!("DELETE FROM qr_codes WHERE {ONE} AND state = 'asking' AND asks <= 0");
+            conn.execute(about(&none, &mine.appid, &mine.spec)).await?;
+        }
         Ok(())
     }
 }
 
 /// Writes down that nobody asks any more, and nobody knows what WeChat did.
-pub(super) struct Abandon {
-    pub(super) appid: AppId,
-    pub(super) spec: Spec,
-}
+pub(super) struct Abandon(pub(super) Mine);
 
 #[async_trait]
 impl Work for Abandon {
     type Made = ();
 
     async fn on(&self, conn: &mut Conn) -> Result<(), DatabaseError> {
-        let Self { appid, spec } = self;
-        let nobody = format!("UPDATE qr_codes SET owner = '' WHERE {ONE} AND state = 'asking'");
-        conn.execute(about(&nobody, appid, spec)).await?;
+        let Self(mine) = self;
+        conn.execute(mine.statement("UPDATE qr_codes SET owner = ''")).await?;
         Ok(())
     }
 }

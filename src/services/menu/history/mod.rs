@@ -197,8 +197,8 @@ impl History {
         }
     }
 
-    /// Writes down how a push ended.
-    async fn end(&self, appid: &AppId, number: Number, how: Ending) -> Result<(), HistoryError> {
+    /// Writes down how a push ended, unless that is done: whether it was not.
+    async fn end(&self, appid: &AppId, number: Number, how: Ending) -> Result<bool, HistoryError> {
         let end = End { appid: appid.clone(), number, how, at: self.clock.wall() };
         Ok(self.database.transaction(end).await?)
     }

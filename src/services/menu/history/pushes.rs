@@ -2,11 +2,14 @@
 
 use crate::failpoint;
 use crate::model::{Key, Kind as Credential};
+use crate::services::wechat_api::ApiError;
 
 use super::super::account::{AccountMenus, MenuError};
 use super::super::answer::{Live, Maker};
 use super::super::button::Menus;
+use super::super::problem::Problem;
 use super::super::push::{Plan, Step, Stopped};
+use super::super::selfmenu::translated;
 use super::{Ending, Entry, History, HistoryError, Kind, New, Number, State};
 
 /// The menus of one account with their history.
@@ -94,6 +97,11 @@ impl Pushes {
         self.history.list(self.account.appid(), most).await
     }
 
+    /// What is live, as far as is known here.
+    pub async fn current(&self) -> Result<Option<Entry>, HistoryError> {
+        self.history.current(self.account.appid()).await
+    }
+
     /// One row.
     pub async fn entry(&self, number: Number) -> Result<Option<Entry>, HistoryError> {
         self.history.entry(self.account.appid(), number).await
@@ -117,7 +125,9 @@ impl Pushes {
         } else {
             (Verdict::HalfWay, Ending::HalfWay("its process ended half-way".to_owned()))
         };
-        self.history.end(appid, open.number, end).await?;
+        if !self.history.end(appid, open.number, end).await? {
+            return Ok(None);
+        }
         let entry = self.history.entry(appid, open.number).await?;
         let entry = entry.ok_or(HistoryError::Row("it has gone"))?;
         Ok(Some(Settled { entry, verdict }))
@@ -168,14 +178,12 @@ impl Pushes {
         let _ = failpoint::hit("menu.answered", &key);
         match done {
             Ok(steps) => match self.history.end(appid, number, Ending::Done).await {
-                Ok(()) => Ok((number, steps)),
+                Ok(_) => Ok((number, steps)),
                 Err(source) => Err(PushError::Unrecorded { number, source }),
             },
             Err(stopped) => {
                 let why = format!("{stopped}: {}", stopped.why);
-                let untouched = stopped.done.is_empty()
-                    && stopped.live.as_ref().is_ok_and(|live| !is(live, plan.wanted()));
-                let end = if untouched { Ending::Nothing(why) } else { Ending::HalfWay(why) };
+                let end = if stopped.changed_nothing() { Ending::Nothing(why) } else { Ending::HalfWay(why) };
                 // If this fails, too, the row stays open, and the next command finds it.
                 let _ = self.history.end(appid, number, end).await;
                 Err(PushError::Stopped(stopped))
@@ -190,10 +198,19 @@ impl Pushes {
         let done = self.account.delete().await;
         let end = match &done {
             Ok(()) => Ending::Done,
+            // Whether it was carried out, WeChat itself says.
+            Err(MenuError::Api(error @ ApiError::Lost(_))) => match self.account.live().await {
+                Ok(live) if is(&live, &Menus::default()) => Ending::Done,
+                Ok(live) if is(&live, &seen.live.menus()) => Ending::Nothing(error.to_string()),
+                Ok(_) | Err(_) => Ending::HalfWay(error.to_string()),
+            },
             Err(error) => Ending::Nothing(error.to_string()),
         };
+        let gone = end == Ending::Done;
         let written = self.history.end(appid, number, end).await;
-        done?;
+        if !gone {
+            done?;
+        }
         written.map_err(|source| PushError::Unrecorded { number, source })?;
         Ok(number)
     }
@@ -209,6 +226,13 @@ fn stored(menus: &Menus) -> String {
 }
 
 impl Entry {
+    /// Its menus as a program may set them, and what became of buttons that were made in WeChat's
+    /// console: that is what is pushed on the way back to it.
+    pub fn settable(&self) -> (Menus, Vec<Problem>) {
+        let (default, notes) = translated(&self.menus.default, "");
+        (Menus { default, conditional: self.menus.conditional.clone() }, notes)
+    }
+
     /// Whether there is a way back to it.
     ///
     /// # Errors

@@ -15,8 +15,9 @@ const INSERT: &str = "INSERT INTO menu_pushes
     (appid, number, kind, back_to, state, is_current, menus, who, why, began, ended, outcome, owner)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', $12)";
 const NONE_CURRENT: &str = "UPDATE menu_pushes SET is_current = 0 WHERE appid = $1 AND is_current = 1";
-const END: &str = "UPDATE menu_pushes SET state = $3, is_current = $4, ended = $5, outcome = $6
-    WHERE appid = $1 AND number = $2";
+const END: &str = "UPDATE menu_pushes SET state = $3, ended = $4, outcome = $5
+    WHERE appid = $1 AND number = $2 AND state = 'open'";
+const CURRENT: &str = "UPDATE menu_pushes SET is_current = 1 WHERE appid = $1 AND number = $2";
 
 /// What is in the way of a row: it would speak of menus that are not there any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +50,8 @@ pub(super) struct Found {
     pub(super) at: WallTime,
 }
 
-/// A push ended.
+/// A push ended. Brings whether this row was open until now: of several that find a dead process's push,
+/// one writes down its end, and none touches what was pushed since.
 pub(super) struct End {
     pub(super) appid: AppId,
     pub(super) number: Number,
@@ -135,23 +137,28 @@ impl Work for Found {
 
 #[async_trait]
 impl Work for End {
-    type Made = ();
+    type Made = bool;
 
-    async fn on(&self, conn: &mut Conn) -> Result<(), DatabaseError> {
+    async fn on(&self, conn: &mut Conn) -> Result<bool, DatabaseError> {
         let Self { appid, number, how, at } = self;
-        let (state, current, outcome) = match how {
-            Ending::Done => (State::Done, 1_i64, String::new()),
-            Ending::Nothing(why) | Ending::HalfWay(why) => (State::Failed, 0, why.clone()),
+        let (state, outcome) = match how {
+            Ending::Done => (State::Done, String::new()),
+            Ending::Nothing(why) | Ending::HalfWay(why) => (State::Failed, why.clone()),
         };
+        let end = of(END, appid).bind(number.0).bind(state.as_str()).bind(Some(at.0)).bind(outcome);
+        if conn.execute(end).await? == 0 {
+            return Ok(false);
+        }
         match how {
-            Ending::Done | Ending::HalfWay(_) => {
+            Ending::Nothing(_) => {}
+            Ending::HalfWay(_) => {
                 conn.execute(of(NONE_CURRENT, appid)).await?;
             }
-            Ending::Nothing(_) => {}
+            Ending::Done => {
+                conn.execute(of(NONE_CURRENT, appid)).await?;
+                conn.execute(of(CURRENT, appid).bind(number.0)).await?;
+            }
         }
-        let end =
-            of(END, appid).bind(number.0).bind(state.as_str()).bind(current).bind(Some(at.0)).bind(outcome);
-        conn.execute(end).await?;
-        Ok(())
+        Ok(true)
     }
 }

@@ -5,13 +5,15 @@
 
 use std::collections::HashMap;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use super::text::Case;
 
-/// Most bytes of different words of one case. An automaton takes some 20 times as much, and a reload
-/// builds it.
+/// Most bytes of different words of one case that are looked for together. A reload builds the
+/// automaton, of some tens of bytes for each.
 const MOST: usize = 256 << 10;
+/// Up to here an automaton may be the quick kind, which takes up to 1 KiB for each byte.
+const QUICK: usize = 8 << 10;
 /// Words whose being there is kept without an allocation.
 const FIRST: usize = 64;
 
@@ -81,14 +83,16 @@ pub(super) struct Search {
 
 impl Search {
     fn new(words: &HashMap<Box<str>, usize>) -> Option<Self> {
-        if words.is_empty() || words.keys().map(|word| word.len()).sum::<usize>() > MOST {
+        let bytes: usize = words.keys().map(|word| word.len()).sum();
+        if words.is_empty() || bytes > MOST {
             return None;
         }
+        let kind = (bytes > QUICK).then_some(AhoCorasickKind::ContiguousNFA);
         let mut ordered = vec![""; words.len()];
         for (word, number) in words {
             ordered[*number] = word;
         }
-        AhoCorasick::new(ordered).ok().map(|automaton| Self { automaton })
+        AhoCorasick::builder().kind(kind).build(ordered).ok().map(|automaton| Self { automaton })
     }
 
     /// Which of them a text contains.
@@ -129,7 +133,9 @@ mod tests {
     fn found(words: &[String], text: &str) -> Vec<bool> {
         let mut collected = Collected::default();
         let mut own: Vec<_> = words.iter().map(|word| Word::new(word.as_str().into())).collect();
-        own.iter_mut().for_each(|word| collected.add(Case::Counts, word));
+        for word in &mut own {
+            collected.add(Case::Counts, word);
+        }
         let built = collected.build();
         let found = built.of(Case::Counts).unwrap().within(text);
         own.iter().map(|word| found.has(word.number().unwrap())).collect()
@@ -145,6 +151,14 @@ mod tests {
             let alone: Vec<_> = words.iter().map(|word| text.contains(&**word)).collect();
             prop_assert_eq!(found(&words, &text), alone);
         }
+    }
+
+    #[test]
+    fn words_are_found_by_either_kind_of_automaton() {
+        let words: Vec<_> = (0..QUICK / 4).map(|number| format!("w{number:06}x")).collect();
+        let there =
+            |words: &[String]| found(words, "no w000007x but w000000x").iter().filter(|has| **has).count();
+        assert_eq!((there(&words[..9]), there(&words)), (2, 2));
     }
 
     #[test]
