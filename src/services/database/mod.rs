@@ -331,15 +331,14 @@ mod tests {
 
     use super::*;
 
-    const SCHEMA: Schema =
+    static SCHEMA: Schema =
         Schema { migrations: "migrations", sqlite: &["SELECT 1"], postgres: &["SELECT 1"], seal_keys: None };
 
     /// A server that takes connections and says nothing.
     fn silent() -> (std::net::TcpListener, Database) {
-        static TABLES: Schema = SCHEMA;
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("postgres://x@{}/x", listener.local_addr().unwrap());
-        let database = Database::new(&Place::Postgres(Secret::from(url)), &TABLES).unwrap();
+        let database = Database::new(&Place::Postgres(Secret::from(url)), &SCHEMA).unwrap();
         (listener, database)
     }
 
