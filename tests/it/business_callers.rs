@@ -5,8 +5,9 @@ use std::net::Ipv4Addr;
 use reqwest::Method;
 use zhongkong::access::Action;
 use zhongkong::services::business_api::{OPERATIONS, REMEMBERED};
+use zhongkong::simulator::{Endpoint, Fault, Kind, Script};
 
-use super::business_support::{Bench, clients};
+use super::business_support::{Bench, Got, MENU, clients};
 use super::grpc_support::client;
 
 /// A path of the operation with something in place of each parameter.
@@ -50,7 +51,7 @@ async fn account_outside_the_grants_looks_the_same_whether_it_exists_or_not() {
         let path = format!("/business/v1/{account}/menu/history");
         bench.send(Method::GET, &path, &[("authorization", &bearer)], "").await
     };
-    let told = |got: super::business_support::Got| {
+    let told = |got: Got| {
         let mut document = got.json();
         document["request"].take();
         (got.status, document.to_string())
@@ -61,6 +62,9 @@ async fn account_outside_the_grants_looks_the_same_whether_it_exists_or_not() {
     // Who may everything is told, as by the daemon, and what cannot be an appid is none.
     ask("wx9", "web").await.refused(404, "no_account");
     ask("wx%209", "web").await.refused(404, "no_account");
+    // Also of that a stranger learns nothing, and the daemon says who is one.
+    ask("wx%209", "guess").await.refused(401, "unknown_token");
+    ask("wx%209", "shop").await.refused(403, "forbidden");
     ask("wx1", "shop").await.of(200);
     bench.end().await;
 }
@@ -101,6 +105,10 @@ async fn address_that_guesses_tokens_is_not_heard_for_a_while_and_its_neighbours
     // A program that is known is served there too, also when what was decided of it is old; one
     // that nobody has seen there must wait.
     bench.from(here, "web", "/menu/history").await.of(200);
+    // Whatever account it asks about: the program is known, and not the question.
+    let headers = [("authorization", "Bearer web"), ("x-forwarded-for", "192.0.2.1")];
+    bench.send(Method::GET, "/business/v1/wx2/menu/history", &headers, "").await.of(200);
+    bench.send(Method::GET, "/business/v1/wx9/menu/history", &headers, "").await.refused(404, "no_account");
     bench.from(here, "shop", "/menu/history").await.refused(429, "too_many");
     bench.from(there, "shop", "/menu/history").await.of(200);
     bench.world.frozen.advance_secs(waits).await;
@@ -127,14 +135,38 @@ async fn daemon_that_is_away_is_said_so_with_when_to_come_again() {
 #[tokio::test]
 async fn nothing_that_is_answered_has_a_token_in_it() {
     let bench = Bench::start().await;
+    let control = &bench.world.sim.control;
     let mut said = Vec::new();
-    for path in ["/menu", "/menu/history", "/qrcodes", "/qrcodes/7", "/menu/history/x"] {
-        let got = bench.get(path).await;
+    let mut note = |got: Got| {
         said.push(format!("{:?} {}", got.headers, String::from_utf8_lossy(&got.bytes)));
+        got.status
+    };
+    for path in ["/menu", "/menu/history", "/qrcodes"] {
+        assert_eq!(note(bench.get(path).await), 200, "{path}");
     }
-    let mut values = bench.world.sim.control.issued_values();
+    for path in ["/qrcodes/7", "/menu/history/x"] {
+        assert_eq!(note(bench.get(path).await), 404, "{path}");
+    }
+    // The errors of the way to WeChat, whose address has the token in it, and what WeChat says itself.
+    for fault in [
+        Fault::AnswerLost,
+        Fault::GarbageJson,
+        Fault::HttpStatus(500),
+        Fault::errcode(48_001),
+        Fault::errcode(45_009),
+    ] {
+        control.script(Script::once(Endpoint::MenuGet, fault));
+        assert!(note(bench.get("/menu").await) >= 400);
+    }
+    control.script(Script::once(Endpoint::QrcodeCreate, Fault::AnswerLost));
+    assert!(note(bench.post("/qrcodes", r#"{"scene":7,"life":"permanent"}"#).await) >= 400);
+    control.script(Script::once(Endpoint::MenuCreate, Fault::errcode(40_018)));
+    assert!(note(bench.put("/menu", MENU).await) >= 400);
+    control.kill("wx1", Kind::Stable);
+    assert!(note(bench.ask("mute", Method::GET, "/menu", "").await) >= 400);
+    let mut values = control.issued_values();
     values.retain(|value| value.len() > 8);
-    assert!(values.len() >= 2);
+    assert!(values.len() >= 2 && said.len() >= 13);
     for said in said {
         assert!(values.iter().all(|value| !said.contains(value.as_str())), "{said}");
     }

@@ -2,10 +2,13 @@
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use zhongkong::services::database::Place;
 use zhongkong::services::qrcode::Limits;
 use zhongkong::simulator::{Endpoint, Fault, Script};
 
-use super::business_support::{Bench, Got};
+use super::business_support::{Bench, CODES, Got, clients};
+use super::grpc_support::World;
+use super::support::postgres::Postgres;
 
 fn made(bench: &Bench) -> u64 {
     bench.world.sim.control.count(Endpoint::QrcodeCreate, "wx1")
@@ -75,6 +78,8 @@ async fn code_is_made_once_kept_listed_and_drawn() {
         bench.get(&format!("{image}{query}")).await.refused(422, "invalid");
     }
     bench.post(image, "no picture").await.refused(422, "invalid");
+    // What is no picture is unpacked only for a code that there is.
+    bench.post("/qrcodes/8/image", "no picture").await.refused(404, "no_code");
     bench.post(image, vec![0; 2 * 1024 * 1024 + 1]).await.refused(413, "too_large");
     bench.end().await;
 }
@@ -94,6 +99,27 @@ async fn many_who_ask_for_one_permanent_code_at_once_are_one_question() {
     assert_eq!((news, made(&bench)), (1, 1));
     let codes: Vec<Value> = all.iter().map(|got| got.json()["code"].clone()).collect();
     assert!(codes.iter().all(|code| code == &codes[0]), "{codes:#?}");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn codes_that_are_asked_for_at_once_over_postgresql_are_all_made_though_they_collide() {
+    let server = Postgres::start();
+    let place = Place::Postgres(server.database("business").into());
+    let world = World::start(clients()).await;
+    let bench = Bench::over(world, tempfile::tempdir().unwrap(), place, CODES).await;
+    // Those that collided pause, which takes time.
+    tokio::time::resume();
+    for round in 0..3 {
+        let bodies =
+            (1..=10).map(|nth| json!({ "scene": round * 10 + nth, "life": "permanent" }).to_string());
+        for got in join_all(bodies.map(|body| bench.post("/qrcodes", body))).await {
+            got.of(201);
+        }
+    }
+    let list = bench.get("/qrcodes").await.of(200);
+    assert_eq!((&list["permanent_used"], &list["permanent_unsure"]), (&json!(30), &json!(0)), "{list}");
+    assert_eq!(made(&bench), 30, "each once");
     bench.end().await;
 }
 

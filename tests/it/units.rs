@@ -93,6 +93,14 @@ fn no_service_is_exposed_more_than_it_must_be() {
 }
 
 #[test]
+fn service_that_notes_its_boot_can_read_which_one_it_is() {
+    // Without it every start would be on another machine, and an own push of before be waited for.
+    let hides = |unit: &str| units()[unit].lines().any(|line| line == "ProcSubset=pid");
+    assert!(hides("zhongkong-jssdk.service"), "who notes none need not see it");
+    assert!(!hides("zhongkong-business.service"));
+}
+
+#[test]
 fn sockets_are_the_addresses_of_the_packaged_configuration() {
     // The daemon knows a socket by its address: one that it does not listen on would accept
     // callers whom nobody answers.

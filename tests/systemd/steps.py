@@ -1,11 +1,13 @@
 """What happens to an installed daemon, in the order of its life. Each name is what is shown."""
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import signal
 import socket
+import sqlite3
 import time
 
 from container import wait_for
@@ -432,6 +434,16 @@ actions = ["read", "complain"]
     pid = site.show("MainPID", unit=BUSINESS)
     site.systemctl("reload", BUSINESS)
     assert site.show("MainPID", unit=BUSINESS) == pid
+    # A start knows what the process before it left open, and neither waits for that nor refuses others.
+    site.systemctl("stop", BUSINESS)
+    with contextlib.closing(sqlite3.connect(site.box.path("/var/lib/zhongkong-business/business.db"))) as database:
+        open_again = "UPDATE menu_pushes SET state = 'open', is_current = 0, ended = NULL WHERE kind = 'rollback'"
+        assert database.execute(open_again).rowcount == 1
+        database.commit()
+    site.systemctl("start", BUSINESS)
+    buttons["button"][0]["key"] = "other"
+    status, pushed = site.http(BUSINESS_PORT, "PUT", menu + "?why=again", buttons, token=PROGRAM)
+    assert status == 200, pushed
     site.systemctl("stop", BUSINESS)
     assert site.show("ActiveState", "Result", "ExecMainStatus", unit=BUSINESS) == ("inactive", "success", "0")
     assert PROGRAM not in site.journal(mark, BUSINESS)

@@ -128,7 +128,7 @@ pub(super) async fn run(args: Args, config: &Path, out: Output, env: &Environmen
         }
     };
     let desk = Desk::open(whose, config, env).await?;
-    let reserve = make::reserve(use_reserve);
+    let reserve = if use_reserve { Reserve::Used } else { Reserve::Kept };
     enough(&desk, &list, reserve).await?;
     let bar = ProgressBar::new(u64::try_from(list.len()).unwrap_or(u64::MAX));
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len}, {eta} left") {

@@ -59,7 +59,8 @@ pub(super) async fn run(args: Args, config: &Path, out: Output, env: &Environmen
     let life = span.map_or(Life::Permanent, Life::Temporary);
     let spec = spec(typed.scene(), life)?;
     let desk = Desk::open(whose, config, env).await?;
-    let (code, how) = desk.codes.create(&spec, &note, reserve(use_reserve)).await.map_err(desk.failed())?;
+    let reserve = if use_reserve { Reserve::Used } else { Reserve::Kept };
+    let (code, how) = desk.codes.create(&spec, &note, reserve).await.map_err(desk.failed())?;
     let count = desk.codes.count().await.map_err(desk.failed())?;
     let document = Made {
         reused: how == How::Reused,
@@ -82,10 +83,6 @@ pub(super) async fn run(args: Args, config: &Path, out: Output, env: &Environmen
         };
         format!("{said}: scene {}, {end}\n{}{used}", words::plain(&code.scene.to_string()), code.url)
     })
-}
-
-pub(super) fn reserve(used: bool) -> Reserve {
-    if used { Reserve::Used } else { Reserve::Kept }
 }
 
 /// How much of the account's permanent codes is used.

@@ -8,11 +8,13 @@
 //! **Invariant:** nothing is asked in the service's own name: a request without a token asks nothing.
 //! **Invariant:** who was let in is asked about again after [`REMEMBERED`] at most, so a client that
 //! was taken out is out after that; what needs WeChat asks the daemon each time.
+//! **Invariant:** only the daemon's own word lets somebody in. That a call failed is no word of it:
+//! a connection's trouble has the same codes.
 //!
 //! A token that the daemon does not know costs its sender's address one of [`FAILURES`] a minute; when
 //! they are spent, the daemon is not asked for that address.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -35,6 +37,13 @@ pub const REMEMBERED: Duration = Duration::from_secs(15);
 const FAILURES: NonZeroU32 = NonZeroU32::new(20).unwrap();
 /// Decisions that are remembered: a few programs with some hundred accounts each.
 const MOST: usize = 8_192;
+/// Why the daemon has no token for somebody who may have it, docs/protocol.md: it says so only
+/// after it has judged the asker.
+const OF_A_TOKEN: [&str; 4] = ["EXHAUSTED", "NEEDS_OPERATOR", "PAUSED", "UNAVAILABLE"];
+/// The same by WeChat's number.
+const OF_WECHAT: &str = "WECHAT_";
+/// An appid that WeChat gives to nobody.
+const NOBODY: &str = "-";
 /// Longest bearer token, in bytes, as at the daemon.
 const LONGEST: usize = 512;
 
@@ -73,18 +82,22 @@ pub(super) enum Denied {
     Away(#[source] Error),
 }
 
-/// What was decided, and until when that holds.
-struct Known {
-    until: Instant,
-}
+/// A token by its hash.
+type Hash = [u8; 32];
 
-/// A token by its hash, and an account.
-type Asked = ([u8; 32], AppId);
+/// What was decided of tokens.
+#[derive(Default)]
+struct Known {
+    /// Those that the daemon knew when it was asked last, whatever they may.
+    programs: HashSet<Hash>,
+    /// Who may with which account, and until when that holds.
+    grants: HashMap<(Hash, AppId), Instant>,
+}
 
 /// Lets in whom the daemon knows.
 pub(super) struct Callers {
     daemon: Client,
-    known: Mutex<HashMap<Asked, Known>>,
+    known: Mutex<Known>,
     failures: Limit,
     /// Addresses with no failure left, and until when.
     barred: Mutex<HashMap<IpAddr, Instant>>,
@@ -105,16 +118,18 @@ impl Callers {
         appid: Option<AppId>,
     ) -> Result<Caller, Denied> {
         let token = bearer(headers)?;
-        let appid = appid.ok_or(Denied::NoAccount)?;
         let name = format!("client {}", Fingerprint::of(&token));
-        let asked = (Sha256::digest(token.expose().as_bytes()).into(), appid.clone());
+        let hash = Sha256::digest(token.expose().as_bytes()).into();
         let client = self.daemon.with_token(token).map_err(|_| Denied::NotBearer)?;
+        // It was known a moment ago, and is not barred for what its neighbours do.
+        if !self.is_known(&hash) {
+            self.not_barred(from)?;
+        }
+        let Some(appid) = appid else { return Err(self.without_account(hash, from, &client).await) };
+        let asked = (hash, appid.clone());
         let caller = Caller { client, appid, name };
-        match self.recall(&asked) {
-            Recalled::Holds => return Ok(caller),
-            // It was known a moment ago, and is not barred for what its neighbours do.
-            Recalled::Old => {}
-            Recalled::Stranger => self.not_barred(from)?,
+        if self.holds(&asked) {
+            return Ok(caller);
         }
         let key = Key::new(caller.appid.clone(), Kind::AccessToken);
         match caller.client.get(&key, Duration::ZERO).await {
@@ -122,51 +137,84 @@ impl Callers {
                 self.remember(asked, token.cache_for.min(REMEMBERED));
                 Ok(caller)
             }
-            Err(error) if error.is_away() => Err(Denied::Away(error)),
-            Err(error) => match error.code() {
-                Some(Code::Unauthenticated) => {
-                    self.forget(&asked);
-                    self.failed(from);
-                    Err(Denied::Unknown(error))
+            Err(error) => match Verdict::of(&error) {
+                // What needs no token is done all the same.
+                Verdict::MayWithoutToken => {
+                    lock(&self.known).knows(hash);
+                    Ok(caller)
                 }
-                Some(Code::PermissionDenied) => {
-                    self.forget(&asked);
-                    Err(Denied::Forbidden(error))
-                }
-                Some(Code::NotFound | Code::InvalidArgument) => {
-                    self.forget(&asked);
-                    Err(Denied::NoAccount)
-                }
-                // It may; there is only no token now. What needs none is done all the same.
-                Some(Code::Unavailable | Code::FailedPrecondition | Code::ResourceExhausted) => Ok(caller),
-                Some(_) | None => Err(Denied::Away(error)),
+                verdict => Err(self.denied(verdict, error, &asked, from)),
             },
         }
     }
 
-    fn recall(&self, asked: &Asked) -> Recalled {
-        match lock(&self.known).get(asked) {
-            None => Recalled::Stranger,
-            Some(Known { until }) if *until > Instant::now() => Recalled::Holds,
-            Some(Known { .. }) => Recalled::Old,
+    /// What is told of an account whose name cannot be one. The token is judged first, as for
+    /// others: so the daemon is asked for an account that cannot be.
+    async fn without_account(&self, hash: Hash, from: IpAddr, client: &Client) -> Denied {
+        let Ok(nobody) = NOBODY.parse::<AppId>() else { return Denied::NoAccount };
+        match client.get(&Key::new(nobody.clone(), Kind::AccessToken), Duration::ZERO).await {
+            Ok(_) => Denied::NoAccount,
+            Err(error) => match Verdict::of(&error) {
+                Verdict::MayWithoutToken => Denied::NoAccount,
+                verdict => self.denied(verdict, error, &(hash, nobody), from),
+            },
         }
     }
 
-    fn remember(&self, asked: Asked, span: Duration) {
+    fn denied(&self, verdict: Verdict, error: Error, asked: &(Hash, AppId), from: IpAddr) -> Denied {
+        match verdict {
+            Verdict::Unknown => {
+                self.forget_program(&asked.0);
+                self.failed(from);
+                Denied::Unknown(error)
+            }
+            Verdict::Forbidden => {
+                self.forget_grant(asked);
+                Denied::Forbidden(error)
+            }
+            Verdict::NoAccount => {
+                self.forget_grant(asked);
+                Denied::NoAccount
+            }
+            Verdict::MayWithoutToken | Verdict::Nothing => Denied::Away(error),
+        }
+    }
+
+    fn is_known(&self, hash: &Hash) -> bool {
+        lock(&self.known).programs.contains(hash)
+    }
+
+    fn holds(&self, asked: &(Hash, AppId)) -> bool {
+        lock(&self.known).grants.get(asked).is_some_and(|until| *until > Instant::now())
+    }
+
+    fn remember(&self, asked: (Hash, AppId), span: Duration) {
         let now = Instant::now();
         let mut known = lock(&self.known);
-        if known.len() >= MOST && !known.contains_key(&asked) {
-            known.retain(|_, known| known.until > now);
-            if known.len() >= MOST {
+        known.knows(asked.0);
+        let grants = &mut known.grants;
+        if grants.len() >= MOST && !grants.contains_key(&asked) {
+            grants.retain(|_, until| *until > now);
+            if grants.len() >= MOST {
                 // It is asked about each time instead.
                 return;
             }
         }
-        known.insert(asked, Known { until: now + span });
+        grants.insert(asked, now + span);
     }
 
-    fn forget(&self, asked: &Asked) {
-        lock(&self.known).remove(asked);
+    fn forget_grant(&self, asked: &(Hash, AppId)) {
+        let mut known = lock(&self.known);
+        known.grants.remove(asked);
+        known.knows(asked.0);
+    }
+
+    /// All that it might. Of a stranger there is nothing, and nothing is looked through.
+    fn forget_program(&self, hash: &Hash) {
+        let mut known = lock(&self.known);
+        if known.programs.remove(hash) {
+            known.grants.retain(|(other, _), _| other != hash);
+        }
     }
 
     fn not_barred(&self, from: IpAddr) -> Result<(), Denied> {
@@ -195,14 +243,53 @@ impl Callers {
     }
 }
 
-/// What is remembered of a token and an account.
-enum Recalled {
-    /// It may, as of a moment ago.
-    Holds,
-    /// It could.
-    Old,
-    /// Nothing.
-    Stranger,
+impl Known {
+    fn knows(&mut self, hash: Hash) {
+        if self.programs.len() >= MOST {
+            // Tokens that were exchanged, mostly. Those in use are known again with their next
+            // question; only a neighbour that guesses could keep one waiting until then.
+            self.programs.clear();
+            self.grants.clear();
+        }
+        self.programs.insert(hash);
+    }
+}
+
+/// What a question without a token in its answer says of the asker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// The daemon would hand the token out, and has none now.
+    MayWithoutToken,
+    /// It does not know the asker.
+    Unknown,
+    /// It does, and the asker may not.
+    Forbidden,
+    /// There is no such account.
+    NoAccount,
+    /// Nothing: it was not judged.
+    Nothing,
+}
+
+impl Verdict {
+    fn of(error: &Error) -> Self {
+        let Error::Refused(refusal) = error else { return Self::Nothing };
+        match refusal.code {
+            Code::Unauthenticated => Self::Unknown,
+            Code::PermissionDenied => Self::Forbidden,
+            Code::NotFound | Code::InvalidArgument => Self::NoAccount,
+            // HTTP/2's own refusals have these codes, too, before anybody has looked at the asker.
+            // What the daemon says of a token has a reason, and comes after its look.
+            Code::Unavailable | Code::FailedPrecondition | Code::ResourceExhausted => {
+                let reason = refusal.reason.as_deref().unwrap_or_default();
+                if OF_A_TOKEN.contains(&reason) || reason.starts_with(OF_WECHAT) {
+                    Self::MayWithoutToken
+                } else {
+                    Self::Nothing
+                }
+            }
+            _ => Self::Nothing,
+        }
+    }
 }
 
 impl fmt::Debug for Callers {
@@ -238,6 +325,8 @@ pub(super) fn seconds(span: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
+    use tonic::Status;
+    use tonic_types::{ErrorDetails, StatusExt as _};
 
     use super::*;
 
@@ -261,5 +350,51 @@ mod tests {
             assert!(matches!(token(&[bad]), Err(Denied::NotBearer)), "{bad:?}");
         }
         assert!(matches!(token(&[b"Bearer a", b"Bearer b"]), Err(Denied::NotBearer)));
+    }
+
+    #[test]
+    fn nobody_is_let_in_by_a_refusal_that_is_not_the_daemons_word_of_a_token() {
+        let verdict = |code, reason: Option<&str>| {
+            let mut details = ErrorDetails::new();
+            if let Some(reason) = reason {
+                details.set_error_info(reason, "zhongkong", HashMap::new());
+            }
+            Verdict::of(&Error::from(Status::with_error_details(code, "x", details)))
+        };
+        // As tonic makes them of HTTP/2: RESOURCE_EXHAUSTED, say, of ENHANCE_YOUR_CALM.
+        for code in (1..17).map(Code::from_i32) {
+            let expected = match code {
+                Code::Unauthenticated => Verdict::Unknown,
+                Code::PermissionDenied => Verdict::Forbidden,
+                Code::NotFound | Code::InvalidArgument => Verdict::NoAccount,
+                _ => Verdict::Nothing,
+            };
+            assert_eq!(verdict(code, None), expected, "{code:?}");
+            for reason in ["STOPPING", "LEDGER", "INTERRUPTED", ""] {
+                assert_eq!(verdict(code, Some(reason)), expected, "{code:?} {reason}");
+            }
+        }
+        for (code, reason) in [
+            (Code::Unavailable, "UNAVAILABLE"),
+            (Code::Unavailable, "WECHAT_-1"),
+            (Code::FailedPrecondition, "NEEDS_OPERATOR"),
+            (Code::FailedPrecondition, "WECHAT_40164"),
+            (Code::FailedPrecondition, "PAUSED"),
+            (Code::ResourceExhausted, "EXHAUSTED"),
+            (Code::ResourceExhausted, "WECHAT_45009"),
+        ] {
+            assert_eq!(verdict(code, Some(reason)), Verdict::MayWithoutToken, "{code:?} {reason}");
+        }
+        assert_eq!(verdict(Code::Internal, Some("UNAVAILABLE")), Verdict::Nothing);
+        assert_eq!(Verdict::of(&Error::Silent), Verdict::Nothing);
+    }
+
+    #[test]
+    fn programs_that_are_remembered_have_an_end() {
+        let mut known = Known::default();
+        for nth in 0..3 * MOST {
+            known.knows(Sha256::digest(nth.to_string()).into());
+        }
+        assert!((1..=MOST).contains(&known.programs.len()));
     }
 }

@@ -51,8 +51,13 @@ struct Create {
     #[serde(default)]
     note: String,
     #[serde(default)]
-    use_reserve: bool,
+    use_reserve: UseReserve,
 }
+
+/// Whether the reserve is meant, as programs say it.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(transparent)]
+struct UseReserve(bool);
 
 /// What `POST …/qrcodes/bulk` takes.
 #[derive(Deserialize)]
@@ -62,7 +67,7 @@ struct CreateMany {
     /// Of those that say none.
     life: Option<String>,
     #[serde(default)]
-    use_reserve: bool,
+    use_reserve: UseReserve,
 }
 
 /// `GET …/qrcodes`
@@ -92,7 +97,7 @@ pub(super) async fn create(call: Call) -> Result<Response, Problem> {
     let Create { scene, kind, life, note, use_reserve } = asked::json(&call.body)?;
     let wanted = Wanted { scene, kind, life, note };
     let spec = spec(&wanted, None, "").map_err(wrong)?;
-    let (code, how) = made(&call, &call.codes(), &spec, &wanted.note, reserve(use_reserve)).await?;
+    let (code, how) = made(&call, &call.codes(), &spec, &wanted.note, use_reserve.into()).await?;
     let status = if made_now(how) { StatusCode::CREATED } else { StatusCode::OK };
     let code = CodeDocument::of(&code, call.core.clock.wall());
     answer(status, &Created { appid: call.appid().as_str(), made_now: made_now(how), code })
@@ -102,7 +107,7 @@ pub(super) async fn create(call: Call) -> Result<Response, Problem> {
 pub(super) async fn bulk(call: Call) -> Result<Response, Problem> {
     let CreateMany { codes: wanted, life, use_reserve } = asked::json(&call.body)?;
     let specs = specs(&wanted, life.as_deref())?;
-    let (codes, reserve) = (call.codes(), reserve(use_reserve));
+    let (codes, reserve) = (call.codes(), Reserve::from(use_reserve));
     enough(&codes, &specs, reserve).await?;
     let appid = call.appid().as_str();
     let mut bulk = Bulk { appid, made: 0, reused: 0, codes: Vec::new(), failed: Vec::new() };
@@ -254,8 +259,10 @@ async fn enough(codes: &Codes, specs: &[Spec], reserve: Reserve) -> Result<(), P
     if new <= most.saturating_sub(used) { Ok(()) } else { Err(CodeError::Full { used, limits }.into()) }
 }
 
-fn reserve(used: bool) -> Reserve {
-    if used { Reserve::Used } else { Reserve::Kept }
+impl From<UseReserve> for Reserve {
+    fn from(UseReserve(used): UseReserve) -> Self {
+        if used { Self::Used } else { Self::Kept }
+    }
 }
 
 fn wrong(problems: Vec<Found>) -> Problem {

@@ -1,5 +1,6 @@
 //! Codes as pictures.
 
+use axum::body::Bytes;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
@@ -31,11 +32,12 @@ pub(super) async fn plain(call: Call) -> Result<Response, Problem> {
 
 /// `POST …/qrcodes/{scene}/image`, with the logo as PNG.
 pub(super) async fn with_logo(call: Call) -> Result<Response, Problem> {
-    let logo = Logo::read(&call.body)?;
-    draw(&call, Some(logo)).await
+    draw(&call, Some(call.body.clone())).await
 }
 
-async fn draw(call: &Call, logo: Option<Logo>) -> Result<Response, Problem> {
+/// A logo is unpacked where pictures are drawn, and no more of them at once: a small PNG may be a
+/// large picture.
+async fn draw(call: &Call, logo: Option<Bytes>) -> Result<Response, Problem> {
     let forms = [("png", Form::Png), ("svg", Form::Svg), ("wechat", Form::Wechat)];
     let form = call.query.word("format", &forms)?.unwrap_or(Form::Png);
     let size = call.query.number("size", NARROWEST..=WIDEST, SIZE)?;
@@ -53,6 +55,7 @@ async fn draw(call: &Call, logo: Option<Logo>) -> Result<Response, Problem> {
     }
     let _one = call.core.drawing.acquire().await.map_err(|_| Problem::internal())?;
     let drawn = tokio::task::spawn_blocking(move || {
+        let logo = logo.map(|bytes| Logo::read(&bytes)).transpose()?;
         let drawing = Drawing::of(&code.url, logo)?;
         Ok::<_, Problem>(match form {
             Form::Svg => ("image/svg+xml", drawing.svg(size).into_bytes()),

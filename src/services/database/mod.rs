@@ -37,10 +37,12 @@ const MIGRATE: Duration = Duration::from_secs(30);
 /// not each wait for a server that does not answer.
 const PATIENCE: u64 = 3;
 const REST: Duration = Duration::from_secs(1);
-/// Longest pause after the first collision, twice that after the second, and so on.
-const COLLIDED: Duration = Duration::from_millis(20);
 /// Transactions that others may get in the way of, in a row, before it is a failure.
 const COLLISIONS: u8 = 8;
+/// Longest pause after the first collision: about what a transaction takes. After each further one
+/// it is twice as long, up to [`LONGEST_PAUSE`], so that as many as like find turns of their own.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// What is done in one transaction. Not a closure: the future of one that borrows is not known to
 /// be `Send`, and a task could not wait for it.
@@ -146,14 +148,19 @@ impl Database {
 
     /// A connection for one or a few statements.
     pub async fn conn(&self) -> Result<Conn, DatabaseError> {
-        if let Some((until, error)) = &self.trouble().rests
-            && Instant::now() < *until
-        {
-            return Err(error.clone());
-        }
-        match self.connect().await {
+        self.not_resting()?;
+        let pool = self.pool().await?;
+        match pool.acquire().await {
             Ok(conn) => Ok(Conn::new(self.clone(), conn)),
-            Err(error) => Err(self.failed(error)),
+            Err(error) => Err(self.failed(error.into())),
+        }
+    }
+
+    /// Whether it was left alone a moment ago, for what.
+    fn not_resting(&self) -> Result<(), DatabaseError> {
+        match &self.trouble().rests {
+            Some((until, error)) if Instant::now() < *until => Err(error.clone()),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -174,11 +181,10 @@ impl Database {
     /// Nothing was done, unless it is [`DatabaseError::Slow`] or [`DatabaseError::Away`]: then
     /// nobody knows.
     pub async fn transaction<W: Work>(&self, work: W) -> Result<W::Made, DatabaseError> {
-        for nth in 1..=u32::from(COLLISIONS) {
+        for nth in 0..COLLISIONS {
             match self.attempt(&work).await {
-                // Those that collided do not all come again at once.
                 Err(error) if error.collided() => {
-                    tokio::time::sleep(COLLIDED.mul_f64(rand::random::<f64>() * f64::from(nth))).await;
+                    tokio::time::sleep(pause(nth, rand::random())).await;
                 }
                 result => return result,
             }
@@ -206,23 +212,20 @@ impl Database {
         }
     }
 
-    async fn connect(&self) -> Result<conn::Pooled, DatabaseError> {
-        let pool = self.pool().await?;
-        Ok(pool.acquire().await?)
-    }
-
+    /// The open database. Failures have been taken note of.
     async fn pool(&self) -> Result<sqlx::AnyPool, DatabaseError> {
-        if let Some(pool) = self.current()? {
+        if let Some(pool) = self.current().map_err(|error| self.failed(error))? {
             return Ok(pool);
         }
         let one = timeout(CONNECT, self.0.opening.lock()).await;
-        let _one = one.map_err(|_| DatabaseError::Slow(CONNECT))?;
-        // Whoever opened it has perhaps learnt that it is away.
-        if let Some((until, error)) = &self.trouble().rests
-            && Instant::now() < *until
-        {
-            return Err(error.clone());
-        }
+        let _one = one.map_err(|_| self.failed(DatabaseError::Slow(CONNECT)))?;
+        // Who was before may have learnt that it does not answer: that need not be learnt again.
+        self.not_resting()?;
+        self.open().await.map_err(|error| self.failed(error))
+    }
+
+    /// Opens it, for one at a time.
+    async fn open(&self) -> Result<sqlx::AnyPool, DatabaseError> {
         if let Some(pool) = self.current()? {
             return Ok(pool);
         }
@@ -314,5 +317,67 @@ impl Database {
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Database").field(&self.shown()).finish()
+    }
+}
+
+/// How long who collided for so many times before waits, at this place in 0..1 of the span.
+fn pause(nth: u8, place: f64) -> Duration {
+    FIRST_PAUSE.saturating_mul(1 << nth.min(16)).min(LONGEST_PAUSE).mul_f64(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    static SCHEMA: Schema =
+        Schema { migrations: "migrations", sqlite: &["SELECT 1"], postgres: &["SELECT 1"], seal_keys: None };
+
+    /// A server that takes connections and says nothing.
+    fn silent() -> (std::net::TcpListener, Database) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("postgres://x@{}/x", listener.local_addr().unwrap());
+        let database = Database::new(&Place::Postgres(Secret::from(url)), &SCHEMA).unwrap();
+        (listener, database)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_in_a_row_for_a_server_that_says_nothing() {
+        let (_listener, database) = silent();
+        let begun = Instant::now();
+        let all = join_all((0..20).map(|_| database.conn())).await;
+        assert!(all.iter().all(|conn| matches!(conn, Err(DatabaseError::Away(_) | DatabaseError::Slow(_)))));
+        let took = begun.elapsed();
+        assert!((CONNECT..=CONNECT * 2).contains(&took), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waited_while_it_was_found_to_be_away_does_not_try_again() {
+        let (_listener, database) = silent();
+        for _ in 1..PATIENCE {
+            assert!(database.conn().await.is_err());
+        }
+        let first = database.conn();
+        let second = async {
+            tokio::time::sleep(CONNECT / 2).await;
+            let begun = Instant::now();
+            assert!(database.conn().await.is_err());
+            begun.elapsed()
+        };
+        let (first, waited) = tokio::join!(first, second);
+        assert!(first.is_err());
+        assert!(waited <= CONNECT / 2 + Duration::from_millis(10), "{waited:?}");
+        assert_eq!(database.trouble().tracker.in_a_row(), PATIENCE, "nothing new was learnt");
+    }
+
+    #[test]
+    fn pauses_grow_to_an_end_and_are_anywhere_below() {
+        assert_eq!(pause(0, 1.0), FIRST_PAUSE);
+        assert_eq!(pause(3, 0.5), FIRST_PAUSE * 4);
+        for nth in [6, 16, 17, u8::MAX] {
+            assert_eq!(pause(nth, 1.0), LONGEST_PAUSE, "{nth}");
+        }
+        assert_eq!(pause(u8::MAX, 0.0), Duration::ZERO);
     }
 }
