@@ -235,3 +235,17 @@ async fn refusal_of_one_code_does_not_stop_a_table_and_a_spent_minute_is_waited_
     assert!(stopped.code == Some(1) && stopped.err.contains("0 of 30 are there"), "{stopped:?}");
     assert_eq!(codes.asked(), asked + 11);
 }
+
+#[tokio::test]
+async fn table_that_cannot_go_on_at_the_limit_says_how_many_of_the_used_codes_are_not_sure() {
+    let codes = Codes::start_with("permanent_codes = 1\npermanent_reserve = 0").await;
+    codes.script(Fault::AnswerLost);
+    assert_eq!(codes.run(&["create", "a", "--permanent"]).await.code, Some(1));
+    let table = codes.file("t.csv", "scene\na\n");
+    let refused = codes.run(&["bulk", &table, "--permanent"]).await;
+    assert!(
+        refused.code == Some(2)
+            && refused.err.contains("1 of 1 are used, 1 of them perhaps not, because their answer was lost"),
+        "{refused:?}"
+    );
+}

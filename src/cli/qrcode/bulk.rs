@@ -53,9 +53,8 @@ pub(in crate::cli) struct Args {
     /// Lines that say no life live for so long
     #[arg(long = "for", value_name = "DURATION", value_parser = words::parse_span)]
     span: Option<Duration>,
-    /// Go on when only the reserve is left
-    #[arg(long)]
-    use_reserve: bool,
+    #[command(flatten)]
+    last: make::Last,
     /// How long to wait when WeChat's calls of the minute are used up
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = words::parse_span)]
     pause: Duration,
@@ -116,7 +115,7 @@ enum Came {
 }
 
 pub(super) async fn run(args: Args, config: &Path, out: Output, env: &Environment) -> Result<(), CliError> {
-    let Args { file, permanent, span, use_reserve, pause, images, svg, look, whose } = args;
+    let Args { file, permanent, span, last, pause, images, svg, look, whose } = args;
     let life = if permanent { Some(Life::Permanent) } else { span.map(Life::Temporary) };
     let list =
         read_list(&read(&file)?, life).map_err(|problems| CliError::List { path: file.clone(), problems })?;
@@ -128,7 +127,7 @@ pub(super) async fn run(args: Args, config: &Path, out: Output, env: &Environmen
         }
     };
     let desk = Desk::open(whose, config, env).await?;
-    let reserve = if use_reserve { Reserve::Used } else { Reserve::Kept };
+    let reserve = last.reserve();
     enough(&desk, &list, reserve).await?;
     let bar = ProgressBar::new(u64::try_from(list.len()).unwrap_or(u64::MAX));
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len}, {eta} left") {
@@ -250,8 +249,12 @@ async fn enough(desk: &Desk, list: &[Listed], reserve: Reserve) -> Result<(), Cl
     if new <= left {
         return Ok(());
     }
+    let unsure = match count.unsure {
+        0 => String::new(),
+        unsure => format!(", {unsure} of them perhaps not, because their answer was lost"),
+    };
     Err(CliError::Usage(format!(
-        "the table needs {new} new permanent codes, and {left} can be made: {} of {} are used, and {} are a reserve \
+        "the table needs {new} new permanent codes, and {left} can be made: {} of {} are used{unsure}, and {} are a reserve \
          (--use-reserve)",
         count.permanent, limits.permanent, limits.reserve
     )))

@@ -24,11 +24,25 @@ pub(in crate::cli) struct Args {
     /// What it is for, for people
     #[arg(long, value_name = "TEXT", default_value = "")]
     note: String,
-    /// Make it even if only the reserve is left
-    #[arg(long)]
-    use_reserve: bool,
+    #[command(flatten)]
+    last: Last,
     #[command(flatten)]
     whose: Whose,
+}
+
+/// What is done about the last codes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Last {
+    /// Make permanent ones even if only the reserve is left
+    #[arg(long)]
+    use_reserve: bool,
+}
+
+impl Last {
+    /// Whether the reserve may be touched.
+    pub(super) fn reserve(&self) -> Reserve {
+        if self.use_reserve { Reserve::Used } else { Reserve::Kept }
+    }
 }
 
 /// How long a code lives.
@@ -54,13 +68,12 @@ struct Made {
 }
 
 pub(super) async fn run(args: Args, config: &Path, out: Output, env: &Environment) -> Result<(), CliError> {
-    let Args { typed, life: Lived { permanent: _, span }, note, use_reserve, whose } = args;
+    let Args { typed, life: Lived { permanent: _, span }, note, last, whose } = args;
     // clap asks for one of both.
     let life = span.map_or(Life::Permanent, Life::Temporary);
     let spec = spec(typed.scene(), life)?;
     let desk = Desk::open(whose, config, env).await?;
-    let reserve = if use_reserve { Reserve::Used } else { Reserve::Kept };
-    let (code, how) = desk.codes.create(&spec, &note, reserve).await.map_err(desk.failed())?;
+    let (code, how) = desk.codes.create(&spec, &note, last.reserve()).await.map_err(desk.failed())?;
     let count = desk.codes.count().await.map_err(desk.failed())?;
     let document = Made {
         reused: how == How::Reused,
